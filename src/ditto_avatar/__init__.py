@@ -1,0 +1,1 @@
+"""Ditto Avatar: a talking face that answers in real time."""

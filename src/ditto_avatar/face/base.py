@@ -1,0 +1,60 @@
+"""What a face engine promises.
+
+    performance = await engine.open(avatar, start_frame=57)
+    await performance.push(audio, phonemes, Emotion.HAPPY)   # as often as sound arrives
+    await performance.flush()                                # a sentence ends: draw all of it
+    await performance.finish()                               # nothing more will come
+    async for frame in performance: ...                      # beside the pushing task
+
+An engine is shared by all viewers and read-only once built; whatever belongs to one viewer
+lives in the performance. Frame ``i`` shows samples ``640 i`` to ``640 (i + 1)`` of everything
+pushed so far, so audio and video stay together by counting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.types import Emotion, FloatArray, Phoneme, VideoFrame
+
+
+class Performance(Protocol):
+    """One viewer's face from the start of a turn to its end."""
+
+    async def push(
+        self,
+        audio: FloatArray,
+        phonemes: Sequence[Phoneme] = (),
+        emotion: Emotion = Emotion.NEUTRAL,
+        intensity: float = 1.0,
+    ) -> None:
+        """Add float32 mono samples (n,) at 16 kHz; phoneme times count from this push's first
+        sample. Waits while the reader is too far behind (bounded buffer)."""
+
+    async def flush(self) -> None:
+        """A sentence ended: every frame owed for the sound pushed so far is drawn without waiting
+        for more, a last partial frame filled with silence. The motion state goes on, so the
+        next sentence continues from this pose."""
+
+    async def finish(self) -> None:
+        """No more sound will come; the iteration ends after the last frame."""
+
+    async def cancel(self) -> None:
+        """Stop at once and free everything; the iteration ends. Safe to call twice."""
+
+    def __aiter__(self) -> AsyncIterator[VideoFrame]: ...
+
+
+class FaceEngine(Protocol):
+    """Draws avatars from speech."""
+
+    name: str
+
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> Performance:
+        """Begin a performance whose first picture continues idle frame `start_frame`.
+        Raises `InvalidAvatar` when the pack lacks what this engine needs."""
+
+    async def close(self) -> None:
+        """Free what the engine holds; open performances are cancelled."""
