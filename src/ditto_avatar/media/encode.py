@@ -1,0 +1,172 @@
+"""Pictures and sound in, fragmented MP4 out, timed by counting.
+
+One `FragmentEncoder` makes one clip: H.264 and AAC in an MP4 whose fragments can be played while
+the rest is still being drawn. `ClipFile` turns the finished stream into a plain file.
+
+Two facts shape it. Through Media Source Extensions a fragment must begin at a keyframe, so each
+fragment is one closed group of pictures: short ones first (the picture appears soon), longer ones
+later (fewer bits). And AAC encoders put 1,024 samples of priming in front of the sound; a
+fragmented file cannot say so in a way that every player obeys, so the priming packet is left out:
+packet times then are sample counts, and the silence that opens every sentence hides the
+decoder's warm-up.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+import soxr
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from ditto_avatar.media.fragments import Fragment, FragmentSplitter
+from ditto_avatar.types import (
+    FRAME_RATE_HZ,
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_FRAME,
+    ByteArray,
+    FloatArray,
+)
+
+# 48 kHz plays everywhere, and its 21 ms packets let a fragment end close to its last picture.
+AUDIO_RATE_HZ = 48_000
+AUDIO_BIT_RATE = 64_000
+MIME = 'video/mp4; codecs="avc1.42c01f, mp4a.40.2"'
+
+_VIDEO_OPTIONS = {
+    "preset": "superfast",
+    "tune": "zerolatency",
+    "profile": "baseline",
+    "level": "3.1",
+    "crf": "21",
+    "forced-idr": "1",
+    # Sliced threads would cut every picture into strips for a latency that one thread meets too.
+    "x264-params": "threads=1:sliced-threads=0:scenecut=0:keyint=250",
+}
+# BT.601 limited range, as the idle loops carry it.
+_COLORSPACE, _PRIMARIES, _TRANSFER, _LIMITED = 6, 6, 6, 1
+
+
+def fragment_lengths() -> Iterator[int]:
+    """Frames per fragment: 200 ms while the viewer waits, a second once there is a cushion."""
+    yield from (5, 5, 5, 10, 10)
+    while True:
+        yield FRAME_RATE_HZ
+
+
+class FragmentEncoder:
+    """Encodes one clip. Not thread-safe: one caller at a time, blocking, so off the event loop."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        self._sink = _Sink()
+        self._container = av.open(
+            self._sink,
+            mode="w",
+            format="mp4",
+            options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+        )
+        self._video = self._add_video(width, height)
+        self._audio, self._audio_codec = self._add_audio()
+        self._resampler = soxr.ResampleStream(
+            SAMPLE_RATE_HZ, AUDIO_RATE_HZ, 1, dtype="float32", quality="HQ"
+        )
+        self._splitter = FragmentSplitter()
+        self._lengths = fragment_lengths()
+        self._until_keyframe = 0
+        self._frames = 0
+        self._samples_out = 0
+        self._held_audio: list[Packet] = []
+
+    @property
+    def frames(self) -> int:
+        """Pictures encoded so far."""
+        return self._frames
+
+    def encode(self, yuv: ByteArray, audio: FloatArray) -> list[Fragment]:
+        """Add one I420 picture (height * 3 / 2, width) and its 640 samples; fragments that are
+        complete now (mostly none)."""
+        if len(audio) != SAMPLES_PER_FRAME:
+            raise ValueError(f"a frame has {SAMPLES_PER_FRAME} samples, not {len(audio)}")
+        frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+        frame.pts = self._frames
+        if self._until_keyframe == 0:
+            frame.pict_type = PictureType.I
+            self._until_keyframe = next(self._lengths)
+        self._until_keyframe -= 1
+        self._frames += 1
+        self._encode_audio(self._resampler.resample_chunk(audio))
+        self._container.mux(self._video.encode(frame))
+        return self._splitter.feed(self._sink.take())
+
+    def finish(self) -> list[Fragment]:
+        """End the clip; the fragments that remain. The encoder cannot be used afterwards."""
+        if self._frames:
+            self._encode_audio(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            self._mux_audio(self._audio_codec.encode(None))
+            self._container.mux(self._video.encode(None))
+        self._container.close()
+        return self._splitter.feed(self._sink.take(), end=True)
+
+    def abandon(self) -> None:
+        """Free the codecs without a usable result."""
+        self._container.close()
+
+    def _add_video(self, width: int, height: int) -> VideoStream:
+        stream = self._container.add_stream("libx264", rate=FRAME_RATE_HZ, options=_VIDEO_OPTIONS)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        codec = stream.codec_context
+        codec.time_base = Fraction(1, FRAME_RATE_HZ)
+        codec.colorspace, codec.color_range = _COLORSPACE, _LIMITED
+        codec.color_primaries, codec.color_trc = _PRIMARIES, _TRANSFER
+        return stream
+
+    def _add_audio(self) -> tuple[AudioStream, AudioCodecContext]:
+        stream = self._container.add_stream("aac", rate=AUDIO_RATE_HZ, layout="mono")
+        stream.bit_rate = AUDIO_BIT_RATE
+        return stream, stream.codec_context
+
+    def _encode_audio(self, samples: FloatArray) -> None:
+        if not len(samples):
+            return
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples.reshape(1, -1)), format="fltp", layout="mono"
+        )
+        frame.sample_rate = AUDIO_RATE_HZ
+        frame.time_base = Fraction(1, AUDIO_RATE_HZ)
+        frame.pts = self._samples_out
+        self._samples_out += len(samples)
+        self._mux_audio(self._audio_codec.encode(frame))
+
+    def _mux_audio(self, packets: list[Packet]) -> None:
+        end = self._frames * AUDIO_RATE_HZ // FRAME_RATE_HZ
+        for packet in packets:
+            # pts < 0 is the priming; at or past the last picture there is only padding.
+            if packet.pts is not None and 0 <= packet.pts < end:
+                packet.stream = self._audio
+                self._container.mux(packet)
+
+
+class _Sink(io.RawIOBase):
+    """What the muxer writes into; taken out after every call."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        data, self._parts = b"".join(self._parts), []
+        return data

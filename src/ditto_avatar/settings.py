@@ -1,0 +1,79 @@
+"""Everything that can be configured, read once from the environment (and a `.env` file).
+
+This is the only module that looks at the environment. Variables are the field names in capitals
+with the prefix ``DITTO_``, except the two keys that carry their provider's own name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ditto_avatar.types import Language
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """One frozen object for a whole process; parts get what they need from it by argument."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DITTO_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(7136, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    data_dir: Path = Field(Path("data"), description="where clips and conversations are kept")
+    avatars_dir: Path | None = Field(None, description="a folder with avatar packs of your own")
+    avatar: str = Field("mina", description="the presenter a new session gets")
+    language: Language = Field(Language.ENGLISH, description="language of a new session: en or ko")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="how much is logged"
+    )
+
+    engine: Literal["puppet", "ditto"] = Field("puppet", description="what draws the face")
+    speech: Literal["auto", "espeak", "google", "openai"] = Field(
+        "auto", description="what speaks; auto takes the best one there is a key for"
+    )
+    dialogue: Literal["auto", "offline", "openai"] = Field(
+        "auto", description="what answers; auto takes the language model if there is a key"
+    )
+    notes_dir: Path | None = Field(
+        None, description="Markdown notes the offline dialogue answers from (default: about itself)"
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY"),
+        description="key for GPT-4o and OpenAI speech",
+    )
+    tts_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("tts_api_key", "TTS_API_KEY"),
+        description="key for Google Cloud text-to-speech",
+    )
+
+    max_text: Positive = Field(4_000, description="longest message in characters")
+    max_body_kb: Positive = Field(256, description="largest request body and WebSocket message")
+    max_sessions: Positive = Field(1_000, description="sessions kept at once")
+    max_speaking: Positive = Field(
+        default_factory=lambda: 2 * _cores(),
+        description="performances at once; default two per core",
+    )
+    max_waiting: Positive = Field(32, description="turns that wait for a place before refusing")
+    turns_per_minute: Positive = Field(30, description="turns one session may begin in a minute")
+    sessions_per_minute: Positive = Field(
+        30, description="sessions one address may open in a minute"
+    )
+    session_idle_s: Seconds = Field(3_600, description="a session nobody uses ends after this")
+    shutdown_s: Seconds = Field(10, description="time running answers get when the server stops")
+
+    clip_max_age_s: Seconds = Field(86_400, description="clips older than this are removed")
+    clip_max_mb: Positive = Field(2_048, description="clips beyond this total are removed, oldest first")
