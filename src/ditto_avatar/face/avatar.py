@@ -151,6 +151,16 @@ class Avatar:
         return self.folder / "poster.webp"
 
     @property
+    def voices(self) -> Mapping[str, Mapping[str, str]]:
+        """The voice that suits this face, by speech engine and then by language."""
+        return self.about.voices
+
+    @property
+    def persona(self) -> Mapping[str, str]:
+        """The system prompt of this character, by language; possibly empty."""
+        return self.about.persona
+
+    @property
     def features_folder(self) -> Path:
         """Where engines keep what they computed for this face."""
         return self.folder / "features"
