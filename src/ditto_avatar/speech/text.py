@@ -25,6 +25,7 @@ _EMAIL = re.compile(r"\b([A-Za-z0-9._%+-]+)@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"
 _EMOTICON = re.compile(
     r"(?<![^\s(])(?:[:;=8][-^']?[)(DPpOo3|\\/*]|<3|\^\^|\^_\^|[xX]D)(?![^\s.,!?)])"
 )
+_TIMES = re.compile(r"(?<=\d)\s*\*\s*(?=\d)")
 _KEYCAP = re.compile(r"([0-9#*])️?⃣")
 _REPEATED = re.compile(r"([!?.,])\1{2,}")
 
