@@ -1,0 +1,84 @@
+"""An answer as the session needs it: words to show and sentences to speak, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+
+from ditto_avatar.dialogue.base import Sentence
+from ditto_avatar.dialogue.emotion import EmotionFilter
+from ditto_avatar.dialogue.sentences import TERMINATORS, Part, SentenceSplitter
+from ditto_avatar.types import Emotion
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next words to show, spaces included, without tags and markup."""
+
+    text: str
+
+
+async def clauses(pieces: AsyncIterable[str]) -> AsyncIterator[TextDelta | Sentence]:
+    """Every piece of an answer as a `TextDelta`, and each `Sentence` as soon as it has ended,
+    always behind the delta that ended it.
+
+    A tag at the beginning of a sentence is its emotion, one in the middle changes the sentence
+    it stands in; a sentence without one is neutral. The parts of a sentence that was too long
+    to speak at once share its emotion. Parts that hold no letter or digit are shown, not spoken.
+    """
+    stream = _Clauses()
+    async for piece in pieces:
+        for item in stream.feed(piece):
+            yield item
+    for item in stream.flush():
+        yield item
+
+
+async def sentences(pieces: AsyncIterable[str]) -> AsyncIterator[Sentence]:
+    """Only the sentences of `clauses`."""
+    async for item in clauses(pieces):
+        if isinstance(item, Sentence):
+            yield item
+
+
+class _Clauses:
+    """The pass of `clauses` without the waiting."""
+
+    def __init__(self) -> None:
+        self._filter = EmotionFilter()
+        self._splitter = SentenceSplitter()
+        self._emotion = Emotion.NEUTRAL
+
+    def feed(self, piece: str) -> list[TextDelta | Sentence]:
+        return self._items(self._filter.feed(piece))
+
+    def flush(self) -> list[TextDelta | Sentence]:
+        items = self._items(self._filter.flush())
+        return [*items, *self._spoken(self._splitter.flush())]
+
+    def _items(self, found: list[str | Emotion]) -> list[TextDelta | Sentence]:
+        items: list[TextDelta | Sentence] = []
+        for item in found:
+            if isinstance(item, Emotion):
+                items.extend(self._turn_to(item))
+            else:
+                items.append(TextDelta(item))
+                items.extend(self._spoken(self._splitter.feed(item)))
+        return items
+
+    def _turn_to(self, emotion: Emotion) -> list[Sentence]:
+        # A tag right behind a full stop proves the end that the splitter may still wait for.
+        spoken: list[Sentence] = []
+        if self._splitter.pending.rstrip().rstrip("\"'”’)»」』")[-1:] in TERMINATORS:
+            spoken = self._spoken(self._splitter.flush())
+        self._emotion = emotion
+        return spoken
+
+    def _spoken(self, parts: list[Part]) -> list[Sentence]:
+        spoken = []
+        for part in parts:
+            if any(character.isalnum() for character in part.text):
+                spoken.append(Sentence(part.text, self._emotion))
+                if part.ends:
+                    self._emotion = Emotion.NEUTRAL
+        return spoken

@@ -1,0 +1,230 @@
+"""Takes emotion tags and markup off an answer while it streams.
+
+A model is asked to begin every sentence with a tag such as ``[happy]``. Nobody ever hears or
+sees one: a tag that is known sets the emotion, one that is misspelt means neutral.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ditto_avatar.dialogue.sentences import TERMINATORS
+from ditto_avatar.types import Emotion
+
+_ALIASES = {
+    "anger": Emotion.ANGRY,
+    "mad": Emotion.ANGRY,
+    "화남": Emotion.ANGRY,
+    "분노": Emotion.ANGRY,
+    "disgusted": Emotion.DISGUST,
+    "혐오": Emotion.DISGUST,
+    "afraid": Emotion.FEAR,
+    "fearful": Emotion.FEAR,
+    "scared": Emotion.FEAR,
+    "두려움": Emotion.FEAR,
+    "공포": Emotion.FEAR,
+    "happiness": Emotion.HAPPY,
+    "joy": Emotion.HAPPY,
+    "joyful": Emotion.HAPPY,
+    "기쁨": Emotion.HAPPY,
+    "행복": Emotion.HAPPY,
+    "중립": Emotion.NEUTRAL,
+    "sadness": Emotion.SAD,
+    "슬픔": Emotion.SAD,
+    "surprised": Emotion.SURPRISE,
+    "놀람": Emotion.SURPRISE,
+    "contemptuous": Emotion.CONTEMPT,
+    "경멸": Emotion.CONTEMPT,
+} | {emotion.value: emotion for emotion in Emotion}
+
+_CLOSING_OF = {"[": "]", "(": ")", "{": "}", "<": ">"}
+_LONGEST_TAG = 32
+_LONGEST_LINK = 300
+_TAG_INSIDE = re.compile(r"[^\W\d_][\w \-:=,/|]*")
+_ENDINGS = TERMINATORS | frozenset("\"'”’)]}»」』\n\r")
+
+
+class EmotionFilter:
+    """Feed it pieces; it gives back clean text (`str`) and, in between, an `Emotion` wherever a
+    tag stood. The result does not depend on how the answer was cut into pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._last = ""
+        self._line_is_empty = True
+        self._sentence_start = True
+        self._after_tag = False
+
+    def feed(self, piece: str) -> list[str | Emotion]:
+        """What is certain after `piece`, neighbouring text joined."""
+        found: list[str | Emotion] = []
+        for character in piece:
+            self._step(character, found)
+        return _joined(found)
+
+    def flush(self) -> list[str | Emotion]:
+        """The answer has ended: what was held back, without an unfinished tag."""
+        found: list[str | Emotion] = []
+        held, self._held = self._held, ""
+        if held.startswith("[") and "]" in held:
+            self._end_bracket(held, found)
+        elif held and held[0] in _CLOSING_OF:
+            if not (self._sentence_start and held[0] == "[") and not _unfinished(held):
+                self._emit(held, found)
+        elif held and not set(held) <= set("*#"):
+            self._emit(held, found)
+        return _joined(found)
+
+    def _step(self, character: str, found: list[str | Emotion]) -> None:
+        if not self._held:
+            if character in _CLOSING_OF or character == "*" or self._begins_heading(character):
+                self._held = character
+            else:
+                self._emit(character, found)
+            return
+        if self._held[0] in _CLOSING_OF:
+            self._in_bracket(character, found)
+        elif self._held[0] == "#":
+            self._in_heading(character, found)
+        else:
+            self._after_star(character, found)
+
+    def _begins_heading(self, character: str) -> bool:
+        return character == "#" and self._line_is_empty
+
+    def _in_heading(self, character: str, found: list[str | Emotion]) -> None:
+        if character == "#" and len(self._held) < 6:
+            self._held += character
+            return
+        held, self._held = self._held, ""
+        if character in " \t":
+            return
+        self._emit(held, found)
+        self._step(character, found)
+
+    def _after_star(self, character: str, found: list[str | Emotion]) -> None:
+        """Emphasis goes, a product such as "3 * 4" stays."""
+        self._held = ""
+        arithmetic = self._last.isdigit() or (self._last == " " and not self._line_is_empty)
+        if arithmetic and (character == " " or character.isdigit()):
+            self._emit("*", found)
+        elif self._line_is_empty and character == " ":
+            # A list item: the star is its bullet.
+            self._emit("-", found)
+        self._step(character, found)
+
+    def _in_bracket(self, character: str, found: list[str | Emotion]) -> None:
+        opening = self._held[0]
+        if "]" in self._held:
+            self._behind_bracket(character, found)
+            return
+        if character == _CLOSING_OF[opening]:
+            self._close_bracket(found)
+            return
+        inside = self._held[1:] + character
+        if _TAG_INSIDE.fullmatch(inside) and len(inside) <= _LONGEST_TAG:
+            if opening == "[" or _may_become_known(inside):
+                self._held += character
+                return
+        held, self._held = self._held, ""
+        if opening == "[" and self._sentence_start and (name := _leading_name(held[1:])):
+            # "[happy I am glad": the bracket was never closed; what follows the name is kept.
+            self._tag(_ALIASES[name], found)
+            held = held[1:].lstrip()[len(name) :]
+        for kept in held:
+            self._emit(kept, found)
+        self._step(character, found)
+
+    def _close_bracket(self, found: list[str | Emotion]) -> None:
+        held, self._held = self._held, ""
+        emotion = _ALIASES.get(_normalized(held[1:]))
+        if emotion is not None:
+            self._tag(emotion, found)
+        elif held[0] == "[":
+            # The next character tells whether this is a link.
+            self._held = held + "]"
+        else:
+            self._emit(held + _CLOSING_OF[held[0]], found)
+
+    def _behind_bracket(self, character: str, found: list[str | Emotion]) -> None:
+        """``[words](address)`` is shown as its words."""
+        held = self._held
+        if held[-1] == "]" and character == "(":
+            self._held = held + "("
+            return
+        if "](" in held:
+            if character == ")":
+                self._held = ""
+                self._emit(held[1 : held.index("]")], found)
+                return
+            if not character.isspace() and len(held) < _LONGEST_LINK:
+                self._held = held + character
+                return
+        self._held = ""
+        self._end_bracket(held, found)
+        self._step(character, found)
+
+    def _end_bracket(self, held: str, found: list[str | Emotion]) -> None:
+        """A bracket with something else in it: a misspelt tag where one belongs, or text."""
+        inside = held[1 : held.index("]")]
+        if "](" not in held and self._sentence_start and inside:
+            self._tag(_named_anywhere(inside), found)
+        else:
+            self._emit(held, found)
+
+    def _tag(self, emotion: Emotion, found: list[str | Emotion]) -> None:
+        found.append(emotion)
+        self._after_tag = True
+
+    def _emit(self, text: str, found: list[str | Emotion]) -> None:
+        for character in text:
+            if character == "`":
+                continue
+            if self._after_tag:
+                if character in " \t:" and (not self._last or self._last.isspace()):
+                    continue
+                self._after_tag = False
+            if character.isspace():
+                # A sentence may begin after a space only if something ended before it.
+                if character in "\n\r":
+                    self._line_is_empty = True
+                    self._sentence_start = True
+            else:
+                self._line_is_empty = False
+                self._sentence_start = character in _ENDINGS
+            self._last = character
+            found.append(character)
+
+
+def _normalized(inside: str) -> str:
+    name = inside.strip().lower()
+    return re.sub(r"^(?:emotion|감정|tone|mood)\s*[:=]\s*", "", name)
+
+
+def _named_anywhere(inside: str) -> Emotion:
+    """Neutral for a tag that is malformed, unless it names exactly one emotion."""
+    named = {_ALIASES[word] for word in re.findall(r"\w+", inside.lower()) if word in _ALIASES}
+    return named.pop() if len(named) == 1 else Emotion.NEUTRAL
+
+
+def _may_become_known(inside: str) -> bool:
+    return any(name.startswith(inside.lower()) for name in _ALIASES)
+
+
+def _leading_name(inside: str) -> str:
+    word = re.match(r"\s*(\w+)", inside)
+    return word[1].lower() if word and word[1].lower() in _ALIASES else ""
+
+
+def _unfinished(held: str) -> bool:
+    return len(held) > 1 and _may_become_known(held[1:])
+
+
+def _joined(found: list[str | Emotion]) -> list[str | Emotion]:
+    joined: list[str | Emotion] = []
+    for item in found:
+        if isinstance(item, Emotion) or not joined or isinstance(joined[-1], Emotion):
+            joined.append(item)
+        else:
+            joined[-1] = f"{joined[-1]}{item}"
+    return joined
