@@ -52,11 +52,13 @@ class Settings(BaseSettings):
     )
 
     openai_api_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY"),
+        None,
+        validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY"),
         description="key for GPT-4o and OpenAI speech",
     )
     tts_api_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("tts_api_key", "TTS_API_KEY"),
+        None,
+        validation_alias=AliasChoices("tts_api_key", "TTS_API_KEY"),
         description="key for Google Cloud text-to-speech",
     )
 
@@ -72,8 +74,14 @@ class Settings(BaseSettings):
     sessions_per_minute: Positive = Field(
         30, description="sessions one address may open in a minute"
     )
-    session_idle_s: Seconds = Field(3_600, description="a session nobody uses ends after this")
+    lead_s: Seconds = Field(8, description="how far pictures are drawn ahead of the viewer at most")
+    session_idle_s: Seconds = Field(86_400, description="a session nobody uses ends after this")
     shutdown_s: Seconds = Field(10, description="time running answers get when the server stops")
 
+    database_url: str | None = Field(
+        None, description="PostgreSQL or SQLite URL (default: SQLite inside the data folder)"
+    )
     clip_max_age_s: Seconds = Field(86_400, description="clips older than this are removed")
-    clip_max_mb: Positive = Field(2_048, description="clips beyond this total are removed, oldest first")
+    clip_max_mb: Positive = Field(
+        2_048, description="clips beyond this total are removed, oldest first"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -50,7 +50,7 @@ class DialogueEngine(Protocol):
 
     name: str
 
-    def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+    def reply(self, prompt: Prompt) -> AsyncGenerator[str, None]:
         """Pieces of the answer as they come. Closing the iterator closes the upstream
         connection. A sentence may begin with a tag such as ``[happy]``, which
         `dialogue.emotion` takes off. Raises `ProviderFailed`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 
 from ditto_avatar.dialogue.base import Sentence
@@ -18,7 +18,7 @@ class TextDelta:
     text: str
 
 
-async def clauses(pieces: AsyncIterable[str]) -> AsyncIterator[TextDelta | Sentence]:
+async def clauses(pieces: AsyncIterable[str]) -> AsyncGenerator[TextDelta | Sentence, None]:
     """Every piece of an answer as a `TextDelta`, and each `Sentence` as soon as it has ended,
     always behind the delta that ended it.
 
@@ -34,7 +34,7 @@ async def clauses(pieces: AsyncIterable[str]) -> AsyncIterator[TextDelta | Sente
         yield item
 
 
-async def sentences(pieces: AsyncIterable[str]) -> AsyncIterator[Sentence]:
+async def sentences(pieces: AsyncIterable[str]) -> AsyncGenerator[Sentence, None]:
     """Only the sentences of `clauses`."""
     async for item in clauses(pieces):
         if isinstance(item, Sentence):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from ditto_avatar.types import Emotion, SpeechChunk, Voice
@@ -23,7 +23,7 @@ class SpeechEngine(Protocol):
 
     def speak(
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
-    ) -> AsyncIterator[SpeechChunk]:
+    ) -> AsyncGenerator[SpeechChunk, None]:
         """Say `sentence`. Raises `ProviderFailed` when the service behind it fails."""
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import ctypes
 import functools
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ class EspeakEngine:
 
     async def speak(
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
-    ) -> AsyncIterator[SpeechChunk]:
+    ) -> AsyncGenerator[SpeechChunk, None]:
         """Say `sentence`; chunks of about 100 ms that never cut a phoneme.
 
         The buffer between the library's thread and the reader holds one sentence at most: the

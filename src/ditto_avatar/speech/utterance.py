@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import numpy as np
@@ -26,7 +26,7 @@ TAIL_SAMPLES = SAMPLE_RATE_HZ * 100 // 1000
 
 async def utterance(
     engine: SpeechEngine, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
-) -> AsyncIterator[SpeechChunk]:
+) -> AsyncGenerator[SpeechChunk, None]:
     """Clean `sentence`, let `engine` say it, and put silence around it.
 
     150 ms of silence lead (in the first chunk, so nothing is given before the engine has
@@ -37,8 +37,7 @@ async def utterance(
     if not text:
         return
     count = 0
-    # A plain iterator has no aclose; every engine here is an async generator.
-    async with aclosing(engine.speak(text, voice, emotion)) as chunks:  # type: ignore[type-var]
+    async with aclosing(engine.speak(text, voice, emotion)) as chunks:
         async for chunk in chunks:
             if not len(chunk.samples):
                 continue

@@ -1,0 +1,73 @@
+"""What is measured while serving, as Prometheus metrics in a registry of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_STAGE_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
+_SHORT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+
+
+class Metrics:
+    """One set per server."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.stage_s = Histogram(
+            "ditto_turn_stage_seconds",
+            "Time from the text's arrival to each stage of a turn",
+            ["stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=self._registry,
+        )
+        self.turns = Counter(
+            "ditto_turns",
+            "Turns by kind and how they ended",
+            ["kind", "state"],
+            registry=self._registry,
+        )
+        self.barge_in_s = Histogram(
+            "ditto_barge_in_seconds",
+            "Time from an interruption until nothing of the old turn runs",
+            buckets=_SHORT_BUCKETS,
+            registry=self._registry,
+        )
+        self.drift_s = Histogram(
+            "ditto_av_drift_seconds",
+            "Difference between sound and picture as browsers measure it",
+            buckets=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32),
+            registry=self._registry,
+        )
+        self.errors = Counter(
+            "ditto_errors", "Errors told to people, by code", ["code"], registry=self._registry
+        )
+        self.fallbacks = Counter(
+            "ditto_fallbacks",
+            "Answers that came from a fallback engine",
+            ["engine"],
+            registry=self._registry,
+        )
+        self.sessions = Gauge("ditto_sessions", "Sessions in memory", registry=self._registry)
+        self.viewers = Gauge("ditto_viewers", "Open connections", registry=self._registry)
+        self.speaking = Gauge(
+            "ditto_speaking", "Performances that run now", registry=self._registry
+        )
+        self.waiting = Gauge("ditto_waiting", "Turns in line", registry=self._registry)
+
+    def observe_turn(self, kind: str, state: str, timings_ms: Mapping[str, float]) -> None:
+        """Count a turn that ended, with its waterfall."""
+        self.turns.labels(kind, state).inc()
+        for stage, ms in timings_ms.items():
+            self.stage_s.labels(stage).observe(ms / 1000)
+
+    def observe_painted(self, after_s: float) -> None:
+        """A browser painted a turn's first frame `after_s` after the text was sent."""
+        self.stage_s.labels("first_painted").observe(after_s)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self._registry)

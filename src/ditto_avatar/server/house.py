@@ -1,0 +1,139 @@
+"""Everything a running server holds, opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ditto_avatar.assembly import open_avatars, open_dialogue, open_face, open_speech
+from ditto_avatar.clock import SystemClock
+from ditto_avatar.errors import DittoAvatarError
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.library import AvatarLibrary
+from ditto_avatar.metrics import Metrics
+from ditto_avatar.server.wire import AvatarOut
+from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.limits import RateLimit
+from ditto_avatar.session.performer import Performer
+from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.session import Services
+from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.settings import Settings
+from ditto_avatar.speech.base import SpeechEngine
+from ditto_avatar.types import FRAME_RATE_HZ
+
+log = logging.getLogger(__name__)
+
+_SWEEP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The parts that the routes use."""
+
+    settings: Settings
+    avatars: AvatarLibrary
+    speech: SpeechEngine
+    clips: ClipFolder
+    admission: Admission
+    registry: Registry
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Build all parts, serve inside the block, and stop gracefully: running answers get
+    `settings.shutdown_s`, then they are interrupted."""
+    clock = SystemClock()
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        avatars = await asyncio.to_thread(open_avatars, settings)
+        default = avatars.find(settings.avatar)
+        dialogue, speech = open_dialogue(settings), open_speech(settings)
+        face = open_face(settings)
+        for engine in (dialogue, speech, face):
+            stack.push_async_callback(engine.close)
+        clips = ClipFolder(
+            settings.data_dir / "clips",
+            max_age_s=settings.clip_max_age_s,
+            max_bytes=settings.clip_max_mb * 1024 * 1024,
+        )
+        await asyncio.to_thread(clips.clear_unfinished)
+        store = Store(settings.database_url or sqlite_url(settings.data_dir))
+        stack.push_async_callback(store.close)
+        if interrupted := await store.start():
+            log.info("%d answers had been interrupted by the last stop", interrupted)
+        executor = ThreadPoolExecutor(thread_name_prefix="encode")
+        stack.callback(executor.shutdown)
+        admission = Admission(settings.max_speaking, settings.max_waiting)
+        performer = Performer(
+            dialogue=dialogue,
+            speech=speech,
+            face=face,
+            clips=clips,
+            executor=executor,
+            clock=clock,
+            lead_s=settings.lead_s,
+        )
+        services = Services(
+            performer=performer,
+            admission=admission,
+            store=store,
+            clock=clock,
+            metrics=metrics,
+            turn_limit=RateLimit(settings.turns_per_minute, clock, "messages"),
+            max_text=settings.max_text,
+            find_avatar=avatars.find,
+            describe_avatar=describe_avatar,
+        )
+        registry = Registry(
+            services,
+            clips,
+            session_limit=RateLimit(settings.sessions_per_minute, clock, "new sessions"),
+            max_sessions=settings.max_sessions,
+            idle_s=settings.session_idle_s,
+            default_avatar=settings.avatar,
+            default_language=settings.language,
+        )
+        stack.push_async_callback(registry.close, settings.shutdown_s)
+        # The first viewer should not wait for what can be done now.
+        await asyncio.to_thread(lambda: default.idle_frames)
+        sweeper = asyncio.create_task(_sweep(registry, clips))
+        stack.callback(sweeper.cancel)
+        yield House(settings, avatars, speech, clips, admission, registry, metrics)
+
+
+async def _sweep(registry: Registry, clips: ClipFolder) -> None:
+    while True:
+        try:
+            await registry.sweep()
+            await asyncio.to_thread(clips.sweep)
+        except (DittoAvatarError, OSError):
+            # The border of a task: what could not be cleaned now is tried again.
+            log.exception("cleaning up failed")
+        await asyncio.sleep(_SWEEP_S)
+
+
+def describe_avatar(avatar: Avatar) -> Mapping[str, Any]:
+    """The avatar as pages and programs see it."""
+    about = avatar.about
+    return AvatarOut(
+        name=avatar.name,
+        display_name=dict(about.display_name),
+        description=dict(about.description),
+        license=about.license,
+        provenance=about.provenance,
+        consent=about.consent,
+        poster_url=f"/avatars/{avatar.name}/poster.webp",
+        idle_url=f"/avatars/{avatar.name}/idle.mp4",
+        width=avatar.width,
+        height=avatar.height,
+        fps=FRAME_RATE_HZ,
+        frames=avatar.frame_count,
+    ).model_dump()

@@ -1,0 +1,177 @@
+"""REST: sessions, messages, avatars, voices, clips, health."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import FileResponse
+
+from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized
+from ditto_avatar.server.house import House, describe_avatar
+from ditto_avatar.server.wire import (
+    AvatarOut,
+    ErrorOut,
+    HistoryOut,
+    NewSession,
+    NewTurn,
+    SessionOut,
+    TurnAccepted,
+    TurnOut,
+    VoiceOut,
+)
+from ditto_avatar.session.session import MESSAGE, SAY, Session
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorOut} for status in (401, 404, 413, 422, 429, 503, 507)
+}
+api = APIRouter(prefix="/api", responses=_ERRORS)
+files = APIRouter()
+health = APIRouter()
+
+
+def house_of(request: Request) -> House:
+    """The parts of the server that answers this request."""
+    house: House = request.app.state.house
+    return house
+
+
+async def session_of(
+    session: str,
+    house: Annotated[House, Depends(house_of)],
+    authorization: Annotated[str | None, Header()] = None,
+) -> Session:
+    """The session of the path, opened by the bearer token."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized("Expected 'Authorization: Bearer <token>' with the session's token.")
+    return await house.registry.find(session, token.strip())
+
+
+TheHouse = Annotated[House, Depends(house_of)]
+TheSession = Annotated[Session, Depends(session_of)]
+
+
+@api.post("/sessions", status_code=201)
+async def open_session(wanted: NewSession, request: Request, house: TheHouse) -> SessionOut:
+    """Open a session."""
+    address = request.client.host if request.client else "unknown"
+    session = await house.registry.open(address, wanted.avatar, wanted.language)
+    return SessionOut(
+        session=session.id,
+        token=session.token,
+        avatar=AvatarOut.model_validate(describe_avatar(session.avatar)),
+        language=session.language,
+    )
+
+
+@api.get("/sessions/{session}")
+async def show_session(session: TheSession) -> HistoryOut:
+    """The session and what has been said in it."""
+    return HistoryOut.model_validate(session.describe())
+
+
+@api.delete("/sessions/{session}", status_code=204)
+async def end_session(session: TheSession, house: TheHouse) -> None:
+    """End the session and remove its clips."""
+    await house.registry.remove(session)
+
+
+@api.post("/sessions/{session}/messages", status_code=202)
+async def send_message(session: TheSession, turn: NewTurn) -> TurnAccepted:
+    """Ask something; the answer comes over the WebSocket and as clips."""
+    return TurnAccepted(turn=await session.submit(MESSAGE, turn.text, turn.id, turn.idle_frame))
+
+
+@api.post("/sessions/{session}/say", status_code=202)
+async def say(session: TheSession, turn: NewTurn) -> TurnAccepted:
+    """Speak a text as it is."""
+    return TurnAccepted(turn=await session.submit(SAY, turn.text, turn.id, turn.idle_frame))
+
+
+@api.post("/sessions/{session}/interrupt", status_code=202)
+async def interrupt(session: TheSession) -> dict[str, bool]:
+    """Stop the answer in progress; `interrupted` says whether there was one."""
+    return {"interrupted": await session.interrupt()}
+
+
+@api.get("/sessions/{session}/turns/{turn}")
+async def show_turn(session: TheSession, turn: str) -> TurnOut:
+    """How far a turn is, with the clips made so far."""
+    found = session.find_turn(turn)
+    if found is None:
+        raise NotFound("There is no such turn in this session.")
+    return TurnOut.model_validate(found)
+
+
+@api.get("/avatars")
+async def list_avatars(house: TheHouse) -> list[AvatarOut]:
+    """The presenters that can be chosen."""
+    return [AvatarOut.model_validate(describe_avatar(avatar)) for avatar in house.avatars]
+
+
+@api.get("/voices")
+async def list_voices(house: TheHouse) -> list[VoiceOut]:
+    """The voices of the speech engine in use."""
+    return [
+        VoiceOut(id=voice.id, language=voice.language, engine=voice.engine, label=voice.label)
+        for voice in house.speech.voices()
+    ]
+
+
+_PRIVATE = {"Cache-Control": "private, max-age=3600", "Referrer-Policy": "no-referrer"}
+_PUBLIC = {"Cache-Control": "public, max-age=300"}
+
+
+@files.api_route("/video/{name}", methods=["GET", "HEAD"], responses=_ERRORS)
+async def video(name: str, house: TheHouse) -> FileResponse:
+    """A finished clip; answers range requests."""
+    path = await asyncio.to_thread(house.clips.find, "video", name)
+    return FileResponse(path, media_type="video/mp4", headers=_PRIVATE)
+
+
+@files.api_route("/audio/{name}", methods=["GET", "HEAD"], responses=_ERRORS)
+async def audio(name: str, house: TheHouse) -> FileResponse:
+    """The sound of a clip."""
+    path = await asyncio.to_thread(house.clips.find, "audio", name)
+    return FileResponse(path, media_type="audio/wav", headers=_PRIVATE)
+
+
+@files.api_route("/avatars/{name}/idle.mp4", methods=["GET", "HEAD"], responses=_ERRORS)
+async def idle_loop(name: str, house: TheHouse) -> FileResponse:
+    """The loop that plays while nobody speaks."""
+    path = house.avatars.find(name).idle_path
+    return FileResponse(path, media_type="video/mp4", headers=_PUBLIC)
+
+
+@files.api_route("/avatars/{name}/poster.webp", methods=["GET", "HEAD"], responses=_ERRORS)
+async def poster(name: str, house: TheHouse) -> FileResponse:
+    """A still picture of the presenter."""
+    path = house.avatars.find(name).poster_path
+    return FileResponse(path, media_type="image/webp", headers=_PUBLIC)
+
+
+@health.get("/healthz")
+async def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@health.get("/readyz", responses=_ERRORS)
+async def ready(request: Request) -> dict[str, str]:
+    """The server takes turns."""
+    if not hasattr(request.app.state, "house") or house_of(request).registry.closing:
+        raise ShuttingDown("The server is starting or stopping.")
+    return {"status": "ready"}
+
+
+@health.get("/metrics")
+async def metrics(house: TheHouse) -> Response:
+    """Prometheus metrics."""
+    gauges = house.metrics
+    gauges.sessions.set(len(house.registry))
+    gauges.viewers.set(house.registry.viewers)
+    gauges.speaking.set(house.admission.speaking)
+    gauges.waiting.set(house.admission.waiting)
+    return Response(gauges.exposition(), media_type=gauges.content_type)

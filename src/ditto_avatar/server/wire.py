@@ -1,0 +1,226 @@
+"""The messages of the WebSocket and of REST, as `docs/protocol.md` describes them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ditto_avatar.errors import InvalidInput
+from ditto_avatar.session.events import Event
+from ditto_avatar.session.outbox import Numbered
+from ditto_avatar.types import Language
+
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+IdleFrame = Annotated[float, Field(ge=0, le=100_000)]
+
+
+class Incoming(BaseModel):
+    """Base of what clients send: unknown fields are an error, so that a typing mistake is seen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlaybackMode(StrEnum):
+    """What a page can play."""
+
+    STREAM = "stream"
+    CLIPS = "clips"
+
+
+class Hello(Incoming):
+    type: Literal["hello"]
+    session: Id | None = None
+    token: Annotated[str, Field(max_length=128)] | None = None
+    after: Annotated[int, Field(ge=0)] | None = None
+    avatar: Id | None = None
+    language: Language | None = None
+    playback: PlaybackMode = PlaybackMode.STREAM
+
+
+class UserText(Incoming):
+    type: Literal["user.text"]
+    text: str
+    id: Id | None = None
+    idle_frame: IdleFrame | None = None
+
+
+class Say(Incoming):
+    type: Literal["say"]
+    text: str
+    id: Id | None = None
+    idle_frame: IdleFrame | None = None
+
+
+class Interrupt(Incoming):
+    type: Literal["interrupt"]
+
+
+class AvatarSelect(Incoming):
+    type: Literal["avatar.select"]
+    avatar: Id
+
+
+class LanguageSelect(Incoming):
+    type: Literal["language.select"]
+    language: Language
+
+
+class Playback(Incoming):
+    type: Literal["playback"]
+    segment: Id
+    state: Literal["painted", "playing", "ended", "dropped"]
+    media_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 0
+    drift_ms: Annotated[float, Field(ge=-60_000, le=60_000)] | None = None
+    since_text_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
+
+
+class AudioStart(Incoming):
+    type: Literal["audio.start"]
+    mode: Literal["push_to_talk", "hands_free"] = "push_to_talk"
+
+
+class AudioStop(Incoming):
+    type: Literal["audio.stop"]
+
+
+class Ping(Incoming):
+    type: Literal["ping"]
+    t: float
+
+
+ClientMessage = Annotated[
+    Hello
+    | UserText
+    | Say
+    | Interrupt
+    | AvatarSelect
+    | LanguageSelect
+    | Playback
+    | AudioStart
+    | AudioStop
+    | Ping,
+    Field(discriminator="type"),
+]
+_CLIENT_MESSAGES: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
+
+
+def parse(text: str) -> ClientMessage:
+    """A client's message. Raises `InvalidInput` with what is wrong with it."""
+    try:
+        return _CLIENT_MESSAGES.validate_json(text)
+    except ValidationError as error:
+        raise InvalidInput(f"The message is malformed: {first_problem(error)}.") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first of the problems that pydantic found, in one line."""
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}" if place else problem["msg"]
+
+
+def encode(numbered: Numbered) -> str:
+    """A server event as a JSON text frame."""
+    event = numbered.event
+    message: dict[str, Any] = {"type": event.type}
+    if numbered.seq is not None:
+        message["seq"] = numbered.seq
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, bytes):
+            message["bytes"] = len(value)
+        else:
+            message[field.name] = value
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Event):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return dict(value)
+
+
+# REST
+
+
+class NewSession(Incoming):
+    avatar: Id | None = None
+    language: Language | None = None
+
+
+class NewTurn(Incoming):
+    text: str
+    id: Id | None = None
+    idle_frame: IdleFrame | None = None
+
+
+class AvatarOut(BaseModel):
+    """A presenter as the page shows it."""
+
+    name: str
+    display_name: dict[str, str]
+    description: dict[str, str]
+    license: str
+    provenance: str
+    consent: str
+    poster_url: str
+    idle_url: str
+    width: int
+    height: int
+    fps: int
+    frames: int
+
+
+class SessionOut(BaseModel):
+    """A session just opened. The token is shown this once."""
+
+    session: str
+    token: str
+    avatar: AvatarOut
+    language: Language
+
+
+class HistoryOut(BaseModel):
+    """A session with what has been said in it."""
+
+    session: str
+    avatar: AvatarOut
+    language: Language
+    history: list[dict[str, Any]]
+
+
+class TurnAccepted(BaseModel):
+    turn: str
+
+
+class TurnOut(BaseModel):
+    """How far a turn is."""
+
+    turn: str
+    state: str
+    text: str
+    answer: str
+    clips: list[dict[str, Any]]
+    timings: dict[str, float]
+
+
+class VoiceOut(BaseModel):
+    id: str
+    language: Language
+    engine: str
+    label: str
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    message: str
+
+
+class ErrorOut(BaseModel):
+    """Every error has this form."""
+
+    error: ErrorDetail

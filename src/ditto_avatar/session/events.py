@@ -1,0 +1,166 @@
+"""What a session tells its viewers; `docs/protocol.md` describes each on the wire.
+
+The class attribute `type` is the name on the wire, the fields are its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ditto_avatar.types import Emotion, Language
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. `logged` ones are numbered and repeated after a reconnect."""
+
+    type: ClassVar[str]
+    logged: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted(Event):
+    type: ClassVar[str] = "turn.started"
+    turn: str
+    generation: int
+    kind: str
+    text: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePosition(Event):
+    type: ClassVar[str] = "queue.position"
+    logged: ClassVar[bool] = False
+    turn: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(Event):
+    type: ClassVar[str] = "text.delta"
+    turn: str
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStarted(Event):
+    type: ClassVar[str] = "segment.started"
+    turn: str
+    generation: int
+    segment: str
+    index: int
+    text: str
+    emotion: Emotion
+    mime: str
+    first_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentData(Event):
+    """`data` follows as a binary frame; the text frame before it says its length as `bytes`.
+    `dropped` tells a viewer that was too slow: it gets the finished clip instead of the rest."""
+
+    type: ClassVar[str] = "segment.data"
+    logged: ClassVar[bool] = False
+    generation: int
+    segment: str
+    index: int
+    last: bool
+    dropped: bool = False
+    data: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoReady(Event):
+    type: ClassVar[str] = "video_ready"
+    turn: str
+    generation: int
+    segment: str
+    index: int
+    text: str
+    emotion: Emotion
+    video_url: str
+    audio_url: str
+    duration: float
+    first_frame: int
+    last_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished(Event):
+    type: ClassVar[str] = "turn.finished"
+    turn: str
+    generation: int
+    text: str
+    timings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnInterrupted(Event):
+    type: ClassVar[str] = "turn.interrupted"
+    turn: str
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarSelected(Event):
+    type: ClassVar[str] = "avatar.selected"
+    avatar: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageSelected(Event):
+    type: ClassVar[str] = "language.selected"
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript(Event):
+    type: ClassVar[str] = "transcript"
+    logged: ClassVar[bool] = False
+    text: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Event):
+    type: ClassVar[str] = "notice"
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure(Event):
+    type: ClassVar[str] = "error"
+    logged: ClassVar[bool] = False
+    code: str
+    message: str
+    turn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReady(Event):
+    type: ClassVar[str] = "session.ready"
+    logged: ClassVar[bool] = False
+    session: str
+    token: str
+    resumed: bool
+    gap: bool
+    seq: int
+    avatar: Mapping[str, Any]
+    language: Language
+    history: Sequence[Mapping[str, Any]]
+    notices: Sequence[Notice] = ()
+    transcription: str = "browser"
+
+
+@dataclass(frozen=True, slots=True)
+class Pong(Event):
+    type: ClassVar[str] = "pong"
+    logged: ClassVar[bool] = False
+    t: float

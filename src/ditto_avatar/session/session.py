@@ -1,0 +1,444 @@
+"""One person's conversation: its turns, its viewers, and what each viewer has missed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ditto_avatar.clock import Clock
+from ditto_avatar.dialogue.base import Message, Prompt, Role
+from ditto_avatar.errors import (
+    DittoAvatarError,
+    InvalidInput,
+    ShuttingDown,
+    outcome_of,
+    public_text,
+)
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.metrics import Metrics
+from ditto_avatar.session import events
+from ditto_avatar.session import turn as t
+from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.clips import Clip
+from ditto_avatar.session.limits import RateLimit
+from ditto_avatar.session.outbox import Numbered, Outbox
+from ditto_avatar.session.performer import Job, Performer
+from ditto_avatar.session.store import (
+    FINISHED,
+    INTERRUPTED,
+    Store,
+    StoredClip,
+    StoredSession,
+    StoredTurn,
+)
+from ditto_avatar.types import FRAME_RATE_HZ, Language
+
+log = logging.getLogger(__name__)
+
+MESSAGE, SAY = "message", "say"
+_LOGGED_EVENTS = 1_000
+_REMEMBERED_TURNS = 200
+# From the first picture's making to its painting, until a page has reported its own figure.
+_FIRST_GUESS_S = 0.2
+# How long after a turn's last picture a page may still report that it plays.
+_PLAYBACK_SLACK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all sessions share."""
+
+    performer: Performer
+    admission: Admission
+    store: Store
+    clock: Clock
+    metrics: Metrics
+    turn_limit: RateLimit
+    max_text: int
+    find_avatar: Callable[[str], Avatar]
+    describe_avatar: Callable[[Avatar], Mapping[str, Any]]
+    transcription: str = "browser"
+
+
+class Session:
+    """Created and found by the registry. All methods belong to the event loop."""
+
+    def __init__(self, stored: StoredSession, token: str, services: Services) -> None:
+        self.id = stored.id
+        self.token = token
+        self.avatar = services.find_avatar(stored.avatar)
+        self.language = Language(stored.language)
+        self.used_at = services.clock.now()
+        self._services = services
+        self._clock = services.clock
+        self._turns: deque[StoredTurn] = deque(stored.turns, maxlen=_REMEMBERED_TURNS)
+        self._generation = max((turn.generation for turn in stored.turns), default=0)
+        self._outboxes: set[Outbox] = set()
+        self._log: deque[Numbered] = deque(maxlen=_LOGGED_EVENTS)
+        self._seq = 0
+        self._turn: t.Turn | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._submitting = asyncio.Lock()
+        self._storing = asyncio.Lock()
+        self._background: set[asyncio.Task[None]] = set()
+        self._idle_frame = 0.0
+        self._idle_at = self._clock.now()
+        self._paint_delay_s = _FIRST_GUESS_S
+        self._closed = False
+
+    @property
+    def viewers(self) -> int:
+        """Connections that watch."""
+        return len(self._outboxes)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is waiting, thinking or speaking."""
+        return self._task is not None and not self._task.done()
+
+    # What a person does ------------------------------------------------------------------
+
+    async def submit(
+        self, kind: str, text: str, client_id: str | None = None, idle_frame: float | None = None
+    ) -> str:
+        """Begin a turn (interrupting the one in progress) once it is stored; its id. The same
+        `client_id` is accepted once and gives the same turn again. Raises `InvalidInput`,
+        `RateLimited`, `ShuttingDown` and `StorageFull`."""
+        text = self._checked(text)
+        async with self._submitting:
+            if self._closed:
+                raise ShuttingDown("The server is stopping; please try again in a moment.")
+            if (known := self._turn_of_client(client_id)) is not None:
+                return known
+            self._services.turn_limit.take(self.id)
+            self._touch(idle_frame)
+            arrived = self._clock.now()
+            await self.interrupt("user")
+            turn = t.Turn(
+                secrets.token_hex(8), self._generation + 1, kind, text, arrived, client_id
+            )
+            stored = StoredTurn(turn.id, turn.generation, kind, text, client_id=client_id)
+            await self._services.store.add_turn(self.id, stored)
+            self._generation = turn.generation
+            self._turns.append(stored)
+            self._turn = turn
+            self._apply(turn, turn.opening())
+            self._task = asyncio.create_task(self._run(turn), name=f"turn {turn.id}")
+            return turn.id
+
+    async def interrupt(self, reason: str = "user") -> bool:
+        """Stop the answer in progress; False if there is none. Returns when nothing of it runs."""
+        turn, task = self._turn, self._task
+        if turn is None or turn.phase in t.FINAL:
+            return False
+        began = self._clock.now()
+        self._happened(turn, t.Interrupt(reason, began))
+        if task is not None:
+            await asyncio.wait([task])
+        self._services.metrics.barge_in_s.observe(self._clock.now() - began)
+        return True
+
+    def playback(
+        self, segment: str, seconds: float, *, ended: bool, painted_after_s: float | None = None
+    ) -> None:
+        """A page's report of what was seen and heard."""
+        turn = self._turn
+        if turn is None:
+            return
+        now = self._clock.now()
+        if painted_after_s is not None:
+            self._painted(turn, painted_after_s)
+        if turn.phase not in t.FINAL:
+            self._happened(turn, t.Played(segment, seconds, ended))
+        self.used_at = now
+
+    async def select_avatar(self, name: str) -> None:
+        """Another presenter from the next turn on. Raises `NotFound`."""
+        self.avatar = self._services.find_avatar(name)
+        self._touch(0)
+        await self._services.store.update_session(self.id, avatar=name)
+        self._emit(events.AvatarSelected(self._services.describe_avatar(self.avatar)))
+
+    async def select_language(self, language: Language) -> None:
+        """Another language from the next turn on."""
+        self.language = language
+        await self._services.store.update_session(self.id, language=language.value)
+        self._emit(events.LanguageSelected(language))
+
+    # Viewers -----------------------------------------------------------------------------
+
+    def attach(self, outbox: Outbox, *, resumed: bool, after: int | None) -> None:
+        """Greet a viewer and repeat what it missed since event `after`."""
+        missed = [n for n in self._log if after is not None and n.seq is not None and n.seq > after]
+        complete = after is not None and len(missed) == max(0, self._seq - after)
+        outbox.put(Numbered(self._ready(resumed=resumed, gap=resumed and not complete), None))
+        if complete and after is not None and after <= self._seq:
+            for numbered in missed:
+                outbox.put(numbered)
+        self._outboxes.add(outbox)
+        self.used_at = self._clock.now()
+
+    def detach(self, outbox: Outbox) -> None:
+        """A viewer left; its answer goes on for the others, and for its return."""
+        self._outboxes.discard(outbox)
+        self.used_at = self._clock.now()
+
+    def tell(self, outbox: Outbox, event: events.Event) -> None:
+        """An event for one viewer only, an error or a pong."""
+        outbox.put(Numbered(event, None))
+
+    def describe(self) -> dict[str, Any]:
+        """The session as REST shows it."""
+        return {
+            "session": self.id,
+            "avatar": self._services.describe_avatar(self.avatar),
+            "language": self.language.value,
+            "history": self.history(),
+        }
+
+    def history(self) -> list[dict[str, Any]]:
+        """What has been said, oldest first, answers with their clips."""
+        return [entry for turn in self._turns for entry in _history_of(turn)]
+
+    def find_turn(self, turn_id: str) -> dict[str, Any] | None:
+        """How far a turn is, with its clips; None if it is not of this session."""
+        for stored in self._turns:
+            if stored.id == turn_id:
+                live = self._turn if self._turn and self._turn.id == turn_id else None
+                return {
+                    "turn": stored.id,
+                    "state": live.phase.value if live else stored.state,
+                    "text": stored.text,
+                    "answer": live.answer if live else stored.answer,
+                    "clips": [_clip_entry(clip) for clip in stored.clips],
+                    "timings": live.timings_ms() if live else {},
+                }
+        return None
+
+    async def close(self, reason: str, grace_s: float = 0.0) -> None:
+        """End the running turn, after `grace_s` if it does not end by itself, wait for what is
+        being stored, and let the viewers go."""
+        self._closed = True
+        if self._task is not None and not self._task.done() and grace_s > 0:
+            await asyncio.wait([self._task], timeout=grace_s)
+        await self.interrupt(reason)
+        while self._background:
+            await asyncio.wait(self._background)
+        for outbox in self._outboxes:
+            outbox.close()
+
+    # One turn ----------------------------------------------------------------------------
+
+    async def _run(self, turn: t.Turn) -> None:
+        def queued(position: int) -> None:
+            self._happened(turn, t.Queued(position))
+
+        try:
+            async with self._services.admission.place(queued):
+                if t.Perform() in self._happened(turn, t.Admitted()):
+                    await self._services.performer.perform(
+                        self._job(turn), lambda happened: self._happened(turn, happened)
+                    )
+        except DittoAvatarError as error:
+            self._happened(turn, self._failed(error))
+        except Exception as error:
+            # The border of a turn: whatever a bug does, the session lives on.
+            log.exception("turn %s failed", turn.id)
+            self._happened(turn, self._failed(error))
+        if turn.phase is t.Phase.HEARING:
+            wait_s = turn.seconds_left() + _PLAYBACK_SLACK_S
+            await self._clock.sleep_until(self._clock.now() + wait_s)
+            self._happened(turn, t.PlaybackEnded())
+
+    def _failed(self, error: Exception) -> t.PerformanceFailed:
+        return t.PerformanceFailed(outcome_of(error).code, public_text(error), self._clock.now())
+
+    def _job(self, turn: t.Turn) -> Job:
+        prompt = None
+        if turn.kind == MESSAGE:
+            persona = self.avatar.about.persona.get(self.language.value, "")
+            prompt = Prompt(tuple(self._messages()), self.language, persona)
+        return Job(self.avatar, self.language, turn.text, prompt, self._frame_at_arrival)
+
+    def _messages(self) -> list[Message]:
+        messages: list[Message] = []
+        for turn in self._turns:
+            if turn.kind == MESSAGE:
+                messages.append(Message(Role.USER, turn.text))
+            if turn.answer:
+                messages.append(Message(Role.ASSISTANT, turn.answer, turn.heard))
+        return messages
+
+    def _happened(self, turn: t.Turn, happened: t.Input) -> list[t.Action]:
+        if isinstance(happened, t.ClipStored):
+            self._keep_clip(turn, happened)
+        actions = turn.handle(happened)
+        self._apply(turn, actions)
+        return actions
+
+    def _apply(self, turn: t.Turn, actions: list[t.Action]) -> None:
+        for action in actions:
+            match action:
+                case t.Send(event):
+                    self._emit(event)
+                case t.Cancel():
+                    if self._task is not None and self._task is not asyncio.current_task():
+                        self._task.cancel()
+                case t.Settle():
+                    self._settle(turn)
+                case t.Perform():
+                    pass  # `_run` waits for exactly this one
+
+    # Keeping -----------------------------------------------------------------------------
+
+    def _keep_clip(self, turn: t.Turn, clip: t.ClipStored) -> None:
+        segment = turn.segment(clip.segment)
+        if segment is None:
+            return
+        stored = StoredClip(
+            clip.name,
+            segment.index,
+            segment.text,
+            segment.emotion.value,
+            clip.seconds,
+            segment.first_frame,
+            clip.last_frame,
+        )
+        self._update(turn.id, lambda old: replace(old, clips=(*old.clips, stored)))
+        self._store(lambda: self._services.store.add_clip(turn.id, stored))
+
+    def _settle(self, turn: t.Turn) -> None:
+        state = INTERRUPTED if turn.phase is t.Phase.INTERRUPTED else FINISHED
+        answer, heard, timings = turn.answer, turn.heard, turn.timings_ms()
+        self._update(turn.id, lambda old: replace(old, answer=answer, heard=heard, state=state))
+        self._services.metrics.observe_turn(turn.kind, state, timings)
+        log.info(
+            "turn settled",
+            extra={"turn": turn.id, "session": self.id, "state": state, "timings_ms": timings},
+        )
+        self._store(
+            lambda: self._services.store.settle_turn(
+                turn.id, answer=answer, heard=heard, state=state, timings=timings
+            )
+        )
+
+    def _update(self, turn_id: str, change: Callable[[StoredTurn], StoredTurn]) -> None:
+        for place, old in enumerate(self._turns):
+            if old.id == turn_id:
+                self._turns[place] = change(old)
+
+    def _store(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write in the background, in order; a failure is told, not raised."""
+
+        async def guarded() -> None:
+            async with self._storing:
+                try:
+                    await write()
+                except DittoAvatarError as error:
+                    self._emit(events.Failure(outcome_of(error).code, str(error)))
+
+        task = asyncio.create_task(guarded())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    # Telling -----------------------------------------------------------------------------
+
+    def _emit(self, event: events.Event) -> None:
+        seq = None
+        if event.logged:
+            self._seq += 1
+            seq = self._seq
+        numbered = Numbered(event, seq)
+        if event.logged:
+            self._log.append(numbered)
+        for outbox in self._outboxes:
+            outbox.put(numbered)
+
+    def _ready(self, *, resumed: bool, gap: bool) -> events.SessionReady:
+        return events.SessionReady(
+            session=self.id,
+            token=self.token,
+            resumed=resumed,
+            gap=gap,
+            seq=self._seq,
+            avatar=self._services.describe_avatar(self.avatar),
+            language=self.language,
+            history=self.history(),
+            transcription=self._services.transcription,
+        )
+
+    # Where the idle loop is --------------------------------------------------------------
+
+    def _touch(self, idle_frame: float | None) -> None:
+        self.used_at = self._clock.now()
+        if idle_frame is not None:
+            self._idle_frame = idle_frame
+            self._idle_at = self.used_at
+
+    def _frame_at_arrival(self) -> int:
+        """The idle frame that the viewer will see when the first picture arrives."""
+        elapsed = self._clock.now() - self._idle_at + self._paint_delay_s
+        return int(self._idle_frame + elapsed * FRAME_RATE_HZ) % self.avatar.frame_count
+
+    def _painted(self, turn: t.Turn, after_s: float) -> None:
+        turn.marks.setdefault(t.Mark.FIRST_PAINTED, turn.started + after_s)
+        made = turn.marks.get(t.Mark.FIRST_FRAME)
+        if made is not None:
+            delay = min(1.0, max(0.0, turn.started + after_s - made))
+            self._paint_delay_s += 0.3 * (delay - self._paint_delay_s)
+        self._services.metrics.observe_painted(after_s)
+
+    # Input -------------------------------------------------------------------------------
+
+    def _checked(self, text: str) -> str:
+        cleaned = "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x2FF)
+        cleaned = cleaned.strip()
+        if not cleaned:
+            raise InvalidInput("The text is empty: please write something to say.")
+        limit = self._services.max_text
+        if len(cleaned) > limit:
+            raise InvalidInput(
+                f"The text has {len(cleaned):,} characters; at most {limit:,} can be taken."
+            )
+        return cleaned
+
+    def _turn_of_client(self, client_id: str | None) -> str | None:
+        if client_id is None:
+            return None
+        return next((turn.id for turn in self._turns if turn.client_id == client_id), None)
+
+
+def _history_of(turn: StoredTurn) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    if turn.kind == MESSAGE:
+        entries.append({"role": Role.USER.value, "text": turn.text, "turn": turn.id, "clips": []})
+    if turn.answer:
+        entries.append(
+            {
+                "role": Role.ASSISTANT.value,
+                "text": turn.answer,
+                "heard": turn.heard,
+                "turn": turn.id,
+                "clips": [_clip_entry(clip) for clip in turn.clips],
+            }
+        )
+    return entries
+
+
+def _clip_entry(stored: StoredClip) -> dict[str, Any]:
+    clip = Clip(stored.name)
+    return {
+        "index": stored.index,
+        "text": stored.text,
+        "emotion": stored.emotion,
+        "video_url": clip.video_url,
+        "audio_url": clip.audio_url,
+        "duration": stored.duration,
+        "first_frame": stored.first_frame,
+        "last_frame": stored.last_frame,
+    }

@@ -1,0 +1,286 @@
+"""Conversations on disk: SQLite in WAL mode by default, PostgreSQL by URL.
+
+What was accepted is committed before anybody is told so; a process that is killed loses nothing
+but the answer it was giving, which the next start marks as interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import selectinload
+
+from ditto_avatar.errors import StorageFull, Unavailable
+from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
+
+RUNNING, FINISHED, INTERRUPTED = "running", "finished", "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A replayable clip of a turn."""
+
+    name: str
+    index: int
+    text: str
+    emotion: str
+    duration: float
+    first_frame: int
+    last_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """One turn of a conversation as it is kept."""
+
+    id: str
+    generation: int
+    kind: str
+    text: str
+    answer: str = ""
+    heard: str | None = None
+    state: str = RUNNING
+    client_id: str | None = None
+    clips: tuple[StoredClip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A conversation as it is kept. The token itself is never stored, only its hash."""
+
+    id: str
+    token_hash: str
+    avatar: str
+    language: str
+    turns: tuple[StoredTurn, ...] = ()
+
+    def accepts(self, token: str) -> bool:
+        """Whether `token` is this session's."""
+        return hmac.compare_digest(self.token_hash, hash_token(token))
+
+
+def hash_token(token: str) -> str:
+    """What is kept of a token; tokens are random, so a plain digest suffices."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Store:
+    """Reads and writes conversations. Raises `StorageFull` when nothing can be written."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._engine = _open_engine(url)
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    async def start(self) -> int:
+        """Bring the schema up to date and mark what a killed process left running as
+        interrupted; how many turns that were. Raises `Unavailable` if the database cannot be
+        reached."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.run_sync(_upgrade)
+            async with self._sessions.begin() as db:
+                left = await db.execute(
+                    update(TurnRow).where(TurnRow.state == RUNNING).values(state=INTERRUPTED)
+                )
+                return int(getattr(left, "rowcount", 0))
+        except (DBAPIError, OSError) as error:
+            shown = self._url.render_as_string(hide_password=True)
+            raise Unavailable(f"The database {shown} cannot be used: {_reason(error)}.") from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    async def add_session(self, session: StoredSession) -> None:
+        """Keep a new session."""
+        async with self._writing() as db:
+            db.add(
+                SessionRow(
+                    id=session.id,
+                    token_hash=session.token_hash,
+                    avatar=session.avatar,
+                    language=session.language,
+                )
+            )
+
+    async def update_session(self, session_id: str, **values: str) -> None:
+        """Change the avatar or language of a session, and say that it was used."""
+        async with self._writing() as db:
+            await db.execute(
+                update(SessionRow)
+                .where(SessionRow.id == session_id)
+                .values(used_at=utc_now(), **values)
+            )
+
+    async def session(self, session_id: str) -> StoredSession | None:
+        """The session with its turns and their clips, oldest first; None if there is none."""
+        query = (
+            select(SessionRow)
+            .where(SessionRow.id == session_id)
+            .options(selectinload(SessionRow.turns).selectinload(TurnRow.clips))
+        )
+        async with self._sessions() as db:
+            row = (await db.execute(query)).scalar_one_or_none()
+            return _session_of(row) if row is not None else None
+
+    async def remove_session(self, session_id: str) -> list[str]:
+        """Forget a session; the names of its clips, whose files the caller removes."""
+        async with self._writing() as db:
+            row = await db.get(
+                SessionRow,
+                session_id,
+                options=[selectinload(SessionRow.turns).selectinload(TurnRow.clips)],
+            )
+            if row is None:
+                return []
+            names = [clip.name for turn in row.turns for clip in turn.clips]
+            await db.delete(row)
+            return names
+
+    async def sessions_unused_for(self, seconds: float) -> list[str]:
+        """Ids of sessions that nobody used for that long."""
+        before: datetime = utc_now() - timedelta(seconds=seconds)
+        async with self._sessions() as db:
+            query = select(SessionRow.id).where(SessionRow.used_at < before)
+            return list((await db.execute(query)).scalars())
+
+    async def add_turn(self, session_id: str, turn: StoredTurn) -> bool:
+        """Keep an accepted turn; False if the same `client_id` was accepted before."""
+        try:
+            async with self._writing() as db:
+                db.add(
+                    TurnRow(
+                        id=turn.id,
+                        session_id=session_id,
+                        generation=turn.generation,
+                        client_id=turn.client_id,
+                        kind=turn.kind,
+                        text=turn.text,
+                        answer=turn.answer,
+                        state=turn.state,
+                        timings={},
+                    )
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    async def settle_turn(
+        self, turn_id: str, *, answer: str, heard: str | None, state: str, timings: dict[str, Any]
+    ) -> None:
+        """Keep how a turn ended."""
+        async with self._writing() as db:
+            await db.execute(
+                update(TurnRow)
+                .where(TurnRow.id == turn_id)
+                .values(answer=answer, heard=heard, state=state, timings=timings)
+            )
+
+    async def add_clip(self, turn_id: str, clip: StoredClip) -> None:
+        """Keep a finished clip of a turn."""
+        async with self._writing() as db:
+            db.add(
+                ClipRow(
+                    name=clip.name,
+                    turn_id=turn_id,
+                    index=clip.index,
+                    text=clip.text,
+                    emotion=clip.emotion,
+                    duration=clip.duration,
+                    first_frame=clip.first_frame,
+                    last_frame=clip.last_frame,
+                )
+            )
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncSession]:
+        try:
+            async with self._sessions.begin() as db:
+                yield db
+        except IntegrityError:
+            raise
+        except (DBAPIError, OSError) as error:
+            raise StorageFull(f"The conversation could not be stored: {_reason(error)}.") from error
+
+
+def sqlite_url(data_dir: Path) -> str:
+    """The embedded default database inside `data_dir`."""
+    return f"sqlite+aiosqlite:///{(data_dir / 'conversations.db').resolve()}"
+
+
+def _open_engine(url: str) -> AsyncEngine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # With WAL, NORMAL survives a killed process; FULL would also survive a lost power supply
+        # at the price of a disk flush before every answer.
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA busy_timeout=5000")
+        cursor.close()
+
+    return engine
+
+
+def _upgrade(connection: Any) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error)
+
+
+def _session_of(row: SessionRow) -> StoredSession:
+    return StoredSession(
+        row.id, row.token_hash, row.avatar, row.language, tuple(_turn_of(t) for t in row.turns)
+    )
+
+
+def _turn_of(row: TurnRow) -> StoredTurn:
+    return StoredTurn(
+        row.id,
+        row.generation,
+        row.kind,
+        row.text,
+        row.answer,
+        row.heard,
+        row.state,
+        row.client_id,
+        tuple(_clip_of(c) for c in row.clips),
+    )
+
+
+def _clip_of(row: ClipRow) -> StoredClip:
+    return StoredClip(
+        row.name, row.index, row.text, row.emotion, row.duration, row.first_frame, row.last_frame
+    )

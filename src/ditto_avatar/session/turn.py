@@ -1,0 +1,424 @@
+"""One turn as a pure state machine: inputs in, actions out, no I/O and no clock of its own.
+
+    WAITING ──Admitted──▶ THINKING ──SegmentBegan──▶ SPEAKING ──PerformanceEnded──▶ HEARING
+       │                     │                          │                            │
+       └──────── Interrupt / PerformanceFailed: INTERRUPTED ◀────────────────────────┤
+                                                                     PlaybackEnded: FINISHED
+
+HEARING is the time when everything has been sent and the person still listens: the server is
+free, but an interruption then still cuts what counts as heard. Whatever arrives in a final
+phase changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ditto_avatar.session import events
+from ditto_avatar.types import Emotion
+
+
+class Phase(StrEnum):
+    """Where a turn is."""
+
+    WAITING = "waiting"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    HEARING = "hearing"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+
+
+FINAL = frozenset({Phase.FINISHED, Phase.INTERRUPTED})
+_PERFORMING = frozenset({Phase.THINKING, Phase.SPEAKING})
+
+
+class Mark(StrEnum):
+    """The stages of the latency waterfall, in their order."""
+
+    FIRST_TOKEN = "first_token"
+    FIRST_SENTENCE = "first_sentence"
+    FIRST_AUDIO = "first_audio"
+    FIRST_FRAME = "first_frame"
+    FIRST_FRAGMENT = "first_fragment"
+    FIRST_PAINTED = "first_painted"
+    FINISHED = "finished"
+
+
+# Inputs: what happened, with the time in seconds where it matters.
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A stage of the waterfall was reached at `at`; only the first time counts."""
+
+    mark: Mark
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextArrived:
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentBegan:
+    segment: str
+    index: int
+    text: str
+    emotion: Emotion
+    first_frame: int
+    mime: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentMade:
+    segment: str
+    index: int
+    data: bytes
+    last: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDrawn:
+    """All of a segment was drawn: how long it plays."""
+
+    segment: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipStored:
+    segment: str
+    name: str
+    video_url: str
+    audio_url: str
+    seconds: float
+    last_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The page's report: `seconds` of `segment` have been heard; `ended` closes it."""
+
+    segment: str
+    seconds: float
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackEnded:
+    """Nobody listens any more: the page said so, or the longest time it could take is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceEnded:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceFailed:
+    code: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """Something went wrong that the turn survives."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    reason: str
+    at: float
+
+
+Input = (
+    Queued
+    | Admitted
+    | Reached
+    | TextArrived
+    | SegmentBegan
+    | FragmentMade
+    | SegmentDrawn
+    | ClipStored
+    | Played
+    | PlaybackEnded
+    | PerformanceEnded
+    | PerformanceFailed
+    | Troubled
+    | Interrupt
+)
+
+
+# Actions: what the session has to do.
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Begin thinking, speaking and drawing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the performance, or leave the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    event: events.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The turn's text, state and what was heard of it are to be stored."""
+
+
+Action = Perform | Cancel | Send | Settle
+
+
+@dataclass(slots=True)
+class SpokenSegment:
+    """What is known of a sentence that is being said."""
+
+    index: int
+    text: str
+    emotion: Emotion
+    first_frame: int
+    began: float
+    seconds: float = 0.0
+    played: float = 0.0
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Turn:
+    """The state of one turn. `started` is when its text came in, in seconds."""
+
+    id: str
+    generation: int
+    kind: str
+    text: str
+    started: float
+    client_id: str | None = None
+    phase: Phase = Phase.WAITING
+    answer: str = ""
+    marks: dict[Mark, float] = field(default_factory=dict)
+    heard: str | None = None
+    """What was heard of an interrupted answer; None when all of it was."""
+    _segments: dict[str, SpokenSegment] = field(default_factory=dict)
+
+    def opening(self) -> list[Action]:
+        """The actions that begin the turn, before any input."""
+        return [
+            Send(events.TurnStarted(self.id, self.generation, self.kind, self.text, self.client_id))
+        ]
+
+    def segment(self, segment_id: str) -> SpokenSegment | None:
+        """The segment of that id, None if it is of another turn."""
+        return self._segments.get(segment_id)
+
+    def timings_ms(self) -> dict[str, float]:
+        """The waterfall: ms from the text's arrival to each stage reached."""
+        return {
+            mark.value: round((self.marks[mark] - self.started) * 1000, 1)
+            for mark in Mark
+            if mark in self.marks
+        }
+
+    def seconds_left(self) -> float:
+        """Media seconds that have been drawn and not been reported as heard."""
+        unheard = (s.seconds - s.played for s in self._segments.values() if not s.ended)
+        return sum(max(0.0, seconds) for seconds in unheard)
+
+    def handle(self, happened: Input) -> list[Action]:
+        """Advance; the actions to take, in order. In a final phase: none."""
+        if self.phase in FINAL:
+            return []
+        match happened:
+            case Queued(position):
+                return self._queued(position)
+            case Admitted():
+                return self._admitted()
+            case Reached(mark, at):
+                self.marks.setdefault(mark, at)
+                return []
+            case TextArrived(text, at):
+                return self._text_arrived(text, at)
+            case SegmentBegan():
+                return self._segment_began(happened)
+            case FragmentMade():
+                return self._fragment_made(happened)
+            case SegmentDrawn(segment, seconds):
+                return self._segment_drawn(segment, seconds)
+            case ClipStored():
+                return self._clip_stored(happened)
+            case Played(segment, seconds, ended):
+                return self._played(segment, seconds, ended)
+            case PlaybackEnded():
+                return self._playback_ended()
+            case PerformanceEnded(at):
+                return self._performance_ended(at)
+            case PerformanceFailed(code, message, at):
+                failure = Send(events.Failure(code, message, self.id))
+                return [failure, *self._interrupted("error", at)]
+            case Troubled(code, message):
+                return [Send(events.Failure(code, message, self.id))]
+            case Interrupt(reason, at):
+                return self._interrupted(reason, at)
+
+    def _queued(self, position: int) -> list[Action]:
+        if self.phase is not Phase.WAITING:
+            return []
+        return [Send(events.QueuePosition(self.id, position))]
+
+    def _admitted(self) -> list[Action]:
+        if self.phase is not Phase.WAITING:
+            return []
+        self.phase = Phase.THINKING
+        return [Perform()]
+
+    def _text_arrived(self, text: str, at: float) -> list[Action]:
+        if self.phase not in _PERFORMING:
+            return []
+        self.marks.setdefault(Mark.FIRST_TOKEN, at)
+        self.answer += text
+        return [Send(events.TextDelta(self.id, self.generation, text))]
+
+    def _segment_began(self, began: SegmentBegan) -> list[Action]:
+        if self.phase not in _PERFORMING:
+            return []
+        self.phase = Phase.SPEAKING
+        self._segments[began.segment] = SpokenSegment(
+            began.index, began.text, began.emotion, began.first_frame, began.at
+        )
+        return [
+            Send(
+                events.SegmentStarted(
+                    self.id,
+                    self.generation,
+                    began.segment,
+                    began.index,
+                    began.text,
+                    began.emotion,
+                    began.mime,
+                    began.first_frame,
+                )
+            )
+        ]
+
+    def _fragment_made(self, made: FragmentMade) -> list[Action]:
+        if made.segment not in self._segments:
+            return []
+        if made.data:
+            self.marks.setdefault(Mark.FIRST_FRAGMENT, made.at)
+        return [
+            Send(
+                events.SegmentData(
+                    self.generation,
+                    made.segment,
+                    made.index,
+                    made.last,
+                    data=made.data,
+                )
+            )
+        ]
+
+    def _segment_drawn(self, segment: str, seconds: float) -> list[Action]:
+        if segment in self._segments:
+            self._segments[segment].seconds = seconds
+        return []
+
+    def _clip_stored(self, clip: ClipStored) -> list[Action]:
+        segment = self._segments.get(clip.segment)
+        if segment is None:
+            return []
+        return [
+            Send(
+                events.VideoReady(
+                    self.id,
+                    self.generation,
+                    clip.segment,
+                    segment.index,
+                    segment.text,
+                    segment.emotion,
+                    clip.video_url,
+                    clip.audio_url,
+                    clip.seconds,
+                    segment.first_frame,
+                    clip.last_frame,
+                )
+            )
+        ]
+
+    def _played(self, segment_id: str, seconds: float, ended: bool) -> list[Action]:
+        segment = self._segments.get(segment_id)
+        if segment is None:
+            return []
+        segment.played = max(segment.played, seconds)
+        segment.ended = segment.ended or ended
+        all_ended = all(s.ended for s in self._segments.values())
+        if self.phase is Phase.HEARING and all_ended:
+            self.phase = Phase.FINISHED
+        return []
+
+    def _playback_ended(self) -> list[Action]:
+        if self.phase is Phase.HEARING:
+            self.phase = Phase.FINISHED
+        return []
+
+    def _performance_ended(self, at: float) -> list[Action]:
+        if self.phase not in _PERFORMING:
+            return []
+        self.marks[Mark.FINISHED] = at
+        self.phase = Phase.HEARING if self._segments else Phase.FINISHED
+        if self._segments and all(s.ended for s in self._segments.values()):
+            self.phase = Phase.FINISHED
+        finished = events.TurnFinished(self.id, self.generation, self.answer, self.timings_ms())
+        return [Send(finished), Settle()]
+
+    def _interrupted(self, reason: str, at: float) -> list[Action]:
+        self.heard = self._heard_until(at)
+        self.phase = Phase.INTERRUPTED
+        return [Cancel(), Send(events.TurnInterrupted(self.id, self.generation, reason)), Settle()]
+
+    def _heard_until(self, now: float) -> str:
+        """The words that were heard: whole segments that ended, and of the one that was playing
+        as many words as its share of time. Without any report from a page, the share of time is
+        counted from when the first segment began."""
+        segments = sorted(self._segments.values(), key=lambda s: s.index)
+        if segments and not any(s.played or s.ended for s in segments):
+            elapsed = now - segments[0].began
+            for segment in segments:
+                segment.played = min(segment.seconds, max(0.0, elapsed))
+                elapsed -= segment.seconds
+        return " ".join(filter(None, (_heard_words(s) for s in segments)))
+
+
+def _heard_words(segment: SpokenSegment) -> str:
+    if segment.ended:
+        return segment.text
+    if segment.played <= 0.0 or segment.seconds <= 0.0:
+        # Still being drawn: its length is unknown; a person hears about 2.5 words a second.
+        words = segment.text.split()
+        return " ".join(words[: int(segment.played * 2.5)])
+    words = segment.text.split()
+    return " ".join(words[: int(len(words) * min(1.0, segment.played / segment.seconds))])
