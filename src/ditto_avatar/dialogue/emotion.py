@@ -40,7 +40,7 @@ _ALIASES = {
 _CLOSING_OF = {"[": "]", "(": ")", "{": "}", "<": ">"}
 _LONGEST_TAG = 32
 _LONGEST_LINK = 300
-_TAG_INSIDE = re.compile(r"[^\W\d_][\w \-:=,/|]*")
+_TAG_INSIDE = re.compile(r" ?[^\W\d_][\w \-:=,/|]*")
 _ENDINGS = TERMINATORS | frozenset("\"'”’)]}»」』\n\r")
 
 
@@ -122,7 +122,7 @@ class EmotionFilter:
             self._close_bracket(found)
             return
         inside = self._held[1:] + character
-        if _TAG_INSIDE.fullmatch(inside) and len(inside) <= _LONGEST_TAG:
+        if (inside == " " or _TAG_INSIDE.fullmatch(inside)) and len(inside) <= _LONGEST_TAG:
             if opening == "[" or _may_become_known(inside):
                 self._held += character
                 return
@@ -157,7 +157,7 @@ class EmotionFilter:
                 self._held = ""
                 self._emit(held[1 : held.index("]")], found)
                 return
-            if not character.isspace() and len(held) < _LONGEST_LINK:
+            if not character.isspace() and character != "[" and len(held) < _LONGEST_LINK:
                 self._held = held + character
                 return
         self._held = ""
@@ -208,7 +208,7 @@ def _named_anywhere(inside: str) -> Emotion:
 
 
 def _may_become_known(inside: str) -> bool:
-    return any(name.startswith(inside.lower()) for name in _ALIASES)
+    return any(name.startswith(inside.lower().lstrip()) for name in _ALIASES)
 
 
 def _leading_name(inside: str) -> str:

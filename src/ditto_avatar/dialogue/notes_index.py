@@ -31,8 +31,8 @@ _KOREAN_ENDINGS = re.compile(
     r"입니다|합니다|에서는|에서|에게|으로|이란|이랑|하고|까지|부터|에는|은|는|이|가|을|를|의|에|도|로|와|과|만|요|야)$"
 )
 _KOREAN_STOP_WORDS = frozenset(
-    "어떻게 어떤 무엇 무슨 뭐 뭔 뭘 왜 어디 언제 누가 좀 이거 그거 저거 이게 그게 알려 말해 주 있 수 "
-    "해 하 돼 되 것 거 대해 대한 설명 궁금 싶 제 저 나 내 너 네 당신".split()
+    "어떻게 어떤 무엇 무슨 뭐 뭔 뭘 왜 어디 언제 누가 좀 이거 그거 저거 이게 그게 알려 말해 "
+    "주 있 수 해 하 돼 되 것 거 대해 대한 설명 궁금 싶 제 저 나 내 너 네 당신".split()
 )
 # What share of a question's weight a section has to cover to count as its answer.
 _SURE = 0.5
@@ -63,6 +63,13 @@ class NotesIndex:
         # Heading and other wordings are how people ask; they weigh more than the answer.
         self._asked = [frozenset(tokens(f"{s.heading} {s.also}")) for s in sections]
         self._words = [tokens(f"{s.heading} {s.also} " * 2 + s.text) for s in sections]
+        # A question may be all stop words: "What can you do?" is found by its wording.
+        self._wordings = {
+            _plain(wording): section
+            for section in sections
+            for wording in (section.heading, *section.also.split(","))
+            if _plain(wording)
+        }
         self._known = Counter(word for words in self._words for word in set(words))
         self._ranking: bm25s.BM25 | None = None
         if sections:
@@ -74,6 +81,8 @@ class NotesIndex:
 
     def find(self, question: str) -> Section | None:
         """The section that answers `question`, None when none surely does."""
+        if (section := self._wordings.get(_plain(question))) is not None:
+            return section
         asked = list(dict.fromkeys(tokens(question)))
         known = [word for word in asked if word in self._known]
         if self._ranking is None or not known:
@@ -127,6 +136,10 @@ def tokens(text: str) -> list[str]:
         elif word not in _STOP_WORDS:
             found.append(_english_stem(word))
     return found
+
+
+def _plain(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))
 
 
 def _korean_tokens(word: str) -> Iterator[str]:

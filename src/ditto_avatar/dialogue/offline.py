@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from ditto_avatar.dialogue.base import Prompt, Role
@@ -17,15 +17,15 @@ NOTES = Path(__file__).parent / "notes"
 _UNKNOWN = {
     Language.ENGLISH: (
         "[sad] I am sorry, I cannot answer that. [neutral] I only know a few notes about this "
-        "project. To let me talk about everything, put an OpenAI key into the file called dot "
-        "env, in the line OPENAI_API_KEY, and start the server again.",
+        "project. To let me talk about everything, put an OpenAI key into the .env file, "
+        "in the line OPENAI_API_KEY, and start the server again.",
         "[sad] That is not in my notes either. [neutral] With a language model I could answer "
         "it. Ask me how to connect one.",
     ),
     Language.KOREAN: (
         "[sad] 죄송해요, 그건 제가 대답할 수 없어요. [neutral] 저는 이 프로젝트에 대한 "
-        "메모만 알고 있어요. 무엇이든 이야기하려면 점 env 파일의 OPENAI_API_KEY 줄에 오픈에이아이 키를 "
-        "넣고 서버를 다시 시작해 주세요.",
+        "메모만 알고 있어요. 무엇이든 이야기하려면 .env 파일의 OPENAI_API_KEY 줄에 오픈에이아이 "
+        "키를 넣고 서버를 다시 시작해 주세요.",
         "[sad] 그것도 제 메모에는 없어요. [neutral] 언어 모델이 있으면 대답할 수 있어요. "
         "어떻게 연결하는지 물어보세요.",
     ),
@@ -51,7 +51,7 @@ class OfflineEngine:
             for language in Language
         }
 
-    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str, None]:
         """The answer word by word."""
         for word in re.findall(r"\s*\S+", self._answer(prompt)):
             if self._pace:

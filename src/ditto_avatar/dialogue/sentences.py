@@ -27,7 +27,7 @@ _TITLES = frozenset(
 _MAYBE_LAST = frozenset(
     "etc inc ltd co corp jr sr a.m p.m al ph.d m.d b.a m.a b.sc m.sc u.s u.k u.n e.u d.c u.s.a "
     "ave blvd rd no jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun "
-    "min max avg hr hrs sq ft lb lbs oz bros esp misc".split()
+    "min max avg hr hrs sq ft lb lbs oz bros esp misc tsp tbsp".split()
 )
 _STARTERS = frozenset(
     "a about after all also although an and any are as at because before but by can could did do "

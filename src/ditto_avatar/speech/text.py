@@ -25,6 +25,7 @@ _EMAIL = re.compile(r"\b([A-Za-z0-9._%+-]+)@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"
 _EMOTICON = re.compile(
     r"(?<![^\s(])(?:[:;=8][-^']?[)(DPpOo3|\\/*]|<3|\^\^|\^_\^|[xX]D)(?![^\s.,!?)])"
 )
+_DOT_NAME = re.compile(r"(?<![\w.])\.(?=[A-Za-z]{2})")
 _TIMES = re.compile(r"(?<=\d)\s*\*\s*(?=\d)")
 _KEYCAP = re.compile(r"([0-9#*])️?⃣")
 _REPEATED = re.compile(r"([!?.,])\1{2,}")
@@ -69,6 +70,7 @@ def spoken_text(text: str, language: Language) -> str:
     text = _without_markup(text)
     text = _URL.sub(lambda match: _spoken_url(match[0], language), text)
     text = _EMAIL.sub(lambda m: _spoken_email(m[1], m[2], language), text)
+    text = _DOT_NAME.sub(_DOT[language].lstrip(), text)
     text = _KEYCAP.sub(r"\1", text)
     text = _EMOTICON.sub("", text)
     text = "".join(_spoken_character(character) for character in text)

@@ -1,0 +1,56 @@
+"""One pass over an answer gives what is shown and what is spoken."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from ditto_avatar.dialogue.base import Sentence
+from ditto_avatar.dialogue.clauses import TextDelta, clauses, sentences
+from ditto_avatar.types import Emotion
+
+
+async def stream(*pieces: str) -> AsyncIterator[str]:
+    for piece in pieces:
+        yield piece
+
+
+async def all_of(*pieces: str) -> list[TextDelta | Sentence]:
+    return [item async for item in clauses(stream(*pieces))]
+
+
+async def test_deltas_come_before_the_sentence_that_they_end() -> None:
+    assert await all_of("[happy] Hel", "lo! How", " are you?") == [
+        TextDelta("Hel"),
+        TextDelta("lo! How"),
+        Sentence("Hello!", Emotion.HAPPY),
+        TextDelta(" are you?"),
+        Sentence("How are you?", Emotion.NEUTRAL),
+    ]
+
+
+async def test_a_tag_proves_that_the_sentence_before_it_has_ended() -> None:
+    items = await all_of("Plan B. ", "[sad]")
+    assert items == [TextDelta("Plan B. "), Sentence("Plan B.")]
+
+
+async def test_a_tag_after_its_sentence_changes_that_sentence() -> None:
+    found = [item async for item in sentences(stream("I am glad [happy]. Next."))]
+    assert [sentence.emotion for sentence in found] == [Emotion.HAPPY, Emotion.NEUTRAL]
+
+
+async def test_the_parts_of_a_long_sentence_share_its_emotion() -> None:
+    text = "[angry] " + "and one more thing that I have to say about this, " * 12 + "end. Calm."
+    found = [item async for item in sentences(stream(text))]
+    assert len(found) > 3
+    assert {sentence.emotion for sentence in found[:-1]} == {Emotion.ANGRY}
+    assert found[-1] == Sentence("Calm.", Emotion.NEUTRAL)
+
+
+async def test_what_has_no_words_is_shown_and_not_spoken() -> None:
+    items = await all_of("Bye! 😀")
+    assert TextDelta("Bye! 😀") in items
+    assert [item for item in items if isinstance(item, Sentence)] == [Sentence("Bye!")]
+
+
+async def test_an_empty_answer_gives_nothing() -> None:
+    assert await all_of() == await all_of("", "") == []
