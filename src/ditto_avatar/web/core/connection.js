@@ -1,0 +1,233 @@
+/**
+ * The WebSocket of one conversation: says hello, keeps the line alive, comes back after a break
+ * and asks for what it missed. Speaks docs/protocol.md and knows nothing of the page.
+ *
+ * Emits
+ * - `state`    {state: "connecting" | "open" | "waiting" | "closed", code, retryMs}
+ * - `event`    one server event
+ * - `fragment` {header, bytes}: a `segment.data` header with the binary frame that belongs to it
+ * - `fault`    a frame that cannot be understood (a sentence for the console)
+ */
+import { systemClock } from "./clock.js";
+import { Emitter } from "./emitter.js";
+
+export const PING_MS = 30_000;
+export const PONG_WITHIN_MS = 10_000;
+export const READY_WITHIN_MS = 15_000;
+export const FIRST_RETRY_MS = 3_000;
+export const LONGEST_RETRY_MS = 30_000;
+
+const STORAGE_KEY = "ditto-avatar.session";
+const WRONG_TOKEN = 4401;
+const NO_HELLO = 4400;
+// Messages that wait for their `turn.started`; a person does not type more than this in a break.
+const MOST_UNANSWERED = 8;
+// Beyond this the line is too slow for live sound: what was said late helps nobody.
+const MOST_UNSENT_AUDIO_BYTES = 64_000;
+
+/** Milliseconds before attempt `attempt` (0 is the first retry): 3 s, then doubling up to 30 s,
+ * with up to half of it taken off at random so that browsers do not come back all at once. */
+export function retryDelay(attempt, random = Math.random) {
+  if (attempt === 0) return FIRST_RETRY_MS;
+  const longest = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt);
+  return Math.round(longest * (1 - random() / 2));
+}
+
+export class Connection extends Emitter {
+  #url;
+  #storage;
+  #preferences;
+  #openSocket;
+  #clock;
+  #random;
+  #socket = null;
+  #state = "connecting";
+  #attempt = 0;
+  #header = null;
+  #unanswered = new Map();
+  #timers = { retry: null, ping: null, pong: null, ready: null };
+
+  /**
+   * @param {string} url ws:// or wss://
+   * @param storage `getItem`, `setItem`, `removeItem` (sessionStorage: one session per tab)
+   * @param preferences () => {avatar?, language?, playback}: what `hello` says beside the session
+   * @param openSocket (url) => WebSocket
+   */
+  constructor({
+    url,
+    storage,
+    preferences,
+    openSocket = (address) => new WebSocket(address),
+    clock = systemClock,
+    random = Math.random,
+  }) {
+    super();
+    this.#url = url;
+    this.#storage = storage;
+    this.#preferences = preferences;
+    this.#openSocket = openSocket;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** {session, token, after} of the conversation, or null before there is one. */
+  get session() {
+    try {
+      return JSON.parse(this.#storage.getItem(STORAGE_KEY) ?? "null");
+    } catch {
+      return null;
+    }
+  }
+
+  start() {
+    if (!this.#socket) this.#open();
+  }
+
+  /** Try again at once, when waiting: the network is back or the person asks for it. */
+  retryNow() {
+    if (this.#state === "waiting") this.#open();
+  }
+
+  close() {
+    this.#enter("closed");
+    this.#drop();
+  }
+
+  /** Sends now, or, for a message with an `id`, as soon as the session is back. */
+  send(message) {
+    if (message.id !== undefined) this.#remember(message);
+    if (this.#state === "open") this.#socket.send(JSON.stringify(message));
+    return this.#state === "open" || this.#unanswered.has(message.id);
+  }
+
+  /** Microphone samples; false when they were dropped because the line is down or too slow. */
+  sendAudio(samples) {
+    const free = this.#state === "open" && this.#socket.bufferedAmount < MOST_UNSENT_AUDIO_BYTES;
+    if (free) this.#socket.send(samples);
+    return free;
+  }
+
+  #remember(message) {
+    this.#unanswered.set(message.id, message);
+    if (this.#unanswered.size > MOST_UNANSWERED) {
+      this.#unanswered.delete(this.#unanswered.keys().next().value);
+    }
+  }
+
+  #open() {
+    this.#drop();
+    this.#enter("connecting");
+    const socket = this.#openSocket(this.#url);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    // A socket that was given up may still speak; only the present one is heard.
+    const heard = (handler) => (event) => socket === this.#socket && handler(event);
+    socket.onopen = heard(() => this.#hello());
+    socket.onmessage = heard((event) => this.#receive(event.data));
+    socket.onclose = heard((event) => this.#closed(event.code));
+    this.#after("ready", READY_WITHIN_MS, () => this.#closed(1006));
+  }
+
+  #hello() {
+    const { session, token, after } = this.session ?? {};
+    const hello = { type: "hello", ...this.#preferences() };
+    if (session) Object.assign(hello, { session, token, after });
+    this.#socket.send(JSON.stringify(hello));
+  }
+
+  #receive(data) {
+    if (typeof data !== "string") return this.#receiveBinary(data);
+    let event;
+    try {
+      event = JSON.parse(data);
+    } catch {
+      return this.emit("fault", "The server sent a text frame that is not JSON.");
+    }
+    if (event.type === "pong") return this.#cancel("pong");
+    if (event.type === "segment.data") return this.#receiveHeader(event);
+    if (event.type === "session.ready") this.#ready(event);
+    else if (event.seq !== undefined) this.#store({ ...this.session, after: event.seq });
+    if (event.type === "turn.started") this.#unanswered.delete(event.id);
+    if (event.type === "error") this.#unanswered.clear();
+    this.emit("event", event);
+  }
+
+  #receiveHeader(header) {
+    if (header.bytes > 0) this.#header = header;
+    else this.emit("fragment", { header, bytes: null });
+  }
+
+  #receiveBinary(bytes) {
+    const header = this.#header;
+    this.#header = null;
+    if (!header || header.bytes !== bytes.byteLength) {
+      this.emit("fault", `A binary frame of ${bytes.byteLength} bytes came without its header.`);
+      return;
+    }
+    this.emit("fragment", { header, bytes });
+  }
+
+  #ready(event) {
+    this.#cancel("ready");
+    this.#attempt = 0;
+    // What was missed follows with its own numbers, so a resumed session keeps the old mark.
+    const after = event.resumed ? (this.session?.after ?? 0) : (event.seq ?? 0);
+    this.#store({ session: event.session, token: event.token, after });
+    this.#enter("open");
+    this.#pingLater();
+    for (const message of this.#unanswered.values()) this.#socket.send(JSON.stringify(message));
+  }
+
+  #pingLater() {
+    this.#after("ping", PING_MS, () => {
+      this.send({ type: "ping", t: Math.round(this.#clock.now()) });
+      this.#after("pong", PONG_WITHIN_MS, () => this.#closed(1006));
+      this.#pingLater();
+    });
+  }
+
+  #closed(code) {
+    if (this.#state === "closed") return;
+    this.#drop();
+    if (code === NO_HELLO) return this.#enter("closed", code);
+    if (code === WRONG_TOKEN && this.session) {
+      this.#storage.removeItem(STORAGE_KEY);
+      return this.#open();
+    }
+    const retryMs = retryDelay(this.#attempt, this.#random);
+    this.#attempt += 1;
+    this.#after("retry", retryMs, () => this.#open());
+    this.#enter("waiting", code, retryMs);
+  }
+
+  #drop() {
+    for (const name of Object.keys(this.#timers)) this.#cancel(name);
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#header = null;
+    socket?.close();
+  }
+
+  #enter(state, code = null, retryMs = null) {
+    this.#state = state;
+    this.emit("state", { state, code, retryMs });
+  }
+
+  #store(session) {
+    this.#storage.setItem(STORAGE_KEY, JSON.stringify(session));
+  }
+
+  #after(name, ms, callback) {
+    this.#cancel(name);
+    this.#timers[name] = this.#clock.setTimeout(callback, ms);
+  }
+
+  #cancel(name) {
+    this.#clock.clearTimeout(this.#timers[name]);
+    this.#timers[name] = null;
+  }
+}

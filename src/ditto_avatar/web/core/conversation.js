@@ -1,0 +1,187 @@
+/**
+ * What the page has to tell the person: who said what, what is going on, what went wrong. Events
+ * of the server, the connection and the player in, one state out. No DOM.
+ *
+ * Emits `changed` after every change of `state`.
+ */
+import { Emitter } from "./emitter.js";
+
+const MOST_NOTICES = 3;
+
+export class Conversation extends Emitter {
+  state = {
+    line: "connecting",
+    turn: null,
+    speaking: false,
+    queue: 0,
+    messages: [],
+    caption: "",
+    notices: [],
+    sound: { blocked: false, muted: false },
+    listening: null,
+    transcript: "",
+    language: "en",
+    avatar: null,
+    transcription: null,
+    timings: null,
+  };
+
+  /** One word for what is happening: connecting, waiting, closed, queued, thinking, speaking,
+   * listening or ready. */
+  get phase() {
+    const { line, turn, speaking, queue, listening } = this.state;
+    if (line !== "open") return line;
+    if (speaking) return "speaking";
+    if (turn) return queue > 0 ? "queued" : "thinking";
+    return listening ? "listening" : "ready";
+  }
+
+  /** Whether there is an answer to interrupt. */
+  get busy() {
+    return this.state.turn !== null || this.state.speaking;
+  }
+
+  apply(event) {
+    const handler = HANDLERS[event.type];
+    if (!handler) return;
+    handler.call(this, event);
+    this.emit("changed");
+  }
+
+  update(changes) {
+    Object.assign(this.state, changes);
+    this.emit("changed");
+  }
+
+  /** The person sent `text`; the answer in progress, if any, is over. */
+  asked(id, text) {
+    this.#interruptAnswer();
+    this.state.messages.push({ key: id, id, role: "user", text, state: "unsent", clips: [] });
+    this.update({ turn: id, queue: 0, caption: "" });
+  }
+
+  /** The person interrupted without saying anything. */
+  interrupted() {
+    this.#interruptAnswer();
+    this.update({ turn: null, queue: 0 });
+  }
+
+  notify(code, message = "") {
+    const notices = this.state.notices.filter((notice) => notice.code !== code);
+    this.update({ notices: [...notices, { code, message }].slice(-MOST_NOTICES) });
+  }
+
+  dismiss(code) {
+    this.update({ notices: this.state.notices.filter((notice) => notice.code !== code) });
+  }
+
+  /** Fill an empty page from the session's history; a page that is alive knows more already. */
+  recall(history) {
+    if (this.state.messages.length) return;
+    this.state.messages = history.map(({ role, text, heard, turn, clips }, index) => ({
+      key: `${turn}-${role}-${index}`,
+      turn,
+      role,
+      text,
+      state: heard === undefined || heard === null ? "done" : "interrupted",
+      clips: clips ?? [],
+    }));
+  }
+
+  /** The message of the answer that is being given in `turn`. */
+  answer(turn) {
+    return this.state.messages.find((message) => message.turn === turn && message.role === "assistant");
+  }
+
+  #interruptAnswer() {
+    const answer = this.answer(this.state.turn);
+    if (answer?.state === "streaming") answer.state = "interrupted";
+  }
+}
+
+// `this` is the conversation.
+const HANDLERS = {
+  "session.ready"(event) {
+    if (!event.resumed && this.state.messages.some(({ state }) => state !== "unsent")) {
+      this.notify("new_session");
+    }
+    if (event.resumed) this.recall(event.history ?? []);
+    for (const { code, message } of event.notices ?? []) this.notify(code, message);
+    if (!event.resumed) this.state.turn = null;
+    const { avatar, language, transcription = null } = event;
+    Object.assign(this.state, { avatar, language, transcription });
+  },
+
+  "turn.started"({ turn, id, kind, text }) {
+    const { messages } = this.state;
+    const asked = messages.find((message) => message.id !== undefined && message.id === id);
+    if (asked) Object.assign(asked, { turn, state: "done" });
+    else if (kind === "message" && !messages.some((m) => m.turn === turn && m.role === "user")) {
+      messages.push({ key: `${turn}-user`, turn, role: "user", text, state: "done", clips: [] });
+    }
+    Object.assign(this.state, { turn, queue: 0, timings: null, transcript: "" });
+  },
+
+  "queue.position"({ position }) {
+    this.state.queue = position;
+  },
+
+  "text.delta"({ turn, text }) {
+    const answer = this.answer(turn);
+    if (answer) answer.text += text;
+    else {
+      const message = { key: `${turn}-answer`, turn, role: "assistant", text, state: "streaming" };
+      this.state.messages.push({ ...message, clips: [] });
+    }
+  },
+
+  video_ready(event) {
+    const answer = this.answer(event.turn);
+    if (answer && !answer.clips.some(({ segment }) => segment === event.segment)) {
+      answer.clips.push(event);
+    }
+  },
+
+  "turn.finished"({ turn, text, timings }) {
+    let answer = this.answer(turn);
+    if (!answer && text) {
+      answer = { key: `${turn}-answer`, turn, role: "assistant", clips: [] };
+      this.state.messages.push(answer);
+    }
+    if (answer) Object.assign(answer, { text: text || answer.text, state: "done" });
+    if (this.state.turn === turn) this.state.turn = null;
+    this.state.timings = timings ?? null;
+  },
+
+  "turn.interrupted"({ turn, reason }) {
+    const answer = this.answer(turn);
+    if (answer) answer.state = "interrupted";
+    if (this.state.turn === turn) Object.assign(this.state, { turn: null, queue: 0 });
+    if (reason === "shutdown") this.notify("shutting_down");
+  },
+
+  "avatar.selected"({ avatar }) {
+    this.state.avatar = typeof avatar === "string" ? { ...this.state.avatar, name: avatar } : avatar;
+  },
+
+  "language.selected"({ language }) {
+    this.state.language = language;
+  },
+
+  transcript({ text, final }) {
+    this.state.transcript = final ? "" : text;
+  },
+
+  notice({ code, message }) {
+    this.notify(code, message);
+  },
+
+  error({ code, message, turn }) {
+    this.notify(code, message);
+    const unsent = this.state.messages.filter(({ state }) => state === "unsent");
+    for (const asked of unsent) asked.state = "failed";
+    if (unsent.length || turn === undefined || turn === this.state.turn) {
+      Object.assign(this.state, { turn: null, queue: 0 });
+    }
+  },
+};

@@ -1,0 +1,55 @@
+/** The microphone as blocks of 16 kHz signed 16-bit mono samples. */
+
+const RATE_HZ = 16_000;
+const WORKLET = new URL("./pcm-worklet.js", import.meta.url);
+// So that the presenter's own voice from the loudspeaker is not taken for the person's.
+const CONSTRAINTS = {
+  audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
+};
+
+export class Microphone {
+  #stream = null;
+  #context = null;
+
+  static get available() {
+    return Boolean(navigator.mediaDevices?.getUserMedia && globalThis.AudioWorkletNode);
+  }
+
+  /** Opens the microphone and calls `onblock(ArrayBuffer)` every 40 ms. Rejects as getUserMedia
+   * does: NotAllowedError, NotFoundError. */
+  async start(onblock) {
+    this.#stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
+    try {
+      await this.#connect(onblock);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async stop() {
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stream = null;
+    const context = this.#context;
+    this.#context = null;
+    await context?.close();
+  }
+
+  async #connect(onblock) {
+    this.#context = new AudioContext({ sampleRate: RATE_HZ });
+    let source;
+    try {
+      source = this.#context.createMediaStreamSource(this.#stream);
+    } catch {
+      // Some browsers refuse a context of another rate than the microphone's: the worklet resamples.
+      await this.#context.close();
+      this.#context = new AudioContext();
+      source = this.#context.createMediaStreamSource(this.#stream);
+    }
+    await this.#context.audioWorklet.addModule(WORKLET);
+    const node = new AudioWorkletNode(this.#context, "pcm", { numberOfOutputs: 0 });
+    node.port.onmessage = ({ data }) => onblock(data);
+    source.connect(node);
+    await this.#context.resume();
+  }
+}

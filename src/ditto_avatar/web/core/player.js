@@ -1,0 +1,303 @@
+/**
+ * Shows a timeline on three stacked video elements: the idle loop, the segment that is spoken,
+ * and the next one, loaded beforehand. Sentences follow one another with a hard cut between equal
+ * poses; the way from and to the idle loop is a short cross-fade between equal poses.
+ *
+ * Emits
+ * - `speaking` the segment that is seen and heard from now on
+ * - `idle`     nothing is spoken any more
+ * - `sound`    {blocked, muted} changed
+ * - `report`   a `playback` message for the server, without its type
+ * - `fault`    a sentence for the console
+ */
+import { systemClock } from "./clock.js";
+import { Emitter } from "./emitter.js";
+import { IdleLoop } from "./idle.js";
+import { Layers } from "./layers.js";
+import { Showing } from "./showing.js";
+import { findMediaSource } from "./sources.js";
+
+export const FADE_MS = 300;
+export const BARGE_IN_FADE_MS = 200;
+const HUSH_MS = 120;
+const IDLE_TOLERANCE_FRAMES = 2;
+const LEAST_AHEAD_SECONDS = 0.18;
+const MOST_AHEAD_SECONDS = 1.2;
+
+export class Player extends Emitter {
+  #timeline;
+  #clock;
+  #MediaSource;
+  #layers;
+  #idle = null;
+  #wantedAvatar = null;
+  #changing = false;
+  #showings = new Map();
+  #onScreen = null;
+  #starting = null;
+  #muted = false;
+  #blocked = false;
+  #textAt = null;
+  #neededSeconds = LEAST_AHEAD_SECONDS;
+
+  /** @param videos three video elements on top of one another */
+  constructor({ videos, timeline, clock = systemClock, MediaSource = findMediaSource() }) {
+    super();
+    this.#timeline = timeline;
+    this.#clock = clock;
+    this.#MediaSource = MediaSource;
+    this.#layers = new Layers(videos, clock);
+    for (const video of videos) {
+      video.playsInline = true;
+      video.disablePictureInPicture = true;
+    }
+    timeline.on("changed", () => this.#refresh());
+  }
+
+  /** What `hello` says: fragments or whole clips. */
+  get playback() {
+    return this.#MediaSource ? "stream" : "clips";
+  }
+
+  /** Where the idle loop is now; undefined before it plays. */
+  get idleFrame() {
+    if (this.#onScreen) return this.#pose(this.#onScreen);
+    return this.#idle?.frame;
+  }
+
+  get speaking() {
+    return this.#onScreen !== null;
+  }
+
+  get sound() {
+    return { blocked: this.#blocked, muted: this.#muted };
+  }
+
+  /** What is on the screen, for the overlay of developers. */
+  get current() {
+    return this.#onScreen;
+  }
+
+  /** Another presenter, from the next idle moment on. */
+  setAvatar(avatar) {
+    this.#wantedAvatar = avatar;
+    return this.#changeAvatar();
+  }
+
+  /** The person asked something now: the next first picture is measured from here. */
+  expectAnswer() {
+    this.#textAt = this.#clock.now();
+  }
+
+  /** Fades back to the idle loop and forgets the answer in progress. */
+  interrupt() {
+    this.#timeline.interrupt();
+  }
+
+  /** Turns the sound on or off; on, within a click, also lifts the browser's block. */
+  setMuted(muted) {
+    this.#muted = muted;
+    if (!muted) this.#blocked = false;
+    if (this.#onScreen) {
+      const { video } = this.#onScreen.layer;
+      video.muted = muted;
+      if (video.paused) video.play().catch(() => {});
+    }
+    this.emit("sound", this.sound);
+  }
+
+  /** Call within the first click or key: some browsers bless only elements that played in one. */
+  unlock() {
+    for (const video of this.#layers.unused) video.load();
+    if (this.#blocked && !this.#muted) this.setMuted(false);
+  }
+
+  #refresh() {
+    if (!this.#idle) return;
+    for (const segment of this.#timeline.segments.slice(0, 2)) this.#load(segment);
+    const first = this.#showings.get(this.#timeline.segments[0]);
+    if (first?.ready && !first.begun && !this.#starting) this.#begin(first);
+  }
+
+  #load(segment) {
+    const streamable = this.#MediaSource && segment.streamable;
+    if (this.#showings.has(segment) || !(streamable || segment.clipUrl)) return;
+    const layer = this.#layers.take(segment);
+    if (!layer) return;
+    const showing = new Showing({
+      segment,
+      layer,
+      layers: this.#layers,
+      clock: this.#clock,
+      MediaSource: this.#MediaSource,
+      neededSeconds: this.#neededSeconds,
+    });
+    this.#showings.set(segment, showing);
+    showing.on("changed", () => this.#refresh());
+    showing.on("ended", () => this.#ended(showing));
+    showing.on("failed", (failure) => this.#failed(showing, failure));
+    showing.on("tick", () => this.#keepInStep(showing));
+    showing.on("report", (report) => this.#report(segment, report));
+    segment.on("dropped", () => this.#dropped(showing));
+  }
+
+  async #begin(showing) {
+    this.#starting = showing;
+    const fromIdle = this.#onScreen === null;
+    if (fromIdle) await this.#idle.reach(showing.segment.firstFrame ?? this.#idle.frame);
+    try {
+      if (!showing.closed) await this.#play(showing);
+    } catch (error) {
+      this.#failed(showing, { reason: `It does not play: ${error.message}`, at: 0 });
+    }
+    this.#starting = null;
+    if (showing.closed) {
+      this.#refresh();
+      return this.#leaveEnded();
+    }
+    const previous = this.#onScreen;
+    this.#onScreen = showing;
+    const raised = this.#layers.raise(showing.layer, previous === null ? FADE_MS : 0);
+    showing.seen();
+    this.emit("speaking", showing.segment);
+    await raised;
+    previous?.close();
+    this.#refresh();
+  }
+
+  async #play(showing) {
+    const { video } = showing.layer;
+    video.muted = this.#muted;
+    try {
+      await showing.play();
+      if (!this.#muted) this.#block(false);
+    } catch (error) {
+      if (error.name !== "NotAllowedError" || video.muted) throw error;
+      video.muted = true;
+      await showing.play();
+      this.#block(true);
+    }
+  }
+
+  #block(blocked) {
+    if (this.#blocked === blocked) return;
+    this.#blocked = blocked;
+    this.emit("sound", this.sound);
+  }
+
+  #report(segment, report) {
+    if (segment.replayed) return;
+    const first = report.state === "painted" && this.#textAt !== null;
+    if (first) report.since_text_ms = Math.round(this.#clock.now() - this.#textAt);
+    if (first) this.#textAt = null;
+    this.emit("report", report);
+  }
+
+  #ended(showing) {
+    const { segment } = showing;
+    this.#showings.delete(segment);
+    const last = segment.lastFrame ?? this.#pose(showing);
+    this.#timeline.remove(segment);
+    if (!this.#starting) this.#toIdle(last + 1, FADE_MS);
+  }
+
+  #dropped(showing) {
+    this.#showings.delete(showing.segment);
+    showing.drop();
+    if (showing !== this.#onScreen) {
+      showing.close();
+      return this.#leaveEnded();
+    }
+    showing.layer.hush(HUSH_MS);
+    this.#toIdle(this.#pose(showing), BARGE_IN_FADE_MS);
+  }
+
+  /** Falls back to the clip, from where the stream stopped; a clip that fails is left out. */
+  #failed(showing, { reason, at }) {
+    const { segment } = showing;
+    if (this.#showings.get(segment) !== showing) return;
+    this.emit("fault", `Segment ${segment.id}: ${reason}`);
+    this.#showings.delete(segment);
+    if (showing === this.#onScreen) {
+      showing.drop();
+      showing.layer.video.pause();
+      this.#toIdle(this.#pose(showing), FADE_MS);
+    } else showing.close();
+    if (!showing.streamed) return this.#timeline.remove(segment);
+    segment.broken = true;
+    segment.resumeAt = at;
+    this.#refresh();
+  }
+
+  /** The last picture of an ended segment waited for a next one that does not come. */
+  #leaveEnded() {
+    const showing = this.#onScreen;
+    if (!showing || this.#starting || this.#showings.has(showing.segment)) return;
+    this.#toIdle(this.#pose(showing), BARGE_IN_FADE_MS);
+  }
+
+  async #toIdle(frame, fadeMs) {
+    const leaving = this.#onScreen;
+    if (!leaving) return;
+    this.#onScreen = null;
+    this.#neededSeconds = leaving.stalls
+      ? Math.min(MOST_AHEAD_SECONDS, this.#neededSeconds * 2)
+      : this.#neededSeconds;
+    this.emit("idle");
+    await this.#idle.align(frame, IDLE_TOLERANCE_FRAMES);
+    // A new segment may have come on top in the meantime; it hides both.
+    if (this.#onScreen === null) await this.#layers.raise(this.#idle.layer, fadeMs);
+    leaving.close();
+    await this.#changeAvatar();
+    this.#refresh();
+  }
+
+  #pose({ segment, position }) {
+    if (segment.firstFrame === undefined || !this.#idle) return this.#idle?.frame;
+    return this.#idle.after(segment.firstFrame, position);
+  }
+
+  /** The hidden loop drifts when a segment stalls, and a seek right before the end would show. */
+  #keepInStep(showing) {
+    if (showing === this.#onScreen && showing.remaining > 0.3) {
+      this.#idle.align(this.#pose(showing), IDLE_TOLERANCE_FRAMES);
+    }
+  }
+
+  async #changeAvatar() {
+    if (this.#changing) return;
+    this.#changing = true;
+    try {
+      while (this.#wantedAvatar && !this.#onScreen) {
+        const avatar = this.#wantedAvatar;
+        this.#wantedAvatar = null;
+        if (avatar.name !== this.#idle?.avatar.name) await this.#replaceIdle(avatar);
+      }
+    } finally {
+      this.#changing = false;
+    }
+    this.#refresh();
+  }
+
+  async #replaceIdle(avatar) {
+    const layer = this.#layers.take(avatar);
+    if (!layer) return;
+    const idle = new IdleLoop(layer, avatar, this.#clock);
+    const previous = this.#idle;
+    try {
+      await idle.start();
+    } catch (error) {
+      this.emit("fault", `The idle loop of ${avatar.name}: ${error.message}`);
+      // The old face is better than none; without one the poster stays.
+      if (previous) return this.#release(idle);
+    }
+    this.#idle = idle;
+    if (!this.#onScreen) await this.#layers.raise(layer, previous ? FADE_MS : 0);
+    if (previous) this.#release(previous);
+  }
+
+  #release(idle) {
+    idle.close();
+    this.#layers.free(idle.layer);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The two ways a segment gets into a video element: fragments through Media Source Extensions
+ * while it is still being drawn, or its finished clip by URL. Both offer
+ *
+ * - `ready`    there is enough to begin
+ * - `start`    media seconds of the first picture
+ * - `onchange` called when `ready` may have changed
+ * - `onfail`   called once with a sentence when it cannot be shown this way
+ * - `close()`  frees the element
+ */
+
+const HAVE_CURRENT_DATA = 2;
+const HAVE_FUTURE_DATA = 3;
+
+/** The browser's media source: newer iPhones have only the managed kind. Undefined without one. */
+export function findMediaSource(scope = globalThis) {
+  return scope.MediaSource ?? scope.ManagedMediaSource;
+}
+
+export class StreamSource {
+  onchange = () => {};
+  onfail = () => {};
+  #video;
+  #segment;
+  #mediaSource;
+  #buffer = null;
+  #appended = 0;
+  #needed;
+  #url = null;
+  #failed = false;
+  #stops = [];
+
+  /** `neededSeconds`: how much must lie ahead before it is `ready`. */
+  constructor(video, segment, { MediaSource, neededSeconds }) {
+    this.#video = video;
+    this.#segment = segment;
+    this.#needed = neededSeconds;
+    this.#mediaSource = new MediaSource();
+    this.#mediaSource.addEventListener("sourceopen", () => this.#open(), { once: true });
+    this.#stops = [
+      segment.on("grown", () => this.#pump()),
+      segment.on("broken", () => this.#fail("The stream broke off.")),
+    ];
+    video.onerror = () => this.#fail(video.error?.message || "The stream cannot be decoded.");
+    video.oncanplay = () => this.onchange();
+    // A managed source is granted only to a video that cannot be sent to another screen.
+    video.disableRemotePlayback = true;
+    this.#url = URL.createObjectURL(this.#mediaSource);
+    video.src = this.#url;
+  }
+
+  get ready() {
+    if (this.#failed || this.#video.readyState < HAVE_FUTURE_DATA) return false;
+    return this.#mediaSource.readyState === "ended" || this.#ahead >= this.#needed;
+  }
+
+  get start() {
+    const { buffered } = this.#video;
+    return buffered.length ? buffered.start(0) : 0;
+  }
+
+  close() {
+    for (const stop of this.#stops) stop();
+    release(this.#video);
+    URL.revokeObjectURL(this.#url);
+  }
+
+  get #ahead() {
+    const { buffered, currentTime } = this.#video;
+    return buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
+  }
+
+  #open() {
+    try {
+      this.#buffer = this.#mediaSource.addSourceBuffer(this.#segment.mime);
+    } catch (error) {
+      return this.#fail(error.message);
+    }
+    this.#buffer.addEventListener("updateend", () => {
+      this.onchange();
+      this.#pump();
+    });
+    this.#pump();
+  }
+
+  #pump() {
+    if (!this.#buffer || this.#buffer.updating || this.#failed) return;
+    if (this.#mediaSource.readyState !== "open") return;
+    const { fragments, complete } = this.#segment;
+    try {
+      if (this.#appended < fragments.length) this.#buffer.appendBuffer(fragments[this.#appended++]);
+      else if (complete) this.#end();
+    } catch (error) {
+      this.#fail(error.message);
+    }
+  }
+
+  #end() {
+    this.#mediaSource.endOfStream();
+    this.onchange();
+  }
+
+  #fail(reason) {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.onfail(reason);
+  }
+}
+
+export class ClipSource {
+  onchange = () => {};
+  onfail = () => {};
+  start;
+  #video;
+
+  /** `startSeconds`: where to go on, when a stream broke in the middle. */
+  constructor(video, url, startSeconds = 0) {
+    this.#video = video;
+    this.start = startSeconds;
+    video.onerror = () => this.onfail(video.error?.message || "The clip cannot be loaded.");
+    video.oncanplay = () => this.onchange();
+    video.onseeked = () => this.onchange();
+    video.src = url;
+    video.load();
+    if (startSeconds > 0) video.currentTime = startSeconds;
+  }
+
+  get ready() {
+    const { readyState, seeking, duration, currentTime } = this.#video;
+    if (seeking) return false;
+    // The last picture has no future data.
+    return readyState > HAVE_CURRENT_DATA || (readyState === HAVE_CURRENT_DATA && currentTime >= duration);
+  }
+
+  close() {
+    release(this.#video);
+  }
+}
+
+function release(video) {
+  video.onerror = video.oncanplay = video.onseeked = null;
+  video.pause();
+  video.removeAttribute("src");
+  video.load();
+}

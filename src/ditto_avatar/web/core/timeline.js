@@ -1,0 +1,173 @@
+/**
+ * What is to be shown, in order: the segments of the answer in progress with their fragments and
+ * clips. Pure bookkeeping, no video. Whatever belongs to an older generation is dropped here.
+ *
+ * Emits `changed` whenever there may be something new to load or show.
+ */
+import { Emitter } from "./emitter.js";
+
+/** One spoken sentence. Its fragments arrive one by one, its clip when it is finished. */
+export class Segment extends Emitter {
+  fragments = [];
+  complete = false;
+  broken = false;
+  lastFrame = null;
+  clipUrl = null;
+  duration = null;
+
+  constructor({ turn, generation, segment, index, text, mime, first_frame: firstFrame }) {
+    super();
+    Object.assign(this, { turn, generation, id: segment, index, text, firstFrame });
+    this.mime = mime ?? null;
+  }
+
+  /** Whether fragments have come, or may still come, without a hole. */
+  get streamable() {
+    return this.mime !== null && !this.broken;
+  }
+
+  /** Add what followed a `segment.data` header; `bytes` is null when only the end was told. */
+  add({ index, last }, bytes) {
+    if (bytes && index !== this.fragments.length) return this.breakOff();
+    if (bytes) this.fragments.push(bytes);
+    this.complete ||= Boolean(last);
+    this.emit("grown");
+  }
+
+  /** No more fragments will come, and the end is missing. */
+  breakOff() {
+    if (this.complete || this.broken) return;
+    this.broken = true;
+    this.emit("broken");
+  }
+
+  finish({ video_url: url, duration, last_frame: lastFrame }) {
+    Object.assign(this, { clipUrl: url, duration, lastFrame });
+    this.emit("finished");
+  }
+}
+
+export class Timeline extends Emitter {
+  #segments = [];
+  #shown = new Set();
+  #generation = 0;
+  #floor = 0;
+  #deadTurn = null;
+  #openTurn = null;
+
+  /** Segments that wait or play, in order. */
+  get segments() {
+    return this.#segments;
+  }
+
+  /** Whether more segments may come for the answer in progress. */
+  get open() {
+    return this.#openTurn !== null;
+  }
+
+  /** Feed a server event; others than those of a turn are ignored. Returns false for a stale one. */
+  apply(event) {
+    if (event.generation === undefined) return true;
+    if (this.#isStale(event)) return false;
+    this.#generation = Math.max(this.#generation, event.generation);
+    if (event.type === "turn.started") this.#start(event);
+    else if (event.type === "segment.started") this.#find(event);
+    else if (event.type === "video_ready") this.#find(event)?.finish(event);
+    else if (event.type === "turn.finished") this.#close(event);
+    else if (event.type === "turn.interrupted") this.#kill(event);
+    this.emit("changed");
+    return true;
+  }
+
+  /** Feed a fragment; false when it is stale or nobody's. */
+  addFragment(header, bytes) {
+    const segment = this.#segments.find(({ id }) => id === header.segment);
+    if (!segment || this.#isStale(header)) return false;
+    segment.add(header, bytes);
+    this.emit("changed");
+    return true;
+  }
+
+  /** The person interrupts: nothing of the present generation counts any more. */
+  interrupt() {
+    this.#floor = this.#generation + 1;
+    this.#openTurn = null;
+    this.#clear();
+  }
+
+  /** A new conversation, or one whose numbers begin again. */
+  reset() {
+    this.#generation = this.#floor = 0;
+    this.#deadTurn = this.#openTurn = null;
+    this.#shown.clear();
+    this.#clear();
+  }
+
+  /** The line broke: unfinished streams will not go on, their clips come instead. */
+  breakOff() {
+    for (const segment of this.#segments) segment.breakOff();
+    this.emit("changed");
+  }
+
+  /** Clips of the history, to be shown once more; not while an answer is in progress. */
+  replay(clips) {
+    if (this.open || this.#segments.length) return false;
+    for (const clip of clips) {
+      const segment = new Segment({ ...clip, generation: this.#generation });
+      segment.replayed = true;
+      segment.finish(clip);
+      this.#segments.push(segment);
+    }
+    this.emit("changed");
+    return true;
+  }
+
+  /** The segment has been shown to its end, or cannot be shown. */
+  remove(segment) {
+    this.#segments = this.#segments.filter((other) => other !== segment);
+    if (!segment.replayed) this.#shown.add(segment.id);
+    this.emit("changed");
+  }
+
+  #isStale({ generation, turn }) {
+    const old = Math.max(this.#floor, this.#generation);
+    return generation < old || (turn !== undefined && turn === this.#deadTurn);
+  }
+
+  #start({ turn, generation }) {
+    this.#openTurn = turn;
+    this.#shown.clear();
+    this.#keep((segment) => segment.generation >= generation);
+  }
+
+  #find(event) {
+    if (this.#shown.has(event.segment)) return null;
+    const known = this.#segments.find(({ id }) => id === event.segment);
+    if (known) return known;
+    const segment = new Segment(event);
+    const later = this.#segments.findIndex(({ index }) => index > segment.index);
+    this.#segments.splice(later < 0 ? this.#segments.length : later, 0, segment);
+    return segment;
+  }
+
+  #close({ turn }) {
+    if (this.#openTurn === turn) this.#openTurn = null;
+  }
+
+  #kill({ turn, generation }) {
+    this.#deadTurn = turn;
+    if (this.#openTurn === turn) this.#openTurn = null;
+    this.#keep((segment) => segment.turn !== turn && segment.generation >= generation);
+  }
+
+  #clear() {
+    this.#keep(() => false);
+    this.emit("changed");
+  }
+
+  #keep(wanted) {
+    const dropped = this.#segments.filter((segment) => !wanted(segment));
+    this.#segments = this.#segments.filter(wanted);
+    for (const segment of dropped) segment.emit("dropped");
+  }
+}

@@ -1,0 +1,34 @@
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element with properties, and children that are elements or texts. */
+export function element(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+export function setIcon(button, name) {
+  button.querySelector("use").setAttribute("href", `#icon-${name}`);
+}
+
+export function setLabel(button, label) {
+  button.setAttribute("aria-label", label);
+  button.title = label;
+}
+
+/** Writes only what differs, so that live regions speak only when there is news. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export const byId = (id) => document.getElementById(id);

@@ -1,0 +1,38 @@
+import { byId, setIcon, setLabel, setText } from "./dom.js";
+
+/** The presenter's picture with status, caption and sound. */
+export class StageView {
+  #stage = byId("stage");
+  #poster = byId("poster");
+  #status = byId("status-text");
+  #caption = byId("caption");
+  #mute = byId("mute");
+  #unmute = byId("unmute");
+
+  constructor({ onMute, onUnmute }) {
+    this.#mute.addEventListener("click", onMute);
+    this.#unmute.addEventListener("click", onUnmute);
+    this.#poster.addEventListener("error", () => (this.#poster.hidden = true));
+  }
+
+  render({ state, phase }, strings) {
+    this.#stage.dataset.phase = phase;
+    const text = strings.phases[phase];
+    setText(this.#status, typeof text === "function" ? text(state.queue) : text);
+    setText(this.#caption, state.transcript || state.caption);
+    const { blocked, muted } = state.sound;
+    this.#unmute.hidden = !blocked;
+    setIcon(this.#mute, muted || blocked ? "muted" : "sound");
+    setLabel(this.#mute, muted || blocked ? strings.soundOn : strings.mute);
+    this.#mute.setAttribute("aria-pressed", String(muted));
+    this.#showPoster(state.avatar);
+  }
+
+  #showPoster(avatar) {
+    if (!avatar || this.#poster.dataset.url === avatar.poster_url) return;
+    this.#poster.dataset.url = avatar.poster_url;
+    this.#poster.src = avatar.poster_url;
+    this.#poster.hidden = false;
+    this.#stage.style.setProperty("--stage-ratio", `${avatar.width} / ${avatar.height}`);
+  }
+}
