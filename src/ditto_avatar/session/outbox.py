@@ -98,4 +98,4 @@ class Outbox:
             if not (isinstance(item.event, SegmentData) and item.event.generation <= newest)
         ]
         self._items = deque(kept)
-        self._media_bytes = sum(i.len(event.data) for i in kept if isinstance(i.event, SegmentData))
+        self._media_bytes = sum(len(i.event.data) for i in kept if isinstance(i.event, SegmentData))

@@ -1,0 +1,159 @@
+"""Small engines that keep every promise of the protocols and can be made slow or faulty."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+import numpy as np
+
+from ditto_avatar.dialogue.base import Prompt
+from ditto_avatar.errors import ProviderFailed
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.types import (
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_FRAME,
+    Emotion,
+    FloatArray,
+    Language,
+    Phoneme,
+    SpeechChunk,
+    VideoFrame,
+    Voice,
+    frames_for,
+)
+
+
+class ScriptedDialogue:
+    """Answers with `answer`, word by word. With `gate` set, waits for it before every word after
+    the first; `fails` breaks the answer off after the first word."""
+
+    name = "scripted"
+
+    def __init__(self, answer: str = "Hello there. How are you today?") -> None:
+        self.answer = answer
+        self.gate: asyncio.Event | None = None
+        self.fails = False
+        self.prompts: list[Prompt] = []
+        self.open_replies = 0
+
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+        self.prompts.append(prompt)
+        self.open_replies += 1
+        try:
+            for place, word in enumerate(self.answer.split(" ")):
+                if place and self.fails:
+                    raise ProviderFailed("The language model broke off.")
+                if place and self.gate is not None:
+                    await self.gate.wait()
+                yield word if place == 0 else f" {word}"
+        finally:
+            self.open_replies -= 1
+
+    async def close(self) -> None:
+        pass
+
+
+class ToneSpeech:
+    """Says a sentence as a tone of 60 ms a letter."""
+
+    name = "tone"
+
+    def __init__(self) -> None:
+        self.gate: asyncio.Event | None = None
+        self.said: list[str] = []
+        self.open_sentences = 0
+
+    def voices(self) -> Sequence[Voice]:
+        return [
+            Voice("low", Language.ENGLISH, self.name, "Low"),
+            Voice("낮음", Language.KOREAN, self.name, "낮음"),
+        ]
+
+    async def speak(
+        self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        self.said.append(sentence)
+        self.open_sentences += 1
+        try:
+            samples = np.arange(len(sentence) * SAMPLE_RATE_HZ * 60 // 1000)
+            tone = (0.3 * np.sin(samples * 2 * np.pi * 220 / SAMPLE_RATE_HZ)).astype(np.float32)
+            for start in range(0, len(tone), 4_000):
+                if start and self.gate is not None:
+                    await self.gate.wait()
+                yield SpeechChunk(tone[start : start + 4_000])
+        finally:
+            self.open_sentences -= 1
+
+    async def close(self) -> None:
+        pass
+
+
+class LoudnessFace:
+    """Shows the idle loop, brightened by loudness."""
+
+    name = "loudness"
+
+    def __init__(self) -> None:
+        self.open_performances = 0
+
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> LoudnessPerformance:
+        self.open_performances += 1
+        return LoudnessPerformance(self, avatar, start_frame)
+
+    async def close(self) -> None:
+        pass
+
+
+class LoudnessPerformance:
+    """Follows the contract of `face.base.Performance`."""
+
+    def __init__(self, face: LoudnessFace, avatar: Avatar, start_frame: int) -> None:
+        self._face = face
+        self._avatar = avatar
+        self._start = start_frame
+        self._audio: FloatArray = np.zeros(0, np.float32)
+        self._drawn = 0
+        self._frames: asyncio.Queue[VideoFrame | None] = asyncio.Queue(50)
+        self._cancelled = False
+
+    async def push(
+        self,
+        audio: FloatArray,
+        phonemes: Sequence[Phoneme] = (),
+        emotion: Emotion = Emotion.NEUTRAL,
+        intensity: float = 1.0,
+    ) -> None:
+        self._audio = np.concatenate((self._audio, audio))
+        await self._draw(len(self._audio) // SAMPLES_PER_FRAME)
+
+    async def flush(self) -> None:
+        frames = frames_for(len(self._audio))
+        padding = frames * SAMPLES_PER_FRAME - len(self._audio)
+        self._audio = np.pad(self._audio, (0, padding))
+        await self._draw(frames)
+
+    async def finish(self) -> None:
+        await self.flush()
+        await self._frames.put(None)
+
+    async def cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._face.open_performances -= 1
+            while not self._frames.empty():
+                self._frames.get_nowait()
+            self._frames.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[VideoFrame]:
+        while (frame := await self._frames.get()) is not None:
+            yield frame
+
+    async def _draw(self, until: int) -> None:
+        for index in range(self._drawn, until):
+            self._drawn = index + 1
+            idle = (self._start + index) % self._avatar.frame_count
+            part = self._audio[index * SAMPLES_PER_FRAME : (index + 1) * SAMPLES_PER_FRAME]
+            loud = float(np.sqrt(np.mean(part**2)))
+            picture = np.minimum(self._avatar.idle_frames[idle] + np.uint8(40 * loud), 235)
+            await self._frames.put(VideoFrame(index, idle, picture.astype(np.uint8)))

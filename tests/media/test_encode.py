@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from ditto_avatar.media.encode import MIME, FragmentEncoder
+from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.types import SAMPLES_PER_FRAME, FloatArray
+
+WIDTH, HEIGHT = 128, 96
+
+
+def encode(frames: int, audio: FloatArray | None = None) -> list[Fragment]:
+    if audio is None:
+        audio = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)
+    encoder = FragmentEncoder(WIDTH, HEIGHT)
+    fragments = []
+    for i in range(frames):
+        picture = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
+        picture[:HEIGHT] = 20 + i % 200
+        fragments += encoder.encode(
+            picture, audio[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME]
+        )
+    return fragments + encoder.finish()
+
+
+def stream_of(fragments: list[Fragment]) -> io.BytesIO:
+    return io.BytesIO(b"".join(fragment.data for fragment in fragments))
+
+
+def decoded_audio(fragments: list[Fragment]) -> tuple[int, FloatArray]:
+    with av.open(stream_of(fragments)) as file:
+        frames = list(file.decode(audio=0))
+    samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    return int(frames[0].pts or 0), samples
+
+
+def test_every_frame_is_in_the_stream_at_its_time() -> None:
+    with av.open(stream_of(encode(37))) as file:
+        times = [frame.time for frame in file.decode(video=0)]
+    assert times == pytest.approx([i / 25 for i in range(37)])
+
+
+def test_sound_stays_on_its_sample() -> None:
+    audio = np.zeros(50 * SAMPLES_PER_FRAME, np.float32)
+    clicks = [8_000, 20_000, 31_000]
+    audio[clicks] = 0.9
+    start, samples = decoded_audio(encode(50, audio))
+    assert start == 0
+    for click in clicks:
+        near = samples[click * 3 - 600 : click * 3 + 600]
+        assert abs(int(np.argmax(np.abs(near))) - 600) <= 3
+
+
+def test_sound_is_as_long_as_the_pictures() -> None:
+    _, samples = decoded_audio(encode(30))
+    assert 0 <= len(samples) / 48_000 - 30 / 25 < 0.022
+
+
+def test_fragments_are_short_first_and_begin_at_keyframes() -> None:
+    fragments = encode(60)
+    header = fragments[0].data
+    counts = []
+    for i, fragment in enumerate(fragments):
+        data = fragment.data if i == 0 else _header_of(header) + fragment.data
+        with av.open(io.BytesIO(data)) as file:
+            frames = list(file.decode(video=0))
+        assert frames[0].key_frame
+        counts.append(len(frames))
+    assert counts == [5, 5, 5, 10, 10, 25]
+
+
+def test_the_first_fragment_leaves_while_later_pictures_are_not_yet_there() -> None:
+    encoder = FragmentEncoder(WIDTH, HEIGHT)
+    picture = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
+    silence = np.zeros(SAMPLES_PER_FRAME, np.float32)
+    needed = 0
+    while not encoder.encode(picture, silence):
+        needed += 1
+    encoder.abandon()
+    assert needed <= 8
+
+
+def test_the_stream_says_what_the_mime_type_promises() -> None:
+    with av.open(stream_of(encode(5))) as file:
+        codec = file.streams.video[0].codec_context
+        assert codec.extradata is not None
+        profile, compatibility, level = codec.extradata[1:4]
+    assert f"avc1.{profile:02x}{compatibility:02x}{level:02x}" in MIME
+
+
+def test_colours_are_tagged_as_the_idle_loop_is() -> None:
+    with av.open(stream_of(encode(5))) as file:
+        frame = next(file.decode(video=0))
+    assert (frame.colorspace, frame.color_range) == (6, 1)
+
+
+def test_a_frame_with_the_wrong_amount_of_sound_is_refused() -> None:
+    encoder = FragmentEncoder(WIDTH, HEIGHT)
+    with pytest.raises(ValueError, match="640"):
+        encoder.encode(np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8), np.zeros(600, np.float32))
+    encoder.abandon()
+
+
+def test_an_encoder_can_be_abandoned_at_any_time() -> None:
+    encoder = FragmentEncoder(WIDTH, HEIGHT)
+    encoder.abandon()
+    assert FragmentEncoder(WIDTH, HEIGHT).finish() is not None
+
+
+def _header_of(first: bytes) -> bytes:
+    return first[: first.index(b"moof") - 4]

@@ -1,0 +1,88 @@
+"""Imports run one way, and what is heavy or optional is imported where it is chosen only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ditto_avatar
+
+ROOT = Path(ditto_avatar.__file__).parent
+
+# A package may import those that stand below it, and itself.
+ORDER = ["cli", "server", "session", "dialogue", "speech", "face", "media"]
+ANYWHERE = {"types", "errors", "clock", "metrics", "settings"}
+# Puts engines together for the server and the command line; only they may use it.
+ASSEMBLY = {"assembly", "render"}
+
+OPTIONAL = {
+    "fastapi": ["server/"],
+    "starlette": ["server/"],
+    "uvicorn": ["cli.py"],
+    "torch": ["face/ditto/"],
+    "onnxruntime": ["face/ditto/"],
+    "tensorrt": ["face/ditto/runtime/tensorrt/"],
+    "triton": ["face/ditto/runtime/"],
+    "sqlalchemy": ["session/"],
+    "alembic": ["session/"],
+    "openai": ["dialogue/openai", "speech/openai", "speech/transcribe"],
+    "google": ["speech/google"],
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in ROOT.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downwards(path: Path) -> None:
+    part = part_of(path)
+    for name in imported(path):
+        if not name.startswith("ditto_avatar."):
+            continue
+        target = name.split(".")[1]
+        if target == part or target in ANYWHERE:
+            continue
+        if part in ASSEMBLY:
+            allowed = set(ORDER[2:]) | ASSEMBLY
+        elif part in ("cli", "server"):
+            allowed = set(ORDER[ORDER.index(part) + 1 :]) | ASSEMBLY
+        elif part in ORDER:
+            allowed = set(ORDER[ORDER.index(part) + 1 :])
+        else:
+            allowed = set()
+        assert target in allowed, f"{part} must not import {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_optional_libraries_stay_in_their_corner(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    for name in imported(path):
+        places = OPTIONAL.get(name.split(".")[0])
+        if places is not None:
+            assert relative.startswith(tuple(places)), f"{name} in {relative}"
+
+
+def test_nothing_but_settings_reads_the_environment() -> None:
+    readers = [
+        path.relative_to(ROOT).as_posix()
+        for path in modules()
+        if "os.environ" in (text := path.read_text(encoding="utf-8")) or "getenv(" in text
+    ]
+    assert readers == []
