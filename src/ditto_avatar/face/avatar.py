@@ -120,7 +120,7 @@ class IdleFrames:
         return frames
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Avatar:
     """One checked pack. Everything in it is read-only and shared."""
 

@@ -1,0 +1,174 @@
+"""From sound and phonemes to motion, frame by frame, with a fixed look ahead.
+
+Frame ``i`` depends on the sound up to the end of frame ``i + LOOK_AHEAD`` and on the phonemes that
+begin before that, never on how the sound was cut into pushes: streaming and offline give the same
+motion to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ditto_avatar.face.puppet.arkit import SHAPES
+from ditto_avatar.face.puppet.coarticulation import REACH, Gesture, blend, gestures, pauses
+from ditto_avatar.face.puppet.life import Life
+from ditto_avatar.face.puppet.mouth_shapes import arkit_weights
+from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
+from ditto_avatar.face.puppet.voice import SILENCE, Voice, VoiceMeter
+from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray, Phoneme
+
+LOOK_AHEAD: Final = 3
+# Phonemes rule the mouth this long around them; elsewhere the sound does.
+_RULE = 200 * 16
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """One frame of motion: `weights` (52,) and `head` (3,) as in `MotionTrack`."""
+
+    weights: FloatArray
+    head: FloatArray
+
+    @property
+    def still(self) -> bool:
+        """Whether the idle loop's own picture is the right one."""
+        return not self.weights.any() and not self.head.any()
+
+
+REST: Final = Pose(np.zeros(len(SHAPES), np.float32), np.zeros(3, np.float32))
+
+
+class Actor:
+    """The motion of one performance."""
+
+    def __init__(self) -> None:
+        self._meter = VoiceMeter()
+        self._life = Life()
+        self._rest = np.zeros(0, np.float32)
+        self._voices: deque[Voice] = deque()
+        self._first_voice = 0
+        self._phonemes: deque[Phoneme] = deque()
+        self._gestures: deque[Gesture] = deque()
+        self._moods: deque[tuple[int, Emotion, float]] = deque()
+        self._pushed = 0
+        self._next = 0
+        self._due = 0
+        self._previous = np.zeros(CHANNELS, np.float32)
+
+    @property
+    def pushed_frames(self) -> int:
+        """Frames that the sound so far reaches into."""
+        return -(-self._pushed // SAMPLES_PER_FRAME)
+
+    @property
+    def owed(self) -> int:
+        """Frames that can be acted now."""
+        return self._due - self._next
+
+    def push(
+        self,
+        audio: FloatArray,
+        phonemes: Sequence[Phoneme] = (),
+        emotion: Emotion = Emotion.NEUTRAL,
+        intensity: float = 1.0,
+    ) -> None:
+        """Add samples (n,); phoneme times count from the first of them."""
+        begin = self._pushed
+        mood = (emotion, float(np.clip(intensity, 0, 1)))
+        if not self._moods or self._moods[-1][1:] != mood:
+            self._moods.append((begin, *mood))
+        for phoneme in phonemes:
+            moved = Phoneme(
+                phoneme.symbol, phoneme.start + begin, phoneme.end + begin, phoneme.stressed
+            )
+            self._phonemes.append(moved)
+            self._gestures.extend(gestures(moved))
+        self._pushed += len(audio)
+        self._listen(np.concatenate([self._rest, audio]))
+        self._due = max(self._due, self._first_voice + len(self._voices) - LOOK_AHEAD)
+
+    def flush(self) -> None:
+        """Everything pushed so far is owed; a partial frame is filled with silence."""
+        if len(self._rest):
+            self._pushed += SAMPLES_PER_FRAME - len(self._rest)
+            self._listen(
+                np.concatenate(
+                    [self._rest, np.zeros(SAMPLES_PER_FRAME - len(self._rest), np.float32)]
+                )
+            )
+        self._due = self._first_voice + len(self._voices)
+
+    def act(self) -> Pose:
+        """The next owed frame."""
+        frame = self._next
+        self._next += 1
+        known = min(frame + 1 + LOOK_AHEAD, self._first_voice + len(self._voices))
+        horizon = known * SAMPLES_PER_FRAME
+        self._forget(frame)
+        spoken = [p for p in self._phonemes if p.start < horizon]
+        loudness = self._loudness(frame, known)
+        channels = self._channels(frame, horizon, spoken, loudness)
+        while len(self._moods) > 1 and self._moods[1][0] <= frame * SAMPLES_PER_FRAME:
+            self._moods.popleft()
+        _, emotion, intensity = self._moods[0]
+        face, head = self._life.step(frame, spoken, loudness, emotion, intensity)
+        return Pose(np.clip(arkit_weights(channels) + face, 0, 1), head)
+
+    def _listen(self, sound: FloatArray) -> None:
+        whole = len(sound) // SAMPLES_PER_FRAME
+        for index in range(whole):
+            part = sound[index * SAMPLES_PER_FRAME : (index + 1) * SAMPLES_PER_FRAME]
+            self._voices.append(self._meter.measure(part))
+        self._rest = sound[whole * SAMPLES_PER_FRAME :].copy()
+
+    def _voice(self, frame: int, known: int) -> Voice:
+        place = frame - self._first_voice
+        return self._voices[place] if 0 <= place and frame < known else SILENCE
+
+    def _loudness(self, frame: int, known: int) -> float:
+        """Loudness around the frame: attack is seen early, decay is not held."""
+        here = self._voice(frame, known).loudness
+        around = (
+            self._voice(frame - 1, known).loudness + self._voice(frame + 1, known).loudness
+        ) / 2
+        return 0.6 * here + 0.4 * around
+
+    def _channels(
+        self, frame: int, horizon: int, spoken: list[Phoneme], loudness: float
+    ) -> FloatArray:
+        begin = frame * SAMPLES_PER_FRAME
+        end = begin + SAMPLES_PER_FRAME
+        apart = min(
+            (max(p.start - end, begin - p.end, 0) for p in spoken),
+            default=_RULE,
+        )
+        rule = np.float32(1 - min(apart / _RULE, 1))
+        channels = self._sounding(frame, loudness)
+        if rule > 0:
+            asked = [g for g in self._gestures if g.start < horizon]
+            asked += pauses(spoken, begin - REACH, horizon)
+            phonetic = blend(frame, asked)
+            phonetic[Channel.JAW] *= np.float32(0.45 + 0.65 * loudness)
+            channels = rule * phonetic + (1 - rule) * channels
+        return channels
+
+    def _sounding(self, frame: int, loudness: float) -> FloatArray:
+        """Channels from the sound alone."""
+        channels = np.zeros(CHANNELS, np.float32)
+        channels[Channel.JAW] = 0.8 * loudness**1.3
+        return channels
+
+    def _forget(self, frame: int) -> None:
+        oldest = frame * SAMPLES_PER_FRAME - REACH
+        while self._phonemes and self._phonemes[0].end < oldest:
+            self._phonemes.popleft()
+        while self._gestures and self._gestures[0].end < oldest:
+            self._gestures.popleft()
+        while self._first_voice < frame - 2:
+            self._voices.popleft()
+            self._first_voice += 1

@@ -1,0 +1,155 @@
+"""The mouth out of pictures: the nearest shapes of the atlas, each bent to the asked one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from ditto_avatar.face.avatar import MouthAtlas
+from ditto_avatar.face.puppet import landmarks as lm
+from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
+from ditto_avatar.face.puppet.fields import Grid, grid_over, interpolator
+from ditto_avatar.types import ByteArray, FloatArray
+
+_NODES_ACROSS: Final = 36
+_NEIGHBOURS: Final = 3
+_FEATHER: Final = 0.22
+# Steps that turn a field of displacements round; the fields are gentle.
+_TURNS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One picture of the mouth to be shown: how much, and where its pixels come from.
+
+    `sources` (rows, columns, 2) are the neutral positions that land at the grid's nodes.
+    """
+
+    index: int
+    share: float
+
+
+class Mouth:
+    """An atlas prepared for one face; read-only."""
+
+    def __init__(self, atlas: MouthAtlas, neutral: FloatArray, basis: FloatArray) -> None:
+        x, y, width, height = atlas.box
+        low = np.array([x, y], np.float32)
+        self.box = (x, y, width, height)
+        rows, columns = atlas.patches.shape[1:3]
+        self.scale = np.array([columns / width, rows / height], np.float32)
+        self.grid = grid_over(low, low + np.array([width, height]), width / _NODES_ACROSS)
+        self.luma, self.chroma = _planes(atlas.patches)
+        self.rest = _rest(atlas)
+        self._lips = neutral[list(lm.LIPS)]
+        self._lip_basis = basis[:, list(lm.LIPS)].reshape(len(SHAPES), -1)
+        self._features = _features(atlas.landmarks[:, list(lm.LIPS)])
+        self._tongue = atlas.weights[:, INDEX["tongueOut"]]
+        self._size = max(float(np.ptp(neutral[list(lm.OUTER_LIPS), 0])), 1.0)
+        self._fields, self._offsets = self._prepare(atlas, neutral, basis)
+        self.mask = _mask(self.grid, self.box)
+
+    def choose(self, weights: FloatArray) -> list[tuple[int, float]]:
+        """The patches to blend for ARKit weights (52,), with shares that sum to 1.
+
+        Shares change smoothly with the weights: a patch enters and leaves with nothing.
+        """
+        lips = self._lips.reshape(-1) + weights @ self._lip_basis
+        asked = _features(lips.reshape(1, -1, 3))
+        away = self._features - asked
+        squared = (away[:, :-1] ** 2).mean(1)
+        # Stretching a closed mouth open smears its line; pressing an open one shut does not.
+        gap = away[:, -1]
+        squared += np.where(gap < 0, 4.0, 0.25) * gap**2
+        squared += ((self._tongue - weights[INDEX["tongueOut"]]) * 0.25 * self._size) ** 2
+        distance = np.sqrt(squared) + np.float32(0.002 * self._size)
+        order = np.argsort(distance, kind="stable")
+        limit = distance[order[min(_NEIGHBOURS, len(order) - 1)]]
+        near = order[:_NEIGHBOURS]
+        closeness = np.maximum(1 / distance[near] - 1 / limit, 0) ** 2
+        if closeness.sum() <= 0:
+            return [(int(order[0]), 1.0)]
+        shares = closeness / closeness.sum()
+        return [(int(k), float(s)) for k, s in zip(near, shares, strict=True) if s > 0.01]
+
+    def opening(self, weights: FloatArray) -> float:
+        """How far the lips are from rest, in px of the neutral frame (largest of their points)."""
+        moved = (weights @ self._lip_basis).reshape(-1, 3)
+        return float(np.sqrt((moved**2).sum(1).max()))
+
+    def sources(self, patch: int, weights: FloatArray, at: FloatArray) -> FloatArray:
+        """Where in `patch` (its pixels) the neutral positions `at` (…, …, 2) come from when the
+        patch is bent to ARKit weights (52,)."""
+        flat = self._offsets[patch] + weights @ self._fields[patch]
+        field = flat.reshape(self.grid.rows, self.grid.columns, 2)
+        place = at
+        for _ in range(_TURNS):
+            place = at - self.grid.sample(field, place)
+        corner = np.array(self.box[:2], np.float32)
+        result: FloatArray = (place - corner + 0.5) * self.scale - 0.5
+        return result
+
+    def _prepare(
+        self, atlas: MouthAtlas, neutral: FloatArray, basis: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Per patch, the field of each shape (k, 52, nodes * 2) and of the patch's own
+        difference (k, nodes * 2) on the grid."""
+        x, y, width, height = self.box
+        middle = np.array([x + width / 2, y + height / 2])
+        near = np.abs(neutral[:468, :2] - middle) < np.array([width, height]) * 0.7
+        chosen = np.flatnonzero(near.all(1))
+        nodes = self.grid.nodes.reshape(-1, 2)
+        fields, offsets = [], []
+        for points in atlas.landmarks:
+            matrix = interpolator(points[chosen, :2], nodes, smoothing=1.0)
+            moved = np.einsum("qm,smc->sqc", matrix, basis[:, chosen, :2], optimize=True)
+            fields.append(moved.reshape(len(SHAPES), -1))
+            offsets.append((matrix @ (neutral - points)[chosen, :2]).reshape(-1))
+        return np.stack(fields).astype(np.float32), np.stack(offsets).astype(np.float32)
+
+
+def _features(lips: FloatArray) -> FloatArray:
+    """What makes mouths look alike: the lips' points (k, 40 * 3) and the opening, in px."""
+    upper = [lm.LIPS.index(pair[0]) for pair in lm.GAPS]
+    lower = [lm.LIPS.index(pair[1]) for pair in lm.GAPS]
+    gap = (lips[:, lower, 1] - lips[:, upper, 1]).mean(1, keepdims=True)
+    return np.concatenate([lips.reshape(len(lips), -1), gap], axis=1).astype(np.float32)
+
+
+def _planes(patches: ByteArray) -> tuple[FloatArray, FloatArray]:
+    """Luma (k, height, width) and chroma (k, height, width, 2) float32 of RGB patches,
+    BT.601 limited range."""
+    picture = patches.astype(np.float32)
+    matrix = np.array(
+        [
+            [65.481, 128.553, 24.966],
+            [-37.797, -74.203, 112.0],
+            [112.0, -93.786, -18.214],
+        ],
+        np.float32,
+    )
+    planes = picture @ (matrix.T / 255) + np.array([16, 128, 128], np.float32)
+    chroma = np.stack([cv2.blur(plane[..., 1:], (2, 2)) for plane in planes])
+    return np.ascontiguousarray(planes[..., 0]), np.ascontiguousarray(chroma)
+
+
+def _rest(atlas: MouthAtlas) -> int:
+    """The patch that shows the mouth at rest."""
+    if "rest" in atlas.names:
+        return atlas.names.index("rest")
+    return int(np.argmin((atlas.weights**2).sum(1)))
+
+
+def _mask(grid: Grid, box: tuple[float, float, float, float]) -> FloatArray:
+    """Opacity (rows, columns): 1 in the middle of the box, 0 at its border."""
+    x, y, width, height = box
+    nodes = grid.nodes
+    across = np.abs((nodes[..., 0] - x) / width * 2 - 1)
+    along = np.abs((nodes[..., 1] - y) / height * 2 - 1)
+    reach = (across**4 + along**4) ** 0.25
+    share = np.clip((0.97 - reach) / (2 * _FEATHER), 0, 1)
+    result: FloatArray = (share * share * (3 - 2 * share)).astype(np.float32)
+    return result

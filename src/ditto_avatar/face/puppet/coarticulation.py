@@ -1,0 +1,102 @@
+"""How neighbouring sounds share the mouth.
+
+Dominance functions after Cohen and Massaro (1993): every sound asks for its targets with a weight
+that falls off before and after it; the mouth is where the weighted wishes balance. Lips that must
+close (P, B, M, F, V) do not negotiate: they close, however short the sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ditto_avatar.face.puppet.visemes import CHANNELS, PAUSE, VISEMES, Channel, Viseme, parts
+from ditto_avatar.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, FloatArray, Phoneme
+
+_MS = SAMPLE_RATE_HZ // 1000
+
+# How far before and after a sound its wish is felt, in ms, by channel: JAW, CLOSE, BITE, ROUND,
+# FUNNEL, WIDE, TONGUE, LIFT. Rounding is early and stays, the tongue is quick.
+_BEFORE = np.array([55, 26, 30, 95, 75, 60, 30, 60], np.float32) * _MS
+_AFTER = np.array([50, 26, 30, 60, 60, 60, 30, 60], np.float32) * _MS
+_HARD: Final = np.array([Channel.CLOSE, Channel.BITE, Channel.TONGUE])
+
+# The closure of a stop lies before its burst, and lips need this long to meet.
+_CLOSURE = 30 * _MS
+# A gap shorter than this between sounds is no pause.
+_SHORTEST_PAUSE = 45 * _MS
+# The mouth starts to close this long after the last sound and opens before the next.
+_PAUSE_BEGINS = 25 * _MS
+_PAUSE_ENDS = 70 * _MS
+# Beyond this a sound is not felt any more; older ones are forgotten.
+REACH: Final = 400 * _MS
+
+
+@dataclass(frozen=True, slots=True)
+class Gesture:
+    """One target of the mouth, held from sample `start` to `end` of the performance."""
+
+    start: int
+    end: int
+    viseme: Viseme
+
+
+def gestures(phoneme: Phoneme) -> list[Gesture]:
+    """The gestures of a phoneme: two for a diphthong. Times as in the phoneme."""
+    symbols = parts(phoneme.symbol)
+    if not symbols:
+        return []
+    # The first part of a diphthong lasts longer than the glide that ends it.
+    shares = np.array([1.5] + [1.0] * (len(symbols) - 1))
+    edges = phoneme.start + np.concatenate([[0], np.cumsum(shares) / shares.sum()]) * (
+        phoneme.end - phoneme.start
+    )
+    made = []
+    for symbol, start, end in zip(symbols, edges[:-1], edges[1:], strict=True):
+        viseme = VISEMES[symbol]
+        begin, length = int(start), int(end - start)
+        if viseme.stop:
+            made.append(Gesture(begin - min(_CLOSURE, length), begin + length // 2, viseme))
+        elif viseme.held:
+            made.append(Gesture(begin + length // 6, begin + length * 2 // 3, viseme))
+        else:
+            made.append(Gesture(begin + length // 4, begin + length * 3 // 4, viseme))
+    return made
+
+
+def pauses(phonemes: Sequence[Phoneme], begin: int, horizon: int) -> list[Gesture]:
+    """The silences around and between `phonemes` (in order) from sample `begin` to `horizon`."""
+    made = []
+    last = begin
+    for start, end in [(p.start, p.end) for p in phonemes] + [(horizon + _PAUSE_ENDS, 0)]:
+        if start - last >= _SHORTEST_PAUSE:
+            first = last + (_PAUSE_BEGINS if last > begin else 0)
+            made.append(Gesture(first, max(first, start - _PAUSE_ENDS), PAUSE))
+        last = max(last, end)
+    return made
+
+
+def blend(frame: int, asked: Sequence[Gesture]) -> FloatArray:
+    """The channels (8,) at frame `frame` of the performance, each from 0 to 1."""
+    if not asked:
+        return np.zeros(CHANNELS, np.float32)
+    centre = frame * SAMPLES_PER_FRAME + SAMPLES_PER_FRAME // 2
+    starts = np.array([g.start for g in asked], np.float32)
+    ends = np.array([g.end for g in asked], np.float32)
+    targets = np.stack([g.viseme.targets for g in asked])
+    strengths = np.stack([g.viseme.strengths for g in asked])
+    ahead = np.maximum(starts - centre, 0)[:, None]
+    behind = np.maximum(centre - ends, 0)[:, None]
+    dominance = strengths * np.exp(-ahead / _BEFORE - behind / _AFTER)
+    channels = (dominance * targets).sum(0) / (dominance.sum(0) + np.float32(1e-4))
+    # A frame lasts 40 ms: a closure that lies anywhere in it is shown by it.
+    half = np.float32(SAMPLES_PER_FRAME / 2)
+    away = np.maximum(ahead + behind - half, 0)
+    nearness = np.exp(-((away / _BEFORE) ** 2))
+    hard = (nearness * targets)[:, _HARD].max(0)
+    channels[_HARD] = hard
+    result: FloatArray = channels.astype(np.float32)
+    return result

@@ -1,0 +1,52 @@
+"""The CPU face engine: any number of performances share the models and a pool of threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakKeyDictionary, WeakSet
+
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.puppet.performance import PuppetPerformance
+from ditto_avatar.face.puppet.renderer import Renderer
+
+
+class PuppetEngine:
+    """Draws on the CPU. `workers` threads draw (one per core unless told); each performance
+    uses one at a time."""
+
+    name = "puppet"
+
+    def __init__(self, workers: int | None = None) -> None:
+        count = workers or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="puppet")
+        self._renderers: WeakKeyDictionary[Avatar, Renderer] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._performances: WeakSet[PuppetPerformance] = WeakSet()
+
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> PuppetPerformance:
+        """Begin a performance at idle frame `start_frame`. Raises `InvalidAvatar` when the face
+        is cut, turned away or too small."""
+        loop = asyncio.get_running_loop()
+        renderer = await loop.run_in_executor(self._pool, self._renderer, avatar)
+        count = avatar.frame_count
+        performance = PuppetPerformance(renderer.draw, self._pool, count, start_frame % count)
+        self._performances.add(performance)
+        return performance
+
+    async def close(self) -> None:
+        """Cancel what still runs and end the threads."""
+        for performance in list(self._performances):
+            await performance.cancel()
+        await asyncio.to_thread(self._pool.shutdown)
+
+    def _renderer(self, avatar: Avatar) -> Renderer:
+        # One lock for all avatars: a model takes a moment once, and two viewers of the same
+        # avatar must not build it twice.
+        with self._lock:
+            renderer = self._renderers.get(avatar)
+            if renderer is None:
+                renderer = self._renderers[avatar] = Renderer(avatar)
+            return renderer

@@ -1,0 +1,218 @@
+"""An avatar's face prepared for drawing: made once, read-only, shared by its viewers.
+
+Everything is described in the coordinates of the neutral pose (pixels of the neutral frame). Each
+idle frame has a map from there to its own pixels: the head's rigid motion, and a smooth rest.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import numpy as np
+
+from ditto_avatar.errors import InvalidAvatar
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.puppet import landmarks as lm
+from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
+from ditto_avatar.face.puppet.fields import Grid, grid_over, interpolator
+from ditto_avatar.types import FloatArray
+
+# Nodes across the width of the face.
+_NODES_ACROSS: Final = 28
+# A face narrower than this many pixels, or turned further than this, is not drawn well.
+_SMALLEST_FACE_PX: Final = 48
+_FURTHEST_TURN_DEG: Final = 35
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the neutral face lies in one idle frame.
+
+    A neutral point q appears at ``linear @ q + shift``, plus the smooth rest; a displacement d
+    (x, y, z) of a point shows as ``projection @ d``. `rest` (rows, columns, 2) lives on the
+    model's grid.
+    """
+
+    linear: FloatArray
+    shift: FloatArray
+    projection: FloatArray
+    inverse: FloatArray
+    rest: FloatArray
+
+
+class FaceModel:
+    """Geometry of one face: the shapes' displacements as smooth fields, and the placements."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        arrays = avatar.arrays
+        _check(avatar)
+        self.neutral = arrays.neutral_landmarks
+        self.basis = calibrated(self.neutral, _basis(avatar))
+        self._arrays = arrays
+        face = self.neutral[list(lm.FACE_OVAL), :2]
+        low, high = face.min(0), face.max(0)
+        self.face_size = high - low
+        self.grid = _face_grid(low, high)
+        self.fields = self._fields(low, high)
+        self._rest_matrix = interpolator(
+            self.neutral[:468, :2], self.grid.nodes.reshape(-1, 2), smoothing=2.0
+        )
+        self._placements: dict[int, Placement] = {}
+        self._lock = threading.Lock()
+
+    def placement(self, frame: int) -> Placement:
+        """The placement of idle frame `frame`, computed at its first use."""
+        with self._lock:
+            found = self._placements.get(frame)
+            if found is None:
+                found = self._placements[frame] = self._place(frame)
+            return found
+
+    def displacement(self, weights: FloatArray) -> FloatArray:
+        """Displacements (478, 3) of the neutral points by ARKit weights (52,)."""
+        result: FloatArray = np.tensordot(weights, self.basis, axes=1)
+        return result
+
+    def _fields(self, low: FloatArray, high: FloatArray) -> FloatArray:
+        """Displacement fields (52, rows * columns * 3) on the grid: the skin's motion per shape,
+        calm at a distance from the face."""
+        # The lips' inner edges part; what lies between them is the atlas's business.
+        skin = [i for i in range(468) if i not in set(lm.INNER_LIPS)]
+        points = np.concatenate([self.neutral[skin, :2], _anchors(low, high)])
+        matrix = interpolator(points, self.grid.nodes.reshape(-1, 2), smoothing=0.5)
+        values = np.zeros((len(SHAPES), len(points), 3), np.float32)
+        values[:, : len(skin)] = self.basis[:, skin]
+        fields = np.einsum("qm,smc->sqc", matrix, values, optimize=True)
+        fields *= _calm(self.grid, low, high).reshape(1, -1, 1)
+        result: FloatArray = fields.reshape(len(SHAPES), -1).astype(np.float32)
+        return result
+
+    def _place(self, frame: int) -> Placement:
+        points = self._arrays.landmarks[frame]
+        projection = _pose(self.neutral[lm.RIGID], points[lm.RIGID])
+        flat = np.concatenate([self.neutral[:468, :2], np.ones((468, 1), np.float32)], axis=1)
+        affine, *_ = np.linalg.lstsq(flat, points[:468, :2], rcond=None)
+        linear, shift = affine[:2].T.astype(np.float32), affine[2].astype(np.float32)
+        rest = points[:468, :2] - (self.neutral[:468, :2] @ linear.T + shift)
+        shape = (self.grid.rows, self.grid.columns, 2)
+        smooth = (self._rest_matrix @ rest.astype(np.float32)).reshape(shape)
+        inverse = np.linalg.inv(linear).astype(np.float32)
+        return Placement(linear, shift, projection, inverse, np.ascontiguousarray(smooth))
+
+
+def calibrated(neutral: FloatArray, basis: FloatArray) -> FloatArray:
+    """`basis` with mouthClose scaled so that it closes exactly what jawOpen opens.
+
+    ARKit defines it so; measured or borrowed shapes are a little off, and lips that do not meet
+    are the first thing one sees.
+    """
+    upper, lower = np.array(lm.GAPS).T
+    gaps = basis[:, lower, 1] - basis[:, upper, 1]
+    opens, closes = gaps[INDEX["jawOpen"]].mean(), gaps[INDEX["mouthClose"]].mean()
+    result = basis.copy()
+    if closes < 0 < opens:
+        result[INDEX["mouthClose"]] *= -opens / closes
+    del neutral
+    return result
+
+
+@cache
+def _general_basis() -> tuple[FloatArray, FloatArray]:
+    """The average face and its shapes, in units of the distance of the eyes' outer corners."""
+    source = resources.files("ditto_avatar.face.puppet") / "basis.npz"
+    with resources.as_file(source) as path, np.load(path, allow_pickle=False) as file:
+        return file["neutral"].astype(np.float32), file["blendshapes"].astype(np.float32)
+
+
+def _basis(avatar: Avatar) -> FloatArray:
+    """The face's own shapes, or the general ones brought to its size and proportions."""
+    own = avatar.arrays.blendshapes
+    if own is not None:
+        return own
+    neutral, shapes = _general_basis()
+    corners = avatar.arrays.neutral_landmarks[[lm.RIGHT_EYE_OUTER, lm.LEFT_EYE_OUTER]]
+    scale = np.linalg.norm(corners[1] - corners[0])
+    mine = _mouth_width(avatar.arrays.neutral_landmarks) / scale
+    result = shapes * scale
+    # A wider mouth than the average moves further when it opens or narrows.
+    result = result * np.clip(mine / _mouth_width(neutral), 0.8, 1.25)
+    return result.astype(np.float32)
+
+
+def _mouth_width(points: FloatArray) -> float:
+    return float(np.linalg.norm(points[291, :2] - points[61, :2]))
+
+
+def _check(avatar: Avatar) -> None:
+    """Refuse faces that the puppet would draw wrongly."""
+    name, arrays = avatar.name, avatar.arrays
+    neutral = arrays.neutral_landmarks
+    face = neutral[list(lm.FACE_OVAL), :2]
+    width = float(np.ptp(face[:, 0]))
+    if width < _SMALLEST_FACE_PX:
+        raise InvalidAvatar(
+            f"avatar.npz: neutral_landmarks: expected a face at least {_SMALLEST_FACE_PX} px "
+            f"wide in {name!r}, came {width:.0f} px."
+        )
+    mouth = arrays.landmarks[:, list(lm.LIPS), :2]
+    if (mouth < 0).any() or (mouth > (avatar.width, avatar.height)).any():
+        raise InvalidAvatar(
+            f"avatar.npz: landmarks: expected the whole mouth of {name!r} inside the frame, "
+            f"came one that is cut."
+        )
+    turn = float(np.abs(arrays.head_rotation[:, :2]).max())
+    if turn > _FURTHEST_TURN_DEG:
+        raise InvalidAvatar(
+            f"avatar.npz: head_rotation: expected a face within {_FURTHEST_TURN_DEG} degrees of "
+            f"the camera in {name!r}, came {turn:.0f}."
+        )
+    seen = float(arrays.visibility[:, list(lm.LIPS)].mean())
+    if seen < 0.5:
+        raise InvalidAvatar(
+            f"avatar.npz: visibility: expected the lips of {name!r} in sight, "
+            f"came {seen:.0%} of their points."
+        )
+
+
+def _face_grid(low: FloatArray, high: FloatArray) -> Grid:
+    size = high - low
+    step = max(4.0, float(size[0]) / _NODES_ACROSS)
+    return grid_over(low - size * (0.35, 0.25), high + size * (0.35, 0.45), step)
+
+
+def _anchors(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Points around the face that do not move: beside the head, above it, and on the neck."""
+    centre, half = (low + high) / 2, (high - low) / 2
+    turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    ring = np.stack([np.cos(turn) * 1.45, np.sin(turn) * 1.4], axis=1)
+    # Below the chin the neck's skin goes along with the jaw for a while.
+    ring[:, 1] *= np.where(ring[:, 1] > 0, 1.25, 1.0)
+    result: FloatArray = (centre + ring * half).astype(np.float32)
+    return result
+
+
+def _calm(grid: Grid, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Factors (rows, columns) that are 1 on the face and fall to 0 towards the grid's border."""
+    centre, half = (low + high) / 2, (high - low) / 2
+    offset = (grid.nodes - centre) / half
+    offset[..., 1] /= np.where(offset[..., 1] > 0, 1.25, 1.0)
+    reach = np.linalg.norm(offset, axis=2)
+    share = np.clip((1.5 - reach) / 0.35, 0, 1)
+    result: FloatArray = (share * share * (3 - 2 * share)).astype(np.float32)
+    return result
+
+
+def _pose(neutral: FloatArray, points: FloatArray) -> FloatArray:
+    """The rotation and scale (2, 3) that takes displacements at the neutral pose to the frame
+    (Kabsch 1976, with the scale of Umeyama 1991)."""
+    one, other = neutral - neutral.mean(0), points - points.mean(0)
+    left, values, right = np.linalg.svd(other.T @ one)
+    sign = np.diag([1, 1, np.sign(np.linalg.det(left @ right))])
+    rotation = left @ sign @ right
+    scale = (values * np.diag(sign)).sum() / (one**2).sum()
+    result: FloatArray = (scale * rotation)[:2].astype(np.float32)
+    return result

@@ -1,0 +1,58 @@
+"""From the channels of the mouth to ARKit's shapes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ditto_avatar.face.puppet.arkit import INDEX, SHAPES, indices
+from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
+from ditto_avatar.types import FloatArray
+
+# What each channel does at 1; jaw and lips are joined further below.
+_TABLE: Final[dict[Channel, dict[str, float]]] = {
+    Channel.JAW: {"jawOpen": 0.62, "mouthLowerDown": 0.1},
+    Channel.CLOSE: {"mouthPress": 0.3, "mouthRollLower": 0.12, "mouthRollUpper": 0.1},
+    Channel.BITE: {"mouthRollLower": 0.5, "mouthUpperUp": 0.22, "mouthShrugLower": 0.12},
+    Channel.ROUND: {"mouthPucker": 0.75, "mouthFunnel": 0.2},
+    Channel.FUNNEL: {"mouthFunnel": 0.6, "mouthPucker": 0.15},
+    Channel.WIDE: {"mouthStretch": 0.3, "mouthSmile": 0.22, "mouthDimple": 0.08},
+    Channel.TONGUE: {"tongueOut": 0.35, "mouthLowerDown": 0.05},
+    Channel.LIFT: {"mouthUpperUp": 0.35, "mouthLowerDown": 0.25},
+}
+
+
+def _matrix() -> FloatArray:
+    matrix = np.zeros((CHANNELS, len(SHAPES)), np.float32)
+    for channel, shapes in _TABLE.items():
+        for name, weight in shapes.items():
+            matrix[channel, list(indices(name))] = weight
+    return matrix
+
+
+_MATRIX: Final = _matrix()
+_JAW_OPEN: Final = INDEX["jawOpen"]
+_MOUTH_CLOSE: Final = INDEX["mouthClose"]
+_OPENERS: Final = [
+    *indices("mouthLowerDown"),
+    *indices("mouthUpperUp"),
+    *indices("mouthFunnel"),
+    *indices("tongueOut"),
+]
+
+
+def arkit_weights(channels: FloatArray) -> FloatArray:
+    """ARKit weights (52,) of the channels (8,)."""
+    shut = np.maximum(channels[Channel.CLOSE], channels[Channel.BITE])
+    eased = channels.copy()
+    # Lips meet more easily over a jaw that comes to meet them, and do not pull apart meanwhile.
+    eased[Channel.JAW] *= 1 - np.float32(0.55) * shut
+    weights = eased @ _MATRIX
+    openers = weights[_OPENERS] * (1 - channels[Channel.CLOSE])
+    weights[_OPENERS] = openers
+    # ARKit's mouthClose undoes jawOpen of the same weight at the lips.
+    weights[_MOUTH_CLOSE] = weights[_JAW_OPEN] * np.maximum(
+        channels[Channel.CLOSE], np.float32(0.75) * channels[Channel.BITE]
+    )
+    return np.minimum(weights, 1)

@@ -1,0 +1,178 @@
+"""One viewer's puppet: sound in, pictures out, a bounded number of them ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from typing import Final
+
+import numpy as np
+
+from ditto_avatar.errors import InvalidAudio
+from ditto_avatar.face.puppet.actor import Actor, Pose
+from ditto_avatar.types import (
+    FRAME_RATE_HZ,
+    SAMPLE_RATE_HZ,
+    ByteArray,
+    Emotion,
+    FloatArray,
+    Phoneme,
+    VideoFrame,
+)
+
+# Pictures drawn ahead of the reader: enough to keep two threads busy, little to throw away.
+_DRAWN_AHEAD: Final = 8
+# Pictures drawn between two looks at the event loop.
+_BATCH: Final = 4
+# Sound kept ahead of the reader; `push` waits beyond it.
+_FRAMES_AHEAD: Final = 30 * FRAME_RATE_HZ
+
+Draw = Callable[[int, Pose], ByteArray]
+
+
+class PuppetPerformance:
+    """See `face.base.Performance`. `draw` gives the picture of an idle frame in a pose; it runs on
+    `pool`, for one performance on one thread at a time."""
+
+    def __init__(self, draw: Draw, pool: Executor, idle_frames: int, start_frame: int) -> None:
+        self._draw = draw
+        self._pool = pool
+        self._idle_frames = idle_frames
+        self._start_frame = start_frame
+        self._actor = Actor()
+        self._actor_lock = threading.Lock()
+        self._drawn: deque[VideoFrame] = deque()
+        self._count = 0
+        self._read = 0
+        self._finished = False
+        self._cancelled = False
+        self._error: BaseException | None = None
+        self._changed = asyncio.Condition()
+        self._task = asyncio.create_task(self._keep_drawing())
+
+    async def push(
+        self,
+        audio: FloatArray,
+        phonemes: Sequence[Phoneme] = (),
+        emotion: Emotion = Emotion.NEUTRAL,
+        intensity: float = 1.0,
+    ) -> None:
+        sound = checked_audio(audio)
+        if self._finished:
+            raise RuntimeError("push after finish")
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: self._cancelled or self._actor.pushed_frames - self._read < _FRAMES_AHEAD
+            )
+        if self._cancelled:
+            return
+        await self._act(lambda: self._actor.push(sound, phonemes, emotion, intensity))
+
+    async def flush(self) -> None:
+        await self._act(self._actor.flush)
+
+    async def finish(self) -> None:
+        await self._act(self._actor.flush)
+        self._finished = True
+        await self._tell()
+
+    async def cancel(self) -> None:
+        self._cancelled = True
+        self._drawn.clear()
+        await self._tell()
+        await asyncio.wait([self._task])
+
+    async def __aiter__(self) -> AsyncIterator[VideoFrame]:
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._drawn or self._task_ended)
+                if not self._drawn:
+                    break
+                frame = self._drawn.popleft()
+                self._read += 1
+                self._changed.notify_all()
+            yield frame
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def _task_ended(self) -> bool:
+        return self._cancelled or self._error is not None or self._complete
+
+    @property
+    def _complete(self) -> bool:
+        return self._finished and self._actor.owed == 0 and self._count == self._actor.pushed_frames
+
+    async def _act(self, change: Callable[[], None]) -> None:
+        """Change the actor off the event loop: much sound takes a while to listen to."""
+
+        def locked() -> None:
+            with self._actor_lock:
+                change()
+
+        await asyncio.get_running_loop().run_in_executor(self._pool, locked)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _keep_drawing(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                async with self._changed:
+                    await self._changed.wait_for(
+                        lambda: (
+                            self._cancelled
+                            or self._complete
+                            or (self._actor.owed and len(self._drawn) < _DRAWN_AHEAD)
+                        )
+                    )
+                if self._cancelled or self._complete:
+                    return
+                # The first picture goes out alone: somebody waits for it.
+                count = _BATCH if self._count else 1
+                made = await loop.run_in_executor(self._pool, self._draw_some, count)
+                async with self._changed:
+                    if not self._cancelled:
+                        self._drawn.extend(made)
+                    self._changed.notify_all()
+        except Exception as error:
+            # The border of the task: the reader gets the error.
+            self._error = error
+            await self._tell()
+
+    def _draw_some(self, count: int) -> list[VideoFrame]:
+        made: list[VideoFrame] = []
+        while len(made) < count and not self._cancelled:
+            with self._actor_lock:
+                if not self._actor.owed:
+                    break
+                pose = self._actor.act()
+            idle_frame = (self._start_frame + self._count) % self._idle_frames
+            made.append(VideoFrame(self._count, idle_frame, self._draw(idle_frame, pose)))
+            self._count += 1
+        return made
+
+
+def checked_audio(audio: FloatArray) -> FloatArray:
+    """`audio` as contiguous float32 within -1..1.
+
+    Raises `InvalidAudio` for anything but one finite channel of floats.
+    """
+    if not isinstance(audio, np.ndarray) or audio.ndim != 1 or audio.dtype.kind != "f":
+        came = (
+            f"{audio.shape} {audio.dtype}"
+            if isinstance(audio, np.ndarray)
+            else type(audio).__name__
+        )
+        raise InvalidAudio(
+            f"A face needs mono float samples (n,) at {SAMPLE_RATE_HZ} Hz, came {came}."
+        )
+    if not np.isfinite(audio).all():
+        raise InvalidAudio("A face needs finite samples, came NaN or infinity.")
+    return np.clip(audio, -1, 1).astype(np.float32)
