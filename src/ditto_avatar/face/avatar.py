@@ -294,7 +294,8 @@ def _probe_idle(path: Path) -> tuple[int, int, int]:
 
 def _read_image(path: Path) -> ByteArray:
     # imdecode over our own bytes: imread fails without a reason on names outside ASCII.
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
         raise InvalidAvatar(f"{path.name}: expected a picture, came one that cannot be decoded.")
     return np.ascontiguousarray(image[..., ::-1], np.uint8)

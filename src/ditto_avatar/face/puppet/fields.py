@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -57,6 +58,18 @@ def enlarge(field: FloatArray, columns: int, rows: int) -> FloatArray:
     made: Any = cv2.resize(field, (columns, rows), interpolation=cv2.INTER_LINEAR)
     result: FloatArray = made
     return result
+
+
+def soften(field: FloatArray, sigma: float) -> FloatArray:
+    """`field` (rows, columns) or (rows, columns, c) blurred by a Gaussian."""
+    made: Any = cv2.GaussianBlur(field, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    result: FloatArray = made
+    return result
+
+
+def floats(values: npt.ArrayLike) -> FloatArray:
+    """`values` as float32."""
+    return np.asarray(values, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

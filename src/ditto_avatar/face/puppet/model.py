@@ -51,7 +51,7 @@ class FaceModel:
         arrays = avatar.arrays
         _check(avatar)
         self.neutral = arrays.neutral_landmarks
-        self.basis = calibrated(self.neutral, _basis(avatar))
+        self.basis = calibrated(_basis(avatar))
         self._arrays = arrays
         face = self.neutral[list(lm.FACE_OVAL), :2]
         low, high = face.min(0), face.max(0)
@@ -104,7 +104,7 @@ class FaceModel:
         return Placement(linear, shift, projection, inverse, np.ascontiguousarray(smooth))
 
 
-def calibrated(neutral: FloatArray, basis: FloatArray) -> FloatArray:
+def calibrated(basis: FloatArray) -> FloatArray:
     """`basis` with mouthClose scaled so that it closes exactly what jawOpen opens.
 
     ARKit defines it so; measured or borrowed shapes are a little off, and lips that do not meet
@@ -113,10 +113,9 @@ def calibrated(neutral: FloatArray, basis: FloatArray) -> FloatArray:
     upper, lower = np.array(lm.GAPS).T
     gaps = basis[:, lower, 1] - basis[:, upper, 1]
     opens, closes = gaps[INDEX["jawOpen"]].mean(), gaps[INDEX["mouthClose"]].mean()
-    result = basis.copy()
+    result: FloatArray = basis.copy()
     if closes < 0 < opens:
         result[INDEX["mouthClose"]] *= -opens / closes
-    del neutral
     return result
 
 
@@ -137,10 +136,10 @@ def _basis(avatar: Avatar) -> FloatArray:
     corners = avatar.arrays.neutral_landmarks[[lm.RIGHT_EYE_OUTER, lm.LEFT_EYE_OUTER]]
     scale = np.linalg.norm(corners[1] - corners[0])
     mine = _mouth_width(avatar.arrays.neutral_landmarks) / scale
-    result = shapes * scale
     # A wider mouth than the average moves further when it opens or narrows.
-    result = result * np.clip(mine / _mouth_width(neutral), 0.8, 1.25)
-    return result.astype(np.float32)
+    wider = np.clip(mine / _mouth_width(neutral), 0.8, 1.25)
+    result: FloatArray = (shapes * scale * wider).astype(np.float32)
+    return result
 
 
 def _mouth_width(points: FloatArray) -> float:

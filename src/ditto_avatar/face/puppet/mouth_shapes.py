@@ -55,4 +55,5 @@ def arkit_weights(channels: FloatArray) -> FloatArray:
     weights[_MOUTH_CLOSE] = weights[_JAW_OPEN] * np.maximum(
         channels[Channel.CLOSE], np.float32(0.75) * channels[Channel.BITE]
     )
-    return np.minimum(weights, 1)
+    result: FloatArray = np.minimum(weights, 1)
+    return result

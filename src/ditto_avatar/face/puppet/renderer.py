@@ -10,14 +10,13 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.actor import Pose
 from ditto_avatar.face.puppet.arkit import SHAPES
 from ditto_avatar.face.puppet.atlas import Mouth
-from ditto_avatar.face.puppet.fields import Grid, enlarge, pick
+from ditto_avatar.face.puppet.fields import Grid, enlarge, floats, pick, soften
 from ditto_avatar.face.puppet.model import FaceModel, Placement
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -82,7 +81,7 @@ class Renderer:
 
     def draw(self, frame: int, pose: Pose) -> ByteArray:
         """Idle frame `frame` in `pose`: a new I420 picture (height * 3 / 2, width)."""
-        picture = self._idle[frame].copy()
+        picture: ByteArray = self._idle[frame].copy()
         if pose.still:
             return picture
         place = self.model.placement(frame)
@@ -96,8 +95,7 @@ class Renderer:
         """How far the skin at each node of the model's grid moves, in px of the frame."""
         grid = self.model.grid
         moved = (weights @ self.model.fields).reshape(-1, 3)
-        flow: FloatArray = (moved @ place.projection.T).reshape(grid.rows, grid.columns, 2)
-        return flow
+        return floats(moved @ place.projection.T).reshape(grid.rows, grid.columns, 2)
 
     def _bend(
         self, picture: ByteArray, source: ByteArray, place: Placement, flow: FloatArray
@@ -110,7 +108,7 @@ class Renderer:
         at = neutral
         for _ in range(_TURNS):
             shift = self.model.grid.sample(flow, at)
-            at = neutral - shift @ place.inverse.T
+            at = floats(neutral - shift @ place.inverse.T)
         back = -self.model.grid.sample(flow, at)
         luma, chroma = self._planes(source), self._planes(picture)
         rows, columns = region.luma
@@ -166,7 +164,7 @@ class Renderer:
         at = self._to_frame(place, nodes)
         planes = self._planes(self._idle[frame])
         seen = [pick(planes[0].astype(np.float32), at)]
-        half = (at + 0.5) / 2 - 0.5
+        half = floats((at + 0.5) / 2 - 0.5)
         seen += [pick(plane.astype(np.float32), half) for plane in planes[1:]]
         own = mouth.sources(mouth.rest, np.zeros(len(SHAPES), np.float32), nodes)
         made = [pick(mouth.luma[mouth.rest], own)]
@@ -174,23 +172,19 @@ class Renderer:
         made += [chroma[..., 0], chroma[..., 1]]
         difference = np.stack(seen, axis=2) - np.stack(made, axis=2)
         sigma = mouth.grid.columns / 8
-        found = cv2.GaussianBlur(difference, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        tone = soften(difference, sigma)
         with self._lock:
-            self._tones[frame] = found
-        return found
+            self._tones[frame] = tone
+        return tone
 
     def _to_neutral(self, place: Placement, at: FloatArray) -> FloatArray:
         """Neutral positions of frame positions (…, …, 2)."""
-        first = (at - place.shift) @ place.inverse.T
-        result: FloatArray = first - self.model.grid.sample(place.rest, first) @ place.inverse.T
-        return result
+        first = floats((at - place.shift) @ place.inverse.T)
+        return floats(first - self.model.grid.sample(place.rest, first) @ place.inverse.T)
 
     def _to_frame(self, place: Placement, at: FloatArray) -> FloatArray:
         """Frame positions of neutral positions (…, …, 2)."""
-        result: FloatArray = (
-            at @ place.linear.T + place.shift + self.model.grid.sample(place.rest, at)
-        )
-        return result
+        return floats(at @ place.linear.T + place.shift + self.model.grid.sample(place.rest, at))
 
     def _region(self, place: Placement, moving: FloatArray) -> _Region:
         nodes = self.model.grid.nodes[moving]
@@ -210,7 +204,7 @@ class Renderer:
     def _planes(self, picture: ByteArray) -> tuple[ByteArray, ByteArray, ByteArray]:
         """Views of the Y, U and V planes."""
         rows, columns = self._height, self._width
-        flat = picture.reshape(-1)
+        flat: ByteArray = picture.reshape(-1)
         luma, quarter = rows * columns, rows * columns // 4
         half = (rows // 2, columns // 2)
         return (
