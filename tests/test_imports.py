@@ -14,21 +14,21 @@ ROOT = Path(ditto_avatar.__file__).parent
 
 # A package may import those that stand below it, and itself.
 ORDER = ["cli", "server", "session", "dialogue", "speech", "face", "media"]
-ANYWHERE = {"types", "errors", "clock", "metrics", "settings"}
+ANYWHERE = {"types", "errors", "clock", "metrics", "settings", "providers"}
 # Puts engines together for the server and the command line; only they may use it.
 ASSEMBLY = {"assembly", "render"}
 
 OPTIONAL = {
     "fastapi": ["server/"],
     "starlette": ["server/"],
-    "uvicorn": ["cli.py"],
+    "uvicorn": ["cli.py", "server/graceful.py"],
     "torch": ["face/ditto/"],
     "onnxruntime": ["face/ditto/"],
     "tensorrt": ["face/ditto/runtime/tensorrt/"],
     "triton": ["face/ditto/runtime/"],
     "sqlalchemy": ["session/"],
     "alembic": ["session/"],
-    "openai": ["dialogue/openai", "speech/openai", "speech/transcribe"],
+    "openai": ["providers/openai", "dialogue/openai", "speech/openai", "speech/transcribe"],
     "google": ["speech/google"],
 }
 

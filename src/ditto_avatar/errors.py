@@ -69,6 +69,10 @@ class ProviderFailed(DittoAvatarError):
     """A language model or speech service refused, stalled or broke off."""
 
 
+class ProviderRefused(ProviderFailed):
+    """A service did not accept the key: trying again is of no use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an error is told: HTTP status, WebSocket close code (None keeps the connection) and a

@@ -86,6 +86,17 @@ class Voice:
     label: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """An engine failed and another one takes over: the `part` (``dialogue`` or ``speech``), the
+    names of both (`used` is None when nothing else can) and the reason, a sentence for people."""
+
+    part: str
+    failed: str
+    used: str | None
+    reason: str
+
+
 def frames_for(samples: int) -> int:
     """Frames that cover `samples` samples: the last one may be partly silent."""
     return -(-samples // SAMPLES_PER_FRAME)

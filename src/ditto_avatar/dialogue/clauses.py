@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from ditto_avatar.dialogue.base import Sentence
@@ -27,18 +28,25 @@ async def clauses(pieces: AsyncIterable[str]) -> AsyncGenerator[TextDelta | Sent
     to speak at once share its emotion. Parts that hold no letter or digit are shown, not spoken.
     """
     stream = _Clauses()
-    async for piece in pieces:
-        for item in stream.feed(piece):
+    try:
+        async for piece in pieces:
+            for item in stream.feed(piece):
+                yield item
+        for item in stream.flush():
             yield item
-    for item in stream.flush():
-        yield item
+    finally:
+        # Whoever leaves early stops the model behind the pieces at once, not when garbage is
+        # collected.
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 async def sentences(pieces: AsyncIterable[str]) -> AsyncGenerator[Sentence, None]:
     """Only the sentences of `clauses`."""
-    async for item in clauses(pieces):
-        if isinstance(item, Sentence):
-            yield item
+    async with aclosing(clauses(pieces)) as items:
+        async for item in items:
+            if isinstance(item, Sentence):
+                yield item
 
 
 class _Clauses:

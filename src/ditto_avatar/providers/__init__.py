@@ -1,0 +1,1 @@
+"""What every engine with a service behind it needs: retries, deadlines, health."""
