@@ -30,6 +30,9 @@ _BATCH: Final = 4
 # Sound kept ahead of the reader; `push` waits beyond it.
 _FRAMES_AHEAD: Final = 30 * FRAME_RATE_HZ
 
+# This much sound is listened to at once; more would hold the event loop up.
+_QUICK: Final = SAMPLE_RATE_HZ
+
 Draw = Callable[[int, Pose], ByteArray]
 
 
@@ -46,6 +49,7 @@ class PuppetPerformance:
         self._actor_lock = threading.Lock()
         self._drawn: deque[VideoFrame] = deque()
         self._count = 0
+        self._given = 0
         self._read = 0
         self._finished = False
         self._cancelled = False
@@ -69,15 +73,25 @@ class PuppetPerformance:
             )
         if self._cancelled:
             return
-        await self._act(lambda: self._actor.push(sound, phonemes, emotion, intensity))
+
+        def listen() -> None:
+            with self._actor_lock:
+                self._actor.push(sound, phonemes, emotion, intensity)
+
+        if len(sound) <= _QUICK:
+            listen()
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._pool, listen)
+        await self._tell()
 
     async def flush(self) -> None:
-        await self._act(self._actor.flush)
+        with self._actor_lock:
+            self._actor.flush()
+        await self._tell()
 
     async def finish(self) -> None:
-        await self._act(self._actor.flush)
         self._finished = True
-        await self._tell()
+        await self.flush()
 
     async def cancel(self) -> None:
         self._cancelled = True
@@ -99,22 +113,17 @@ class PuppetPerformance:
             raise self._error
 
     @property
+    def drawn_ahead(self) -> int:
+        """Pictures that wait for the reader."""
+        return len(self._drawn)
+
+    @property
     def _task_ended(self) -> bool:
         return self._cancelled or self._error is not None or self._complete
 
     @property
     def _complete(self) -> bool:
-        return self._finished and self._actor.owed == 0 and self._count == self._actor.pushed_frames
-
-    async def _act(self, change: Callable[[], None]) -> None:
-        """Change the actor off the event loop: much sound takes a while to listen to."""
-
-        def locked() -> None:
-            with self._actor_lock:
-                change()
-
-        await asyncio.get_running_loop().run_in_executor(self._pool, locked)
-        await self._tell()
+        return self._finished and self._given == self._actor.pushed_frames
 
     async def _tell(self) -> None:
         async with self._changed:
@@ -129,7 +138,7 @@ class PuppetPerformance:
                         lambda: (
                             self._cancelled
                             or self._complete
-                            or (self._actor.owed and len(self._drawn) < _DRAWN_AHEAD)
+                            or (self._actor.owed > 0 and len(self._drawn) < _DRAWN_AHEAD)
                         )
                     )
                 if self._cancelled or self._complete:
@@ -140,6 +149,7 @@ class PuppetPerformance:
                 async with self._changed:
                     if not self._cancelled:
                         self._drawn.extend(made)
+                        self._given += len(made)
                     self._changed.notify_all()
         except Exception as error:
             # The border of the task: the reader gets the error.
