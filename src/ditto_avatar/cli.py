@@ -37,21 +37,22 @@ def serve(
 ) -> None:
     """Serve the page and the API."""
     from ditto_avatar.server.app import create_app
+    from ditto_avatar.server.graceful import GracefulServer
 
     settings = _settings()
-    host, port = host or settings.host, settings.port if port is None else port
+    config = uvicorn.Config(
+        create_app(settings),
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        log_config=None,
+        access_log=settings.log_level == "debug",
+        ws_max_size=settings.max_body_kb * 1024,
+        ws_ping_interval=30,
+        ws_ping_timeout=30,
+        timeout_graceful_shutdown=5,
+    )
     with _telling_errors():
-        uvicorn.run(
-            create_app(settings),
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=settings.log_level == "debug",
-            ws_max_size=settings.max_body_kb * 1024,
-            ws_ping_interval=30,
-            ws_ping_timeout=30,
-            timeout_graceful_shutdown=int(settings.shutdown_s) + 5,
-        )
+        GracefulServer(config).run()
 
 
 @app.command()
@@ -147,6 +148,8 @@ def _settings() -> Settings:
         handlers=[RichHandler(console=console, show_path=False)],
         force=True,
     )
+    for library in ("alembic", "bm25s"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     return settings
 
 

@@ -6,6 +6,7 @@ session only, so knowing it is the right to see it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import secrets
@@ -54,7 +55,8 @@ class ClipFolder:
             write_mp4(stream, self._folder / f"{clip.name}.mp4")
             write_wav(audio, self._folder / f"{clip.name}.wav")
         except BaseException:
-            self.remove([clip.name])
+            with contextlib.suppress(OSError):
+                self.remove([clip.name])
             raise
         return clip
 

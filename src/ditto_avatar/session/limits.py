@@ -21,6 +21,9 @@ class RateLimit:
         self._what = what
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._buckets)
+
     def take(self, key: str) -> None:
         """Count one for `key`. Raises `RateLimited` with the seconds to wait."""
         now = self._clock.now()

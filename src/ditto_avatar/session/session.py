@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from unicodedata import category
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Message, Prompt, Role
@@ -39,6 +41,10 @@ from ditto_avatar.session.store import (
 from ditto_avatar.types import FRAME_RATE_HZ, Language
 
 log = logging.getLogger(__name__)
+
+# Control characters, lone surrogates and unassigned code points; format characters stay, since
+# emoji are joined by them.
+_UNPRINTABLE = ("Cc", "Cs", "Cn")
 
 MESSAGE, SAY = "message", "say"
 _LOGGED_EVENTS = 1_000
@@ -174,12 +180,10 @@ class Session:
 
     def attach(self, outbox: Outbox, *, resumed: bool, after: int | None) -> None:
         """Greet a viewer and repeat what it missed since event `after`."""
-        missed = [n for n in self._log if after is not None and n.seq is not None and n.seq > after]
-        complete = after is not None and len(missed) == max(0, self._seq - after)
-        outbox.put(Numbered(self._ready(resumed=resumed, gap=resumed and not complete), None))
-        if complete and after is not None and after <= self._seq:
-            for numbered in missed:
-                outbox.put(numbered)
+        missed = self._since(after)
+        outbox.put(Numbered(self._ready(resumed=resumed, gap=resumed and missed is None), None))
+        for numbered in missed or ():
+            outbox.put(numbered)
         self._outboxes.add(outbox)
         self.used_at = self._clock.now()
 
@@ -251,7 +255,8 @@ class Session:
             log.exception("turn %s failed", turn.id)
             self._happened(turn, self._failed(error))
         if turn.phase is t.Phase.HEARING:
-            wait_s = turn.seconds_left() + _PLAYBACK_SLACK_S
+            # Without a viewer there is nobody to wait for.
+            wait_s = turn.seconds_left() + _PLAYBACK_SLACK_S if self._outboxes else 0.0
             await self._clock.sleep_until(self._clock.now() + wait_s)
             self._happened(turn, t.PlaybackEnded())
 
@@ -317,10 +322,8 @@ class Session:
         answer, heard, timings = turn.answer, turn.heard, turn.timings_ms()
         self._update(turn.id, lambda old: replace(old, answer=answer, heard=heard, state=state))
         self._services.metrics.observe_turn(turn.kind, state, timings)
-        log.info(
-            "turn settled",
-            extra={"turn": turn.id, "session": self.id, "state": state, "timings_ms": timings},
-        )
+        line = {"turn": turn.id, "kind": turn.kind, "state": state, "timings_ms": timings}
+        log.info("turn settled %s", json.dumps(line))
         self._store(
             lambda: self._services.store.settle_turn(
                 turn.id, answer=answer, heard=heard, state=state, timings=timings
@@ -359,6 +362,13 @@ class Session:
         for outbox in self._outboxes:
             outbox.put(numbered)
 
+    def _since(self, after: int | None) -> list[Numbered] | None:
+        """The events after `after`; None if they are not all known any more."""
+        if after is None or after > self._seq:
+            return None
+        missed = [n for n in self._log if n.seq is not None and n.seq > after]
+        return missed if len(missed) == self._seq - after else None
+
     def _ready(self, *, resumed: bool, gap: bool) -> events.SessionReady:
         return events.SessionReady(
             session=self.id,
@@ -396,9 +406,9 @@ class Session:
     # Input -------------------------------------------------------------------------------
 
     def _checked(self, text: str) -> str:
-        cleaned = "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x2FF)
+        cleaned = "".join(c for c in text if c in "\n\t" or category(c) not in _UNPRINTABLE)
         cleaned = cleaned.strip()
-        if not cleaned:
+        if all(category(c)[0] in "ZC" for c in cleaned):
             raise InvalidInput("The text is empty: please write something to say.")
         limit = self._services.max_text
         if len(cleaned) > limit:

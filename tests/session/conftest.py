@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from ditto_avatar.clock import SystemClock
+from ditto_avatar.errors import NotFound
+from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.metrics import Metrics
+from ditto_avatar.session import events
+from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.limits import RateLimit
+from ditto_avatar.session.outbox import Outbox
+from ditto_avatar.session.performer import Performer
+from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.session import Services, Session
+from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.types import Language
+from tests.fakes.engines import LoudnessFace, ScriptedDialogue, ToneSpeech
+from tests.fakes.packs import make_pack
+
+E = TypeVar("E", bound=events.Event)
+
+
+@dataclass
+class Viewer:
+    """Reads a session's events and keeps them."""
+
+    outbox: Outbox
+    events: list[events.Event] = field(default_factory=list)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def read(self) -> None:
+        while (numbered := await self.outbox.get()) is not None:
+            async with self._changed:
+                self.events.append(numbered.event)
+                self._changed.notify_all()
+
+    async def until(self, kind: type[E], count: int = 1) -> E:
+        """Wait for the `count`-th event of a kind."""
+
+        def found() -> bool:
+            return len(self.of(kind)) >= count
+
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(found)
+        return self.of(kind)[count - 1]
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@dataclass
+class World:
+    """Real sessions on a real store, with engines that tests can hold up."""
+
+    registry: Registry
+    services: Services
+    clips: ClipFolder
+    dialogue: ScriptedDialogue
+    speech: ToneSpeech
+    face: LoudnessFace
+    data_dir: Path
+
+    @asynccontextmanager
+    async def viewer(
+        self, session: Session, *, streams: bool = True, after: int | None = None
+    ) -> AsyncIterator[Viewer]:
+        outbox = Outbox(streams=streams)
+        session.attach(outbox, resumed=after is not None, after=after)
+        viewer = Viewer(outbox)
+        reading = asyncio.create_task(viewer.read())
+        try:
+            yield viewer
+        finally:
+            session.detach(outbox)
+            outbox.close()
+            await reading
+
+
+@pytest.fixture(scope="session")
+def avatar(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
+    return load_avatar(make_pack(tmp_path_factory.mktemp("avatars") / "oval"))
+
+
+Worlds = Callable[..., Any]
+
+
+@pytest.fixture
+async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
+    """Makes a `World`; keyword arguments change its limits."""
+    executor = ThreadPoolExecutor(2)
+    worlds: list[World] = []
+
+    def find_avatar(name: str) -> Avatar:
+        if name != "oval":
+            raise NotFound(f"There is no avatar named {name!r}.")
+        return avatar
+
+    def describe(avatar: Avatar) -> Mapping[str, Any]:
+        return {"name": avatar.name}
+
+    async def make(
+        *,
+        places: int = 4,
+        max_waiting: int = 4,
+        turns_per_minute: int = 60,
+        sessions_per_minute: int = 60,
+        max_sessions: int = 50,
+        lead_s: float = 60.0,
+    ) -> World:
+        clock = SystemClock()
+        dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
+        clips = ClipFolder(tmp_path / "clips", max_age_s=1000, max_bytes=10**9)
+        store = Store(sqlite_url(tmp_path))
+        await store.start()
+        services = Services(
+            performer=Performer(
+                dialogue=dialogue,
+                speech=speech,
+                face=face,
+                clips=clips,
+                executor=executor,
+                clock=clock,
+                lead_s=lead_s,
+            ),
+            admission=Admission(places, max_waiting),
+            store=store,
+            clock=clock,
+            metrics=Metrics(),
+            turn_limit=RateLimit(turns_per_minute, clock, "messages"),
+            max_text=4_000,
+            find_avatar=find_avatar,
+            describe_avatar=describe,
+        )
+        registry = Registry(
+            services,
+            clips,
+            session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
+            max_sessions=max_sessions,
+            idle_s=3600,
+            default_avatar="oval",
+            default_language=Language.ENGLISH,
+        )
+        world = World(registry, services, clips, dialogue, speech, face, tmp_path)
+        worlds.append(world)
+        return world
+
+    yield make
+    for world in worlds:
+        for gate in (world.dialogue.gate, world.speech.gate):
+            if gate is not None:
+                gate.set()
+        await world.registry.close(0)
+        await world.services.store.close()
+    executor.shutdown()
+
+
+@pytest.fixture
+async def world(open_world: Worlds) -> World:
+    made: World = await open_world()
+    return made

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ditto_avatar.session.events import (
+    Event,
+    SegmentData,
+    TextDelta,
+    TurnInterrupted,
+    TurnStarted,
+)
+from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
+
+
+def media(generation: int = 1, segment: str = "s", index: int = 0, size: int = 10) -> Numbered:
+    return Numbered(SegmentData(generation, segment, index, False, data=bytes(size)), None)
+
+
+def delta(text: str) -> Numbered:
+    return Numbered(TextDelta("t", 1, text), 1)
+
+
+async def drain(outbox: Outbox) -> list[Event]:
+    outbox.close()
+    items = []
+    while (item := await outbox.get()) is not None:
+        items.append(item.event)
+    return items
+
+
+async def test_events_come_out_in_order_and_the_end_is_told() -> None:
+    outbox = Outbox()
+    for text in "abc":
+        outbox.put(delta(text))
+    texts = [event.text for event in await drain(outbox) if isinstance(event, TextDelta)]
+    assert texts == ["a", "b", "c"]
+
+
+async def test_a_reader_waits_for_the_next_event() -> None:
+    outbox = Outbox()
+    reading = asyncio.create_task(outbox.get())
+    await asyncio.sleep(0)
+    outbox.put(delta("late"))
+    assert await reading == delta("late")
+
+
+async def test_a_viewer_that_plays_clips_gets_no_fragments() -> None:
+    outbox = Outbox(streams=False)
+    outbox.put(media())
+    outbox.put(delta("a"))
+    assert await drain(outbox) == [delta("a").event]
+
+
+async def test_a_slow_reader_loses_the_rest_of_a_segment_and_is_told_once() -> None:
+    outbox = Outbox(max_media_bytes=25)
+    for index in range(5):
+        outbox.put(media(index=index))
+    outbox.put(delta("text still comes"))
+    found = await drain(outbox)
+    fragments = [event for event in found if isinstance(event, SegmentData)]
+    assert [(f.index, f.dropped, len(f.data)) for f in fragments] == [
+        (0, False, 10),
+        (1, False, 10),
+        (2, True, 0),
+    ]
+    assert isinstance(found[-1], TextDelta)
+
+
+async def test_the_next_segment_streams_again() -> None:
+    outbox = Outbox(max_media_bytes=25)
+    for index in range(4):
+        outbox.put(media(index=index))
+    for _ in range(3):
+        await outbox.get()
+    outbox.put(media(segment="next"))
+    (fragment,) = await drain(outbox)
+    assert isinstance(fragment, SegmentData)
+    assert not fragment.dropped
+
+
+async def test_an_interruption_drops_the_fragments_that_wait() -> None:
+    outbox = Outbox()
+    outbox.put(media(generation=1))
+    outbox.put(delta("kept"))
+    outbox.put(Numbered(TurnInterrupted("t", 1, "user"), 2))
+    found = await drain(outbox)
+    assert [type(event) for event in found] == [TextDelta, TurnInterrupted]
+
+
+async def test_a_new_turn_drops_fragments_of_older_ones_only() -> None:
+    outbox = Outbox()
+    outbox.put(media(generation=1))
+    outbox.put(Numbered(TurnStarted("t", 2, "message", "hi"), 2))
+    outbox.put(media(generation=2))
+    found = await drain(outbox)
+    assert [type(event) for event in found] == [TurnStarted, SegmentData]
+
+
+async def test_a_thousand_unread_events_end_the_connection() -> None:
+    outbox = Outbox(max_events=3)
+    for _ in range(4):
+        outbox.put(delta("x"))
+    with pytest.raises(Overflow):
+        await outbox.get()
+
+
+async def test_a_closed_outbox_takes_nothing_more() -> None:
+    outbox = Outbox()
+    outbox.close()
+    outbox.put(delta("x"))
+    assert await outbox.get() is None

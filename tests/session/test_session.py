@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import asyncio
+import io
+
+import av
+import pytest
+
+from ditto_avatar.errors import InvalidInput, NotFound, RateLimited
+from ditto_avatar.session import events
+from ditto_avatar.session.session import MESSAGE, SAY
+from ditto_avatar.types import Language
+
+from .conftest import Viewer, World, Worlds
+
+
+def streamed(viewer: Viewer, segment: str) -> bytes:
+    parts = [e for e in viewer.of(events.SegmentData) if e.segment == segment]
+    assert [p.index for p in parts] == sorted(p.index for p in parts)
+    return b"".join(part.data for part in parts)
+
+
+def frames_in(data: bytes) -> int:
+    with av.open(io.BytesIO(data)) as file:
+        return sum(1 for _ in file.decode(video=0))
+
+
+def open_work(world: World) -> int:
+    """Iterators and performances that somebody still holds open."""
+    return world.dialogue.open_replies + world.speech.open_sentences + world.face.open_performances
+
+
+async def test_an_answer_comes_as_text_fragments_and_clips(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Hello?", idle_frame=3)
+        finished = await viewer.until(events.TurnFinished)
+    assert finished.text == "Hello there. How are you today?"
+    assert "".join(e.text for e in viewer.of(events.TextDelta)) == finished.text
+    started = viewer.of(events.SegmentStarted)
+    assert [e.text for e in started] == ["Hello there.", "How are you today?"]
+    ready = viewer.of(events.VideoReady)
+    assert [e.index for e in ready] == [0, 1]
+    for clip in ready:
+        data = streamed(viewer, clip.segment)
+        assert frames_in(data) == round(clip.duration * 25)
+        path = world.clips.find("video", clip.video_url.rsplit("/", 1)[1])
+        assert frames_in(path.read_bytes()) == round(clip.duration * 25)
+
+
+async def test_sentences_follow_one_another_frame_by_frame(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Hello?", idle_frame=3)
+        await viewer.until(events.TurnFinished)
+    first, second = viewer.of(events.VideoReady)
+    assert second.first_frame == (first.last_frame + 1) % session.avatar.frame_count
+    started = viewer.of(events.SegmentStarted)
+    assert [e.first_frame for e in started] == [first.first_frame, second.first_frame]
+
+
+async def test_the_first_picture_continues_the_idle_loop_where_it_will_be(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi.", idle_frame=20)
+        started = await viewer.until(events.SegmentStarted)
+    # 0.2 s until it is painted at first, and what it took to think and speak.
+    assert 25 <= started.first_frame <= 40
+
+
+async def test_say_speaks_the_text_without_asking_the_dialogue(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Just this.")
+        await viewer.until(events.TurnFinished)
+    assert world.speech.said == ["Just this."]
+    assert world.dialogue.prompts == []
+
+
+async def test_the_dialogue_knows_what_was_said_before(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "First?")
+        await viewer.until(events.TurnFinished)
+        await session.submit(MESSAGE, "Second?")
+        await viewer.until(events.TurnFinished, 2)
+    assert [m.text for m in world.dialogue.prompts[1].history] == [
+        "First?",
+        "Hello there. How are you today?",
+        "Second?",
+    ]
+
+
+async def test_every_stage_of_the_waterfall_is_told_in_order(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Hello?")
+        timings = (await viewer.until(events.TurnFinished)).timings
+    assert list(timings) == [
+        "first_token",
+        "first_sentence",
+        "first_audio",
+        "first_frame",
+        "first_fragment",
+        "finished",
+    ]
+    assert list(timings.values()) == sorted(timings.values())
+
+
+@pytest.mark.parametrize("stage", ["thinking", "speaking", "drawing"])
+async def test_an_interruption_at_any_stage_leaves_nothing_behind(world: World, stage: str) -> None:
+    world.dialogue.answer = "One two three four five six seven. Eight nine ten."
+    gate = asyncio.Event()
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        if stage == "thinking":
+            world.dialogue.gate = gate
+        else:
+            world.speech.gate = gate
+        await session.submit(MESSAGE, "Hello?")
+        await viewer.until(
+            events.TextDelta if stage != "drawing" else events.SegmentStarted
+        )  # what comes next waits at the gate
+        assert await session.interrupt()
+        await viewer.until(events.TurnInterrupted)
+        assert open_work(world) == 0
+        gate.set()
+        assert not await session.interrupt()
+    assert not viewer.of(events.TurnFinished)
+    assert not list((world.data_dir / "clips").glob("*"))
+    assert world.services.admission.speaking == 0
+
+
+async def test_asking_again_interrupts_the_answer_in_progress(world: World) -> None:
+    world.speech.gate = asyncio.Event()
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "First?")
+        await viewer.until(events.SegmentStarted)
+        second = await session.submit(SAY, "Hi.")
+        world.speech.gate.set()
+        finished = await viewer.until(events.TurnFinished)
+    assert finished.turn == second
+    kinds = [type(e) for e in viewer.events if hasattr(e, "turn")]
+    cut = kinds.index(events.TurnInterrupted)
+    after = viewer.events[viewer.events.index(viewer.of(events.TurnInterrupted)[0]) :]
+    assert cut < len(kinds)
+    assert all(e.generation >= 2 for e in after if isinstance(e, events.SegmentData))
+
+
+async def test_the_history_keeps_what_was_heard_of_an_interrupted_answer(world: World) -> None:
+    world.dialogue.answer = "One two three four five six seven eight."
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Count?")
+        clip = await viewer.until(events.VideoReady)
+        await viewer.until(events.TurnFinished)
+        session.playback(clip.segment, clip.duration / 2, ended=False)
+        await session.interrupt()
+        await session.submit(MESSAGE, "Go on?")
+        await viewer.until(events.TurnFinished, 2)
+    answer = world.dialogue.prompts[1].history[1]
+    assert answer.text == "One two three four five six seven eight."
+    assert answer.heard == "One two three four"
+
+
+async def test_two_sessions_never_see_each_other(world: World) -> None:
+    mine, yours = await world.registry.open("me"), await world.registry.open("you")
+    async with world.viewer(mine) as my_view, world.viewer(yours) as your_view:
+        await mine.submit(SAY, "Mine.")
+        await yours.submit(SAY, "Yours.")
+        await my_view.until(events.TurnFinished)
+        await your_view.until(events.TurnFinished)
+    assert {e.text for e in my_view.of(events.SegmentStarted)} == {"Mine."}
+    assert {e.text for e in your_view.of(events.SegmentStarted)} == {"Yours."}
+
+
+async def test_two_tabs_of_one_session_see_the_same(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as one, world.viewer(session, streams=False) as two:
+        await session.submit(SAY, "Both.")
+        await one.until(events.TurnFinished)
+        await two.until(events.TurnFinished)
+    assert len(one.of(events.VideoReady)) == len(two.of(events.VideoReady)) == 1
+    assert one.of(events.SegmentData)
+    assert not two.of(events.SegmentData)
+
+
+async def test_a_viewer_that_returns_gets_what_it_missed(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi.")
+        await viewer.until(events.TurnFinished)
+    async with world.viewer(session, after=1) as again:
+        await again.until(events.TurnFinished)
+    ready = again.of(events.SessionReady)[0]
+    assert (ready.resumed, ready.gap) == (True, False)
+    missed = [e for e in viewer.events if e.logged][1:]
+    assert [e for e in again.events if e.logged] == missed
+
+
+async def test_a_viewer_with_a_number_from_another_life_begins_anew(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi.")
+        await viewer.until(events.TurnFinished)
+    async with world.viewer(session, after=999) as again:
+        ready = await again.until(events.SessionReady)
+    assert ready.gap
+    assert [entry["text"] for entry in ready.history] == ["Hi."]
+
+
+async def test_the_same_message_sent_twice_is_answered_once(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        first = await session.submit(SAY, "Hi.", client_id="c1")
+        await viewer.until(events.TurnFinished)
+        assert await session.submit(SAY, "Hi.", client_id="c1") == first
+    assert len(viewer.of(events.TurnStarted)) == 1
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\x00\x01", "\n\t\n", "\u200b"])
+async def test_text_with_nothing_in_it_is_refused(world: World, text: str) -> None:
+    session = await world.registry.open("me")
+    with pytest.raises(InvalidInput, match="empty"):
+        await session.submit(MESSAGE, text)
+
+
+async def test_text_that_is_too_long_is_refused_with_both_numbers(world: World) -> None:
+    session = await world.registry.open("me")
+    with pytest.raises(InvalidInput, match=r"20,000 characters; at most 4,000"):
+        await session.submit(MESSAGE, "a" * 20_000)
+
+
+async def test_control_characters_are_taken_out(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi\x00 you\x1b.")
+        started = await viewer.until(events.TurnStarted)
+        await viewer.until(events.TurnFinished)
+    assert started.text == "Hi you."
+
+
+async def test_an_answer_without_anything_to_say_just_finishes(world: World) -> None:
+    world.dialogue.answer = "🙂"
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Hello?")
+        finished = await viewer.until(events.TurnFinished)
+    assert finished.text == "🙂"
+    assert not viewer.of(events.SegmentStarted)
+
+
+async def test_a_language_model_that_breaks_off_is_told_and_the_session_lives_on(
+    world: World,
+) -> None:
+    world.dialogue.fails = True
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Hello?")
+        failure = await viewer.until(events.Failure)
+        interrupted = await viewer.until(events.TurnInterrupted)
+        world.dialogue.fails = False
+        await session.submit(MESSAGE, "Again?")
+        await viewer.until(events.TurnFinished)
+    assert open_work(world) == 0
+    assert (failure.code, interrupted.reason) == ("provider_failed", "error")
+    assert "broke off" in failure.message
+
+
+async def test_a_full_disk_loses_the_replay_only(world: World) -> None:
+    (world.data_dir / "clips").write_text("no folder can be made here")
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi.")
+        failure = await viewer.until(events.Failure)
+        await viewer.until(events.TurnFinished)
+    assert failure.code == "storage_full"
+    assert streamed(viewer, viewer.of(events.SegmentStarted)[0].segment)
+
+
+async def test_too_many_messages_in_a_minute_are_refused(open_world: Worlds) -> None:
+    world = await open_world(turns_per_minute=2)
+    session = await world.registry.open("me")
+    for _ in range(2):
+        await session.submit(SAY, "Hi.")
+    with pytest.raises(RateLimited):
+        await session.submit(SAY, "Hi.")
+
+
+async def test_a_turn_beyond_the_places_waits_in_line(open_world: Worlds) -> None:
+    world = await open_world(places=1)
+    world.speech.gate = asyncio.Event()
+    first, second = await world.registry.open("a"), await world.registry.open("b")
+    async with world.viewer(first) as one, world.viewer(second) as two:
+        await first.submit(SAY, "A long first sentence.")
+        await one.until(events.SegmentStarted)
+        await second.submit(SAY, "Hi.")
+        position = await two.until(events.QueuePosition)
+        assert position.position == 1
+        world.speech.gate.set()
+        await two.until(events.TurnFinished)
+    assert [e.position for e in two.of(events.QueuePosition)] == [1, 0]
+
+
+async def test_a_turn_beyond_the_line_is_refused_at_once(open_world: Worlds) -> None:
+    world = await open_world(places=1, max_waiting=0)
+    world.speech.gate = asyncio.Event()
+    first, second = await world.registry.open("a"), await world.registry.open("b")
+    async with world.viewer(first) as one, world.viewer(second) as two:
+        await first.submit(SAY, "A long first sentence.")
+        await one.until(events.SegmentStarted)
+        await second.submit(SAY, "Hi.")
+        failure = await two.until(events.Failure)
+        await two.until(events.TurnInterrupted)
+    assert failure.code == "busy"
+
+
+async def test_presenter_and_language_can_be_changed(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.select_language(Language.KOREAN)
+        await viewer.until(events.LanguageSelected)
+        await session.submit(MESSAGE, "Hello?")
+        await viewer.until(events.TurnFinished)
+        with pytest.raises(NotFound):
+            await session.select_avatar("nobody")
+    assert world.dialogue.prompts[0].language is Language.KOREAN

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from ditto_avatar.errors import StorageFull, Unavailable
+from ditto_avatar.session.store import (
+    FINISHED,
+    INTERRUPTED,
+    Store,
+    StoredClip,
+    StoredSession,
+    StoredTurn,
+    hash_token,
+    sqlite_url,
+)
+
+CLIP = StoredClip("n" * 22, 0, "Hi.", "neutral", 1.2, 5, 34)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of our own, on a free port of the loopback."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed (Debian's package: postgresql)")
+    binaries = programs[-1]
+    folder = Path(tempfile.mkdtemp(prefix="ditto-pg-"))
+    as_user = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        shutil.chown(folder, "postgres", "postgres")
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    subprocess.run(
+        [*as_user, binaries / "initdb", "-D", data, "-U", "ditto", "-A", "trust", "-E", "UTF8"],
+        check=True, capture_output=True, cwd=folder,
+    )  # fmt: skip
+    control = [*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    subprocess.run(
+        [*control, "-l", str(folder / "log"), "-o", options, "start"],
+        check=True, capture_output=True, cwd=folder,
+    )  # fmt: skip
+    try:
+        yield f"postgresql+asyncpg://ditto@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    url: str = request.getfixturevalue("postgres")
+    return url
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    store = Store(url)
+    await store.start()
+    yield store
+    for session_id in await store.sessions_unused_for(-60):
+        await store.remove_session(session_id)
+    await store.close()
+
+
+def session(name: str = "a") -> StoredSession:
+    return StoredSession(name, hash_token("secret"), "mina", "ko")
+
+
+async def test_a_conversation_comes_back_as_it_was(store: Store) -> None:
+    await store.add_session(session())
+    await store.add_turn("a", StoredTurn("t1", 1, "message", "안녕?", client_id="c1"))
+    await store.add_clip("t1", CLIP)
+    await store.settle_turn("t1", answer="네.", heard=None, state=FINISHED, timings={"x": 1.0})
+    await store.add_turn("a", StoredTurn("t2", 2, "say", "Hi."))
+    found = await store.session("a")
+    assert found is not None
+    assert (found.avatar, found.language) == ("mina", "ko")
+    assert found.turns == (
+        StoredTurn("t1", 1, "message", "안녕?", "네.", None, FINISHED, "c1", (CLIP,)),
+        StoredTurn("t2", 2, "say", "Hi."),
+    )
+
+
+async def test_only_the_right_token_opens_a_session(store: Store) -> None:
+    await store.add_session(session())
+    found = await store.session("a")
+    assert found is not None
+    assert found.accepts("secret")
+    assert not found.accepts("Secret")
+    assert not found.accepts("")
+
+
+async def test_the_same_message_is_kept_once(store: Store) -> None:
+    await store.add_session(session())
+    assert await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi", client_id="c1"))
+    assert not await store.add_turn("a", StoredTurn("t2", 2, "message", "Hi", client_id="c1"))
+    assert await store.add_turn("a", StoredTurn("t3", 2, "message", "Hi", client_id="c2"))
+
+
+async def test_turns_without_a_client_id_never_collide(store: Store) -> None:
+    await store.add_session(session())
+    assert await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi"))
+    assert await store.add_turn("a", StoredTurn("t2", 2, "message", "Hi"))
+
+
+async def test_a_start_marks_what_was_running_as_interrupted(url: str) -> None:
+    first = Store(url)
+    await first.start()
+    await first.add_session(session("crash"))
+    await first.add_turn("crash", StoredTurn("r1", 1, "message", "Hi"))
+    await first.close()
+    second = Store(url)
+    assert await second.start() == 1
+    found = await second.session("crash")
+    assert found is not None
+    assert found.turns[0].state == INTERRUPTED
+    await second.remove_session("crash")
+    await second.close()
+
+
+async def test_removing_a_session_names_its_clips_and_leaves_nothing(store: Store) -> None:
+    await store.add_session(session())
+    await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi"))
+    await store.add_clip("t1", CLIP)
+    assert await store.remove_session("a") == [CLIP.name]
+    assert await store.session("a") is None
+    assert await store.remove_session("a") == []
+
+
+async def test_unused_sessions_are_found_by_age(store: Store) -> None:
+    await store.add_session(session())
+    assert await store.sessions_unused_for(3600) == []
+    assert await store.sessions_unused_for(-1) == ["a"]
+
+
+async def test_the_choice_of_presenter_and_language_is_kept(store: Store) -> None:
+    await store.add_session(session())
+    await store.update_session("a", avatar="james", language="en")
+    found = await store.session("a")
+    assert found is not None
+    assert (found.avatar, found.language) == ("james", "en")
+
+
+# aiosqlite's thread outlives a connection that never opened, by the time its loop takes to close.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_database_that_cannot_be_opened_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "conversations.db").mkdir()
+    store = Store(sqlite_url(tmp_path / "data"))
+    with pytest.raises(Unavailable, match="cannot be used"):
+        await store.start()
+    await store.close()
+
+
+async def test_an_unreachable_server_is_named_without_its_password() -> None:
+    store = Store("postgresql+asyncpg://ditto:hunter2@127.0.0.1:1/none")
+    with pytest.raises(Unavailable) as caught:
+        await store.start()
+    await store.close()
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_database_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    store = Store(sqlite_url(tmp_path))
+    await store.start()
+    await store.add_session(session())
+    async with store._engine.begin() as connection:  # as a full disk does: every write fails
+        await connection.exec_driver_sql("PRAGMA max_page_count=1")
+        await connection.exec_driver_sql("PRAGMA query_only=ON")
+    with pytest.raises(StorageFull, match="could not be stored"):
+        await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi"))
+    await store.close()

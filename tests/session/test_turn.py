@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from ditto_avatar.session import events
+from ditto_avatar.session import turn as t
+from ditto_avatar.types import Emotion
+
+BEGAN = t.SegmentBegan("s0", 0, "One two three four.", Emotion.HAPPY, 7, "video/mp4", 10.4)
+INPUTS: dict[str, t.Input] = {
+    "queued": t.Queued(2),
+    "admitted": t.Admitted(),
+    "reached": t.Reached(t.Mark.FIRST_AUDIO, 10.3),
+    "text": t.TextArrived("Hi ", 10.2),
+    "began": BEGAN,
+    "fragment": t.FragmentMade("s0", 0, b"abc", False, 10.5),
+    "drawn": t.SegmentDrawn("s0", 2.0),
+    "clip": t.ClipStored("s0", "n", "/video/n.mp4", "/audio/n.wav", 2.0, 56),
+    "played": t.Played("s0", 0.9, False),
+    "playback ended": t.PlaybackEnded(),
+    "ended": t.PerformanceEnded(11.0),
+    "failed": t.PerformanceFailed("provider_failed", "It broke.", 11.0),
+    "troubled": t.Troubled("storage_full", "No room."),
+    "interrupt": t.Interrupt("user", 11.0),
+}
+
+
+def waiting() -> t.Turn:
+    return t.Turn("t1", 3, "message", "hello", 10.0)
+
+
+def thinking() -> t.Turn:
+    turn = waiting()
+    turn.handle(t.Admitted())
+    return turn
+
+
+def speaking() -> t.Turn:
+    turn = thinking()
+    turn.handle(t.TextArrived("One two three four.", 10.2))
+    turn.handle(BEGAN)
+    return turn
+
+
+def hearing() -> t.Turn:
+    turn = speaking()
+    turn.handle(t.SegmentDrawn("s0", 2.0))
+    turn.handle(t.PerformanceEnded(10.9))
+    return turn
+
+
+def finished() -> t.Turn:
+    turn = hearing()
+    turn.handle(t.PlaybackEnded())
+    return turn
+
+
+def interrupted() -> t.Turn:
+    turn = speaking()
+    turn.handle(t.Interrupt("user", 10.8))
+    return turn
+
+
+STATES: dict[str, Callable[[], t.Turn]] = {
+    "waiting": waiting,
+    "thinking": thinking,
+    "speaking": speaking,
+    "hearing": hearing,
+    "finished": finished,
+    "interrupted": interrupted,
+}
+
+# state → input → next state and the kinds of action; what is not listed changes nothing.
+SEND, SETTLE, CANCEL, PERFORM = "Send", "Settle", "Cancel", "Perform"
+STOP = ("interrupted", [CANCEL, SEND, SETTLE])
+FAIL = ("interrupted", [SEND, CANCEL, SEND, SETTLE])
+TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
+    "waiting": {
+        "queued": ("waiting", [SEND]),
+        "admitted": ("thinking", [PERFORM]),
+        "troubled": ("waiting", [SEND]),
+        "failed": FAIL,
+        "interrupt": STOP,
+    },
+    "thinking": {
+        "text": ("thinking", [SEND]),
+        "began": ("speaking", [SEND]),
+        "ended": ("finished", [SEND, SETTLE]),
+        "troubled": ("thinking", [SEND]),
+        "failed": FAIL,
+        "interrupt": STOP,
+    },
+    "speaking": {
+        "text": ("speaking", [SEND]),
+        "began": ("speaking", [SEND]),
+        "fragment": ("speaking", [SEND]),
+        "clip": ("speaking", [SEND]),
+        "ended": ("hearing", [SEND, SETTLE]),
+        "troubled": ("speaking", [SEND]),
+        "failed": FAIL,
+        "interrupt": STOP,
+    },
+    "hearing": {
+        "fragment": ("hearing", [SEND]),
+        "clip": ("hearing", [SEND]),
+        "playback ended": ("finished", []),
+        "troubled": ("hearing", [SEND]),
+        "failed": FAIL,
+        "interrupt": STOP,
+    },
+    "finished": {},
+    "interrupted": {},
+}
+
+
+@pytest.mark.parametrize(("state", "name"), list(itertools.product(STATES, INPUTS)))
+def test_every_input_in_every_state(state: str, name: str) -> None:
+    turn = STATES[state]()
+    assert turn.phase.value == state
+    actions = turn.handle(INPUTS[name])
+    expected_phase, expected_actions = TABLE[state].get(name, (state, []))
+    assert turn.phase.value == expected_phase
+    assert [type(action).__name__ for action in actions] == expected_actions
+
+
+def test_a_turn_begins_by_saying_so() -> None:
+    turn = t.Turn("t1", 3, "say", "hello", 10.0, client_id="c9")
+    assert turn.opening() == [t.Send(events.TurnStarted("t1", 3, "say", "hello", "c9"))]
+
+
+def test_the_waterfall_counts_from_the_text_and_keeps_the_first_time() -> None:
+    turn = speaking()
+    turn.handle(t.Reached(t.Mark.FIRST_AUDIO, 10.25))
+    turn.handle(t.Reached(t.Mark.FIRST_AUDIO, 10.9))
+    turn.handle(t.FragmentMade("s0", 0, b"abc", False, 10.45))
+    turn.handle(t.PerformanceEnded(11.5))
+    assert turn.timings_ms() == {
+        "first_token": 200.0,
+        "first_audio": 250.0,
+        "first_fragment": 450.0,
+        "finished": 1500.0,
+    }
+
+
+def test_the_answer_is_what_was_shown() -> None:
+    turn = thinking()
+    turn.handle(t.TextArrived("One ", 10.1))
+    turn.handle(t.TextArrived("two.", 10.2))
+    (finished_event, _) = turn.handle(t.PerformanceEnded(10.5))
+    assert isinstance(finished_event, t.Send)
+    assert isinstance(finished_event.event, events.TurnFinished)
+    assert finished_event.event.text == "One two."
+
+
+def test_an_interruption_keeps_the_words_that_were_played() -> None:
+    turn = hearing()
+    turn.handle(t.Played("s0", 1.0, False))
+    turn.handle(t.Interrupt("user", 11.2))
+    assert turn.heard == "One two"
+
+
+def test_a_segment_played_to_its_end_was_heard_whole() -> None:
+    turn = speaking()
+    turn.handle(t.SegmentDrawn("s0", 2.0))
+    turn.handle(t.SegmentBegan("s1", 1, "Five six.", Emotion.NEUTRAL, 57, "video/mp4", 10.6))
+    turn.handle(t.SegmentDrawn("s1", 1.0))
+    turn.handle(t.Played("s0", 2.0, True))
+    turn.handle(t.Played("s1", 0.6, False))
+    turn.handle(t.Interrupt("user", 13.1))
+    assert turn.heard == "One two three four. Five"
+
+
+def test_without_reports_the_time_says_what_was_heard() -> None:
+    turn = hearing()
+    turn.handle(t.Interrupt("user", 10.4 + 1.5))
+    assert turn.heard == "One two three"
+
+
+def test_nothing_was_heard_of_a_turn_that_had_not_begun_to_speak() -> None:
+    turn = thinking()
+    turn.handle(t.TextArrived("One two", 10.1))
+    turn.handle(t.Interrupt("user", 10.2))
+    assert turn.heard == ""
+
+
+def test_a_turn_heard_to_its_end_is_finished_without_waiting() -> None:
+    turn = hearing()
+    turn.handle(t.Played("s0", 2.0, True))
+    assert turn.phase is t.Phase.FINISHED
+    assert turn.heard is None
+
+
+def test_what_is_left_to_hear_is_what_was_drawn_and_not_reported() -> None:
+    turn = hearing()
+    assert turn.seconds_left() == 2.0
+    turn.handle(t.Played("s0", 1.5, False))
+    assert turn.seconds_left() == 0.5
+
+
+def test_reports_about_unknown_segments_change_nothing() -> None:
+    turn = speaking()
+    assert turn.handle(t.Played("other", 1.0, True)) == []
+    assert turn.handle(t.FragmentMade("other", 0, b"x", True, 11.0)) == []
