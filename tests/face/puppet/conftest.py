@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import numpy as np
 import pytest
-from tests.fakes.packs import make_pack
 
 from ditto_avatar.face.avatar import Avatar, load_avatar
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.types import Phoneme, SpeechChunk
+from tests.fakes.packs import make_pack
 
 
 @pytest.fixture(scope="session")
@@ -16,11 +14,11 @@ def oval(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
     return load_avatar(make_pack(tmp_path_factory.mktemp("packs") / "oval"))
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[PuppetEngine]:
-    engine = PuppetEngine(workers=2)
-    yield engine
-    await engine.close()
+@pytest.fixture(scope="session")
+def engine() -> PuppetEngine:
+    """One engine for all tests: preparing a face takes a moment, performances share nothing. It
+    outlives every event loop, so its threads end with the process."""
+    return PuppetEngine(workers=2)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.fakes.packs import FRAMES, HEIGHT, WIDTH
 
 from ditto_avatar.errors import InvalidAudio
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.types import Emotion, FloatArray, Phoneme, SpeechChunk, VideoFrame, frames_for
+from tests.fakes.packs import FRAMES, HEIGHT, WIDTH
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -189,3 +189,11 @@ async def test_any_length_of_sound_gives_its_frames(
 async def test_clipped_and_endless_noise_gives_pictures(engine: PuppetEngine, oval: Avatar) -> None:
     noise = np.random.default_rng(1).normal(0, 3, 16_000).astype(np.float32)
     assert len(await perform(engine, oval, [SpeechChunk(noise)])) == 25
+
+
+async def test_closing_the_engine_ends_what_still_runs(oval: Avatar) -> None:
+    engine = PuppetEngine(workers=1)
+    performance = await engine.open(oval)
+    await performance.push(np.zeros(16_000, np.float32))
+    await engine.close()
+    assert [frame async for frame in performance] == []

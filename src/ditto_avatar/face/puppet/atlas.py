@@ -11,7 +11,7 @@ import numpy as np
 from ditto_avatar.face.avatar import MouthAtlas
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
-from ditto_avatar.face.puppet.fields import Grid, grid_over, interpolator
+from ditto_avatar.face.puppet.fields import Grid, grid_over, interpolate
 from ditto_avatar.types import ByteArray, FloatArray
 
 _NODES_ACROSS: Final = 36
@@ -104,10 +104,12 @@ class Mouth:
         nodes = self.grid.nodes.reshape(-1, 2)
         fields, offsets = [], []
         for points in atlas.landmarks:
-            matrix = interpolator(points[chosen, :2], nodes, smoothing=1.0)
-            moved = np.einsum("qm,smc->sqc", matrix, basis[:, chosen, :2], optimize=True)
-            fields.append(moved.reshape(len(SHAPES), -1))
-            offsets.append((matrix @ (neutral - points)[chosen, :2]).reshape(-1))
+            values = np.concatenate([basis[:, chosen, :2], (neutral - points)[None, chosen, :2]])
+            columns = values.transpose(1, 0, 2).reshape(len(chosen), -1)
+            moved = interpolate(points[chosen, :2], columns, nodes, smoothing=1.0)
+            moved = moved.reshape(len(nodes), -1, 2).transpose(1, 0, 2).reshape(len(values), -1)
+            fields.append(moved[:-1])
+            offsets.append(moved[-1])
         return np.stack(fields).astype(np.float32), np.stack(offsets).astype(np.float32)
 
 

@@ -15,9 +15,10 @@ from ditto_avatar.types import ByteArray, FloatArray
 _NO_SECOND_MAP: Final[Any] = None
 
 
-def interpolator(points: FloatArray, at: FloatArray, smoothing: float = 0.0) -> FloatArray:
-    """The matrix (q, m) that takes values at `points` (m, 2) to their smooth interpolation at
-    `at` (q, 2).
+def interpolate(
+    points: FloatArray, values: FloatArray, at: FloatArray, smoothing: float = 0.0
+) -> FloatArray:
+    """`values` (m, c) at `points` (m, 2), smoothly interpolated at `at` (q, 2): (q, c).
 
     Polyharmonic splines with the kernel r and an affine part: they pass through the values (nearly
     so with `smoothing`, in px), do not overshoot between them and stay tame outside.
@@ -31,14 +32,16 @@ def interpolator(points: FloatArray, at: FloatArray, smoothing: float = 0.0) -> 
     system[:count, count] = system[count, :count] = 1
     system[:count, count + 1 :] = known
     system[count + 1 :, :count] = known.T
+    right = np.concatenate([values, np.zeros((3, values.shape[1]))])
+    solved = np.linalg.solve(system, right)
     kernel = np.concatenate([_distances(asked, known), np.ones((len(asked), 1)), asked], axis=1)
-    solved = np.linalg.solve(system.T, kernel.T).T
-    result: FloatArray = np.ascontiguousarray(solved[:, :count], np.float32)
-    return result
+    return floats(kernel @ solved)
 
 
 def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
-    result: FloatArray = np.linalg.norm(one[:, None].astype(float) - other[None], axis=2)
+    across = one[:, None, 0].astype(float) - other[None, :, 0]
+    along = one[:, None, 1].astype(float) - other[None, :, 1]
+    result: FloatArray = np.sqrt(across**2 + along**2)
     return result
 
 

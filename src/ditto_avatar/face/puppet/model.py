@@ -18,7 +18,7 @@ from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
-from ditto_avatar.face.puppet.fields import Grid, grid_over, interpolator
+from ditto_avatar.face.puppet.fields import Grid, floats, grid_over, interpolate
 from ditto_avatar.types import FloatArray
 
 # Nodes across the width of the face.
@@ -26,6 +26,8 @@ _NODES_ACROSS: Final = 28
 # A face narrower than this many pixels, or turned further than this, is not drawn well.
 _SMALLEST_FACE_PX: Final = 48
 _FURTHEST_TURN_DEG: Final = 35
+# The smooth rest of an idle frame's motion is read off these points: lips, and one in three.
+_SPREAD: Final = np.array(sorted({*range(0, 468, 3), *lm.LIPS}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,9 @@ class FaceModel:
         self.face_size = high - low
         self.grid = _face_grid(low, high)
         self.fields = self._fields(low, high)
-        self._rest_matrix = interpolator(
-            self.neutral[:468, :2], self.grid.nodes.reshape(-1, 2), smoothing=2.0
+        identity = np.eye(len(_SPREAD), dtype=np.float32)
+        self._rest_matrix = interpolate(
+            self.neutral[_SPREAD, :2], identity, self.grid.nodes.reshape(-1, 2), smoothing=2.0
         )
         self._placements: dict[int, Placement] = {}
         self._lock = threading.Lock()
@@ -83,13 +86,13 @@ class FaceModel:
         # The lips' inner edges part; what lies between them is the atlas's business.
         skin = [i for i in range(468) if i not in set(lm.INNER_LIPS)]
         points = np.concatenate([self.neutral[skin, :2], _anchors(low, high)])
-        matrix = interpolator(points, self.grid.nodes.reshape(-1, 2), smoothing=0.5)
-        values = np.zeros((len(SHAPES), len(points), 3), np.float32)
-        values[:, : len(skin)] = self.basis[:, skin]
-        fields = np.einsum("qm,smc->sqc", matrix, values, optimize=True)
-        fields *= _calm(self.grid, low, high).reshape(1, -1, 1)
-        result: FloatArray = fields.reshape(len(SHAPES), -1).astype(np.float32)
-        return result
+        values = np.zeros((len(points), len(SHAPES), 3), np.float32)
+        values[: len(skin)] = self.basis[:, skin].transpose(1, 0, 2)
+        nodes = self.grid.nodes.reshape(-1, 2)
+        fields = interpolate(points, values.reshape(len(points), -1), nodes, smoothing=0.5)
+        fields *= _calm(self.grid, low, high).reshape(-1, 1)
+        by_shape = fields.reshape(len(nodes), len(SHAPES), 3).transpose(1, 0, 2)
+        return floats(by_shape.reshape(len(SHAPES), -1))
 
     def _place(self, frame: int) -> Placement:
         points = self._arrays.landmarks[frame]
@@ -99,7 +102,7 @@ class FaceModel:
         linear, shift = affine[:2].T.astype(np.float32), affine[2].astype(np.float32)
         rest = points[:468, :2] - (self.neutral[:468, :2] @ linear.T + shift)
         shape = (self.grid.rows, self.grid.columns, 2)
-        smooth = (self._rest_matrix @ rest.astype(np.float32)).reshape(shape)
+        smooth = (self._rest_matrix @ floats(rest[_SPREAD])).reshape(shape)
         inverse = np.linalg.inv(linear).astype(np.float32)
         return Placement(linear, shift, projection, inverse, np.ascontiguousarray(smooth))
 
