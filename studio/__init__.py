@@ -1,0 +1,1 @@
+"""How the presenters are made. Nothing here is imported by the package."""

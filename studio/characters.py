@@ -1,0 +1,164 @@
+"""Who the presenters are: shapes, skin, hair, clothes and light, nothing but data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from studio.arkit import Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """One presenter. Target weights add to the base mesh; colours are linear RGB."""
+
+    name: str
+    macro: dict[str, float]
+    detail: dict[str, float]
+    skin: str
+    hair: str
+    clothes: str
+    eyebrows: str
+    eyelashes: str
+    eyes: str
+    hair_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    hair_saturation: float = 1.0
+    hair_strands: tuple[float, float] = (220.0, 5.0)
+    """How often the strands' noise repeats across and along the hair's picture."""
+    hair_roughness: float = 0.5
+    grey: float = 0.0
+    brow_colour: tuple[float, float, float] = (0.02, 0.014, 0.01)
+    lip_colour: tuple[float, float, float] = (0.45, 0.13, 0.12)
+    lip_amount: float = 0.4
+    blush: float = 0.1
+    skin_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    skin_saturation: float = 1.0
+    subsurface_mm: float = 5.0
+    wrinkles: float = 0.0
+    cloth_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    top: tuple[float, float, float] | None = None
+    """A plain colour for clothes whose picture carries a pattern."""
+    lid_amount: float = 0.0
+    rest: Expression = field(default_factory=dict)
+    backdrop: str = "morning"
+    span: float = 3.4
+    """Decimetres from the picture's top to its bottom."""
+    air: float = 0.22
+    """Decimetres above the hair."""
+    seed: int = 1
+    exposure: float = 0.0
+
+
+def _macro(people: str, sex: str, old: float, ideal: float = 0.0) -> dict[str, float]:
+    """The whole-body shapes of people between 25 (`old` 0) and 90 years (`old` 1)."""
+    shapes = {
+        f"{people}-{sex}-young": 1 - old,
+        f"{people}-{sex}-old": old,
+        f"universal-{sex}-young-averagemuscle-averageweight": 1 - old,
+        f"universal-{sex}-old-averagemuscle-averageweight": old,
+    }
+    if ideal:
+        shapes[f"{sex}-young-averagemuscle-averageweight-idealproportions"] = ideal
+    return shapes
+
+
+def both(name: str, weight: float) -> dict[str, float]:
+    """A detail target of both sides."""
+    return {f"l-{name}": weight, f"r-{name}": weight}
+
+
+MINA = Character(
+    name="mina",
+    macro=_macro("asian", "female", 0.04, 0.7),
+    detail={
+        "head-oval": 0.5,
+        "chin-width-decr": 0.3,
+        "chin-height-decr": 0.1,
+        **both("eye-scale-incr", 0.3),
+        **both("eye-height2-incr", 0.25),
+        **both("cheek-volume-incr", 0.15),
+        "nose-width2-decr": 0.25,
+        "nose-scale-vert-decr": 0.1,
+        "mouth-angles-up": 0.25,
+        "mouth-scale-horiz-incr": 0.1,
+    },
+    skin="young_lightskinned_female_diffuse3.png",
+    hair="long01",
+    hair_gain=(0.26, 0.22, 0.22),
+    hair_saturation=0.7,
+    clothes="female_elegantsuit01",
+    eyebrows="eyebrow005",
+    eyelashes="eyelashes02",
+    eyes="brown_eye.png",
+    lid_amount=0.45,
+    lip_amount=0.45,
+    blush=0.12,
+    top=(0.62, 0.66, 0.74),
+    rest={
+        "mouthSmile": 0.22, "cheekSquint": 0.1, "browInnerUp": 0.12, "jawOpen": -0.015,
+        "browDown": -0.15,
+    },
+    backdrop="morning",
+    seed=11,
+)
+
+JAMES = Character(
+    name="james",
+    macro=_macro("african", "male", 0.2, 0.6),
+    detail={
+        "head-square": 0.12,
+        **both("eye-scale-incr", 0.1),
+        "mouth-angles-up": 0.2,
+    },
+    skin="middleage_darkskinned_male_diffuse.png",
+    hair="short01",
+    clothes="male_elegantsuit01",
+    eyebrows="eyebrow012",
+    eyelashes="eyelashes03",
+    eyes="brown_eye.png",
+    skin_gain=(1.35, 1.3, 1.3),
+    brow_colour=(0.008, 0.006, 0.005),
+    lip_colour=(0.26, 0.09, 0.075),
+    lip_amount=0.3,
+    blush=0.05,
+    rest={
+        "mouthSmile": 0.2, "cheekSquint": 0.08, "browInnerUp": 0.1, "jawOpen": -0.01,
+        "browDown": -0.2,
+    },
+    subsurface_mm=3.5,
+    backdrop="evening",
+    seed=23,
+)
+
+SOFIA = Character(
+    name="sofia",
+    macro=_macro("caucasian", "female", 0.42, 0.4),
+    detail={
+        "head-oval": 0.3,
+        **both("eye-scale-incr", 0.15),
+        "mouth-angles-up": 0.2,
+    },
+    skin="middleage_lightskinned_female_diffuse2.png",
+    hair="braid01",
+    clothes="female_casualsuit02",
+    eyebrows="eyebrow001",
+    eyelashes="eyelashes03",
+    eyes="blue_eye.png",
+    hair_gain=(3.4, 2.8, 2.2),
+    hair_saturation=0.8,
+    grey=0.5,
+    brow_colour=(0.06, 0.04, 0.03),
+    lip_colour=(0.5, 0.14, 0.14),
+    lip_amount=0.45,
+    lid_amount=0.3,
+    blush=0.14,
+    top=(0.09, 0.16, 0.2),
+    rest={
+        "mouthSmile": 0.24, "cheekSquint": 0.1, "browInnerUp": 0.08, "jawOpen": -0.01,
+        "browDown": -0.1,
+    },
+    wrinkles=0.5,
+    backdrop="studio",
+    seed=37,
+)
+
+CHARACTERS = {character.name: character for character in (MINA, JAMES, SOFIA)}

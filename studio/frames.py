@@ -1,0 +1,47 @@
+"""Draws a presenter: every frame of the idle loop and every patch of the atlas, as PNGs with
+alpha. Frames on disk are kept, so a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from studio import atlas
+from studio.arkit import weights
+from studio.figure import Figure, Pose
+from studio.motion import Idle
+from studio.project import camera_of, project_atlas
+from studio.scene import Quality, Scene
+
+logger = logging.getLogger(__name__)
+
+
+def draw(
+    figure: Figure,
+    idle: Idle,
+    out: Path,
+    quality: Quality,
+    scale: float = 1.0,
+    part: tuple[int, int] = (0, 1),
+) -> None:
+    """Draw what is missing in `out`. `part` (k, n) leaves all but every n-th picture to others,
+    so that several processes can share one machine."""
+    out.mkdir(parents=True, exist_ok=True)
+    jobs: list[tuple[Path, Pose, bool]] = [
+        (out / f"atlas_{name}.png", Pose(tuple(weights(expression))), True)
+        for name, expression in atlas.SHAPES.items()
+    ]
+    jobs += [(out / f"idle_{index:04d}.png", pose, False) for index, pose in enumerate(idle.poses())]
+    mine = [job for number, job in enumerate(jobs) if number % part[1] == part[0]]
+    missing = [job for job in mine if not job[0].exists()]
+    logger.info("%s: %d pictures to draw", figure.character.name, len(missing))
+    if not missing:
+        return
+    scene = Scene(figure, camera_of(figure), quality)
+    mouth = project_atlas(figure).box
+    for path, pose, is_patch in missing:
+        scene.pose(pose)
+        if is_patch:
+            scene.render(path, atlas.SCALE, mouth)
+        else:
+            scene.render(path, scale)
