@@ -48,7 +48,9 @@ class Sentence:
 class DialogueEngine(Protocol):
     """Answers the last message of a history, piece by piece."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Stable and short: avatars name their voices by it, notices and metrics show it."""
 
     def reply(self, prompt: Prompt) -> AsyncGenerator[str, None]:
         """Pieces of the answer as they come. Closing the iterator closes the upstream

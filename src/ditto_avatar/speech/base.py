@@ -16,7 +16,9 @@ class SpeechEngine(Protocol):
     before and puts the silence around. Closing the iterator early stops the work behind it.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Stable and short: avatars name their voices by it, notices and metrics show it."""
 
     def voices(self) -> Sequence[Voice]:
         """The voices on offer, the best of each language first."""

@@ -1,0 +1,174 @@
+"""Speech from OpenAI, or a server that speaks its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from openai import AsyncOpenAI, omit
+
+from ditto_avatar.errors import ProviderFailed
+from ditto_avatar.providers.openai import connect, failure, service_name
+from ditto_avatar.providers.retry import Retries, before_deadline
+from ditto_avatar.speech.resample import StreamResampler, pcm16_to_float
+from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
+
+_NAME = "openai"
+# What the service sends as "pcm": 24 kHz, signed 16 bits, mono, no header.
+_SOURCE_HZ = 24_000
+_READ_BYTES = _SOURCE_HZ * 2 // 25
+
+_VOICE_NAMES = ("coral", "nova", "shimmer", "sage", "marin", "alloy", "ash", "ballad", "echo")
+_VOICE_NAMES_MALE = ("onyx", "fable", "verse", "cedar")
+_VOICES = tuple(
+    Voice(name, language, _NAME, name.capitalize())
+    for language in Language
+    for name in _VOICE_NAMES + _VOICE_NAMES_MALE
+)
+
+_MANNERS = {
+    Emotion.ANGRY: "Sound angry: firm and tense, with hard stresses.",
+    Emotion.DISGUST: "Sound disgusted: reluctant, with a slight grimace in the voice.",
+    Emotion.FEAR: "Sound afraid: breathy, unsteady and a little fast.",
+    Emotion.HAPPY: "Sound happy: bright and warm, with a smile in the voice.",
+    Emotion.NEUTRAL: "Sound friendly and natural, as in a conversation.",
+    Emotion.SAD: "Sound sad: soft, slow and low.",
+    Emotion.SURPRISE: "Sound surprised: lively, with a wide range of pitch.",
+    Emotion.CONTEMPT: "Sound contemptuous: cool, dry and a little bored.",
+}
+_ACCENTS = {
+    Language.ENGLISH: "Speak natural, clear English at a lively conversational pace.",
+    Language.KOREAN: "Speak natural, clear standard Korean at a lively conversational pace.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAISpeechOptions:
+    """Model, server, and the deadlines for the first and every further sound."""
+
+    model: str = "gpt-4o-mini-tts"
+    base_url: str | None = None
+    first_sound_s: float = 6.0
+    next_sound_s: float = 6.0
+
+
+class OpenAISpeech:
+    """A `SpeechEngine` over streamed PCM. The emotion goes along as an instruction where the
+    model takes one (those before gpt-4o do not). Gives no phonemes."""
+
+    name = _NAME
+
+    def __init__(
+        self,
+        api_key: str | None,
+        options: OpenAISpeechOptions | None = None,
+        *,
+        retries: Retries | None = None,
+    ) -> None:
+        self._options = options or OpenAISpeechOptions()
+        self._retries = retries or Retries(2, first_wait_s=0.2, longest_wait_s=1.0)
+        self._client: AsyncOpenAI = connect(api_key, self._options.base_url)
+        self._who = service_name(self._options.base_url)
+
+    def voices(self) -> Sequence[Voice]:
+        return _VOICES
+
+    async def speak(
+        self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Say `sentence`. Failures before the first sound are tried again."""
+        resampler = StreamResampler(_SOURCE_HZ)
+        sound, data = await self._retries.run(lambda: self._begin(sentence, voice, emotion))
+        rest = b""
+        try:
+            while data is not None:
+                data = rest + data
+                even = len(data) & ~1
+                rest = data[even:]
+                samples = resampler.push(pcm16_to_float(data[:even]))
+                if len(samples):
+                    yield SpeechChunk(samples)
+                late = f"{self._who} stopped in the middle of a sentence."
+                data = await before_deadline(sound.read(), self._options.next_sound_s, late)
+        finally:
+            await sound.close()
+        yield SpeechChunk(resampler.finish())
+
+    async def check(self) -> str:
+        """One cheap call: asks for the model by name. Raises like `speak`."""
+        try:
+            await before_deadline(
+                self._client.models.retrieve(self._options.model),
+                self._options.first_sound_s,
+                f"{self._who} did not answer in time.",
+            )
+        except Exception as error:  # the border to the library: see `failure`
+            raise failure(error, self._who, self._options.model) from None
+        return f"{self._who} answers and knows the model '{self._options.model}'"
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _begin(
+        self, sentence: str, voice: Voice, emotion: Emotion
+    ) -> tuple[_Sound, bytes | None]:
+        late = f"{self._who} gave no sound within {self._options.first_sound_s:g} s."
+        opening = self._open(sentence, voice, emotion)
+        return await before_deadline(opening, self._options.first_sound_s, late)
+
+    async def _open(
+        self, sentence: str, voice: Voice, emotion: Emotion
+    ) -> tuple[_Sound, bytes | None]:
+        """The response and its first bytes."""
+        instructed = not self._options.model.startswith("tts-1")
+        instructions = f"{_ACCENTS[voice.language]} {_MANNERS[emotion]}"
+        held = AsyncExitStack()
+        sound = _Sound(held, self._who, self._options.model)
+        try:
+            response = await held.enter_async_context(
+                self._client.audio.speech.with_streaming_response.create(
+                    model=self._options.model,
+                    voice=voice.id,
+                    input=sentence,
+                    instructions=instructions if instructed else omit,
+                    response_format="pcm",
+                )
+            )
+            sound.data = response.iter_bytes(_READ_BYTES)
+            first = await sound.read()
+        except ProviderFailed:
+            await sound.close()
+            raise
+        except Exception as error:  # the border to the library: see `failure`
+            await sound.close()
+            raise failure(error, self._who, self._options.model) from None
+        except BaseException:
+            await sound.close()
+            raise
+        if first is None:
+            await sound.close()
+            raise ProviderFailed(f"{self._who} answered, but gave no sound.")
+        return sound, first
+
+
+class _Sound:
+    """One streamed response and what has to be closed after it."""
+
+    def __init__(self, held: AsyncExitStack, who: str, model: str) -> None:
+        self._held = held
+        self._who = who
+        self._model = model
+        self.data: AsyncIterator[bytes] | None = None
+
+    async def read(self) -> bytes | None:
+        """The next bytes, None at the end."""
+        if self.data is None:
+            return None
+        try:
+            return await anext(self.data, None)
+        except Exception as error:  # the border to the library: see `failure`
+            raise failure(error, self._who, self._model) from None
+
+    async def close(self) -> None:
+        await self._held.aclose()

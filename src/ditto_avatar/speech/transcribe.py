@@ -1,0 +1,102 @@
+"""What a person said, by OpenAI's transcription."""
+
+from __future__ import annotations
+
+import io
+import wave
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from openai import AsyncOpenAI
+
+from ditto_avatar.errors import InvalidAudio
+from ditto_avatar.providers.openai import connect, failure, service_name
+from ditto_avatar.providers.retry import Retries, before_deadline
+from ditto_avatar.types import SAMPLE_RATE_HZ, Language
+
+Int16Array = npt.NDArray[np.int16]
+
+_SHORTEST_MS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberOptions:
+    """Model, server, and the time a transcript may take."""
+
+    model: str = "gpt-4o-mini-transcribe"
+    base_url: str | None = None
+    answer_s: float = 10.0
+
+
+class OpenAITranscriber:
+    """Turns speech into text. `language` is a hint; people may speak the other one."""
+
+    name = "openai"
+
+    def __init__(
+        self,
+        api_key: str | None,
+        options: TranscriberOptions | None = None,
+        *,
+        retries: Retries | None = None,
+    ) -> None:
+        self._options = options or TranscriberOptions()
+        self._retries = retries or Retries(2)
+        self._client: AsyncOpenAI = connect(api_key, self._options.base_url)
+        self._who = service_name(self._options.base_url)
+
+    async def transcribe(self, samples: Int16Array, language: Language) -> str:
+        """The words in `samples` (n,) at 16 kHz mono, empty when there are none.
+
+        Raises `InvalidAudio` below 100 ms, `ProviderFailed` when the service fails.
+        """
+        if len(samples) < SAMPLE_RATE_HZ * _SHORTEST_MS // 1000:
+            raise InvalidAudio(
+                f"At least {_SHORTEST_MS} ms of speech were expected, "
+                f"{len(samples) * 1000 // SAMPLE_RATE_HZ} ms came."
+            )
+        wav = _wav(samples)
+        return await self._retries.run(lambda: self._ask(wav, language))
+
+    async def check(self) -> str:
+        """One cheap call: asks for the model by name. Raises like `transcribe`."""
+        try:
+            await before_deadline(
+                self._client.models.retrieve(self._options.model),
+                self._options.answer_s,
+                f"{self._who} did not answer in time.",
+            )
+        except Exception as error:  # the border to the library: see `failure`
+            raise failure(error, self._who, self._options.model) from None
+        return f"{self._who} answers and knows the model '{self._options.model}'"
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _ask(self, wav: bytes, language: Language) -> str:
+        late = f"{self._who} gave no transcript within {self._options.answer_s:g} s."
+        try:
+            transcript = await before_deadline(
+                self._client.audio.transcriptions.create(
+                    model=self._options.model,
+                    file=("speech.wav", wav, "audio/wav"),
+                    language=language.value,
+                    response_format="json",
+                ),
+                self._options.answer_s,
+                late,
+            )
+        except Exception as error:  # the border to the library: see `failure`
+            raise failure(error, self._who, self._options.model) from None
+        return transcript.text.strip()
+
+
+def _wav(samples: Int16Array) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE_HZ)
+        writer.writeframes(samples.astype("<i2").tobytes())
+    return file.getvalue()
