@@ -19,13 +19,15 @@ from ditto_avatar.types import FloatArray, Phoneme, SpeechChunk
 
 _CEPSTRA: Final = 13
 # How the loudness counts beside the shape of the spectrum.
-_LOUDNESS_WEIGHT: Final = 1.0
-_SLOPE_WEIGHT: Final = 0.6
+_LOUDNESS_WEIGHT: Final = 6.0
+_SLOPE_WEIGHT: Final = 1.0
 # Steps through the reference per hop of the foreign sound, and what each costs: staying and
 # hurrying are possible, going along is free.
-_STEP_COSTS: Final = (0.35, 0.0, 0.18, 0.5)
+_STEP_COSTS: Final = (0.6, 0.0, 0.4, 1.0)
 # Staying is cheap while nobody speaks: pauses are as long as they like.
 _PAUSE_STAY: Final = 0.05
+# Loudness feature below which nobody speaks.
+_QUIET: Final = 0.2
 # The foreign sound must run this far ahead before a moment of it is decided.
 _DECIDE_AFTER: Final = 24
 # Hops of loud speech that the colour to start from is worth.
@@ -46,7 +48,7 @@ class Aligner:
         self._ears = _Ears(first.colour)
         self._reference = _Ears(first.colour).hear(sound)
         count = len(self._reference)
-        self._quiet = self._reference[:, 0] < 0.12
+        self._quiet = self._reference[:, 0] < _QUIET
         self._total = np.full(count, np.inf)
         self._steps: list[npt.NDArray[np.int8]] = []
         self._decided: list[int] = []
@@ -85,7 +87,7 @@ class Aligner:
             begin = np.where(np.arange(len(total)) < 12, 0.0, np.inf)
             self._total, step = begin + distance, np.zeros(len(total), np.int8)
         else:
-            stay = np.where(self._quiet & (row[0] < 0.12), _PAUSE_STAY, _STEP_COSTS[0])
+            stay = np.where(self._quiet & (row[0] < _QUIET), _PAUSE_STAY, _STEP_COSTS[0])
             candidates = np.full((len(_STEP_COSTS), len(total)), np.inf)
             candidates[0] = total + stay
             for move in range(1, min(len(_STEP_COSTS), len(total))):
@@ -193,9 +195,9 @@ class _Ears:
         self.colour += (cepstra - self.colour) * np.float32(loud / max(self._weight, 1.0))
         shape = (cepstra - self.colour) * np.float32(loud)
         slope, self._last = shape - self._last, shape
-        return np.concatenate(
-            [[4 * loud * _LOUDNESS_WEIGHT], shape, slope * _SLOPE_WEIGHT]
-        ).astype(np.float32)
+        return np.concatenate([[_LOUDNESS_WEIGHT * loud], shape, slope * _SLOPE_WEIGHT]).astype(
+            np.float32
+        )
 
 
 @cache
