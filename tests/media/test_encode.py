@@ -32,14 +32,14 @@ def stream_of(fragments: list[Fragment]) -> io.BytesIO:
 
 
 def decoded_audio(fragments: list[Fragment]) -> tuple[int, FloatArray]:
-    with av.open(stream_of(fragments)) as file:
+    with av.open(stream_of(fragments), "r") as file:
         frames = list(file.decode(audio=0))
     samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
     return int(frames[0].pts or 0), samples
 
 
 def test_every_frame_is_in_the_stream_at_its_time() -> None:
-    with av.open(stream_of(encode(37))) as file:
+    with av.open(stream_of(encode(37)), "r") as file:
         times = [frame.time for frame in file.decode(video=0)]
     assert times == pytest.approx([i / 25 for i in range(37)])
 
@@ -66,7 +66,7 @@ def test_fragments_are_short_first_and_begin_at_keyframes() -> None:
     counts = []
     for i, fragment in enumerate(fragments):
         data = fragment.data if i == 0 else _header_of(header) + fragment.data
-        with av.open(io.BytesIO(data)) as file:
+        with av.open(io.BytesIO(data), "r") as file:
             frames = list(file.decode(video=0))
         assert frames[0].key_frame
         counts.append(len(frames))
@@ -85,7 +85,7 @@ def test_the_first_fragment_leaves_while_later_pictures_are_not_yet_there() -> N
 
 
 def test_the_stream_says_what_the_mime_type_promises() -> None:
-    with av.open(stream_of(encode(5))) as file:
+    with av.open(stream_of(encode(5)), "r") as file:
         codec = file.streams.video[0].codec_context
         assert codec.extradata is not None
         profile, compatibility, level = codec.extradata[1:4]
@@ -93,7 +93,7 @@ def test_the_stream_says_what_the_mime_type_promises() -> None:
 
 
 def test_colours_are_tagged_as_the_idle_loop_is() -> None:
-    with av.open(stream_of(encode(5))) as file:
+    with av.open(stream_of(encode(5)), "r") as file:
         frame = next(file.decode(video=0))
     assert (frame.colorspace, frame.color_range) == (6, 1)
 

@@ -21,7 +21,7 @@ def streamed(viewer: Viewer, segment: str) -> bytes:
 
 
 def frames_in(data: bytes) -> int:
-    with av.open(io.BytesIO(data)) as file:
+    with av.open(io.BytesIO(data), "r") as file:
         return sum(1 for _ in file.decode(video=0))
 
 

@@ -26,7 +26,7 @@ def write_mp4(stream: bytes, path: Path) -> None:
 
     def remux(target: Path) -> None:
         with (
-            av.open(io.BytesIO(stream)) as source,
+            av.open(io.BytesIO(stream), "r") as source,
             av.open(target, "w", format="mp4", options={"movflags": "faststart"}) as plain,
         ):
             streams = {s.index: plain.add_stream_from_template(s) for s in source.streams}

@@ -83,7 +83,6 @@ class FragmentEncoder:
         self._until_keyframe = 0
         self._frames = 0
         self._samples_out = 0
-        self._held_audio: list[Packet] = []
 
     @property
     def frames(self) -> int:
@@ -145,7 +144,7 @@ class FragmentEncoder:
         self._samples_out += len(samples)
         self._mux_audio(self._audio_codec.encode(frame))
 
-    def _mux_audio(self, packets: list[Packet]) -> None:
+    def _mux_audio(self, packets: list[Packet[AudioStream]]) -> None:
         end = self._frames * AUDIO_RATE_HZ // FRAME_RATE_HZ
         for packet in packets:
             # pts < 0 is the priming; at or past the last picture there is only padding.

@@ -12,11 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ditto_avatar import __version__
-from ditto_avatar.errors import InvalidInput, TooLarge, outcome_of, public_text
+from ditto_avatar.errors import OUTCOMES, InvalidInput, outcome_of, public_text
 from ditto_avatar.server import routes, websocket
+from ditto_avatar.server.body_limit import BodyLimit
 from ditto_avatar.server.house import open_house
 from ditto_avatar.server.wire import ErrorDetail, ErrorOut
 from ditto_avatar.settings import Settings
@@ -51,24 +51,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(websocket.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_api_route("/", _page, include_in_schema=False, methods=["GET", "HEAD"])
-    app.add_exception_handler(Exception, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
-    for kind in _domain_errors():
+    for kind in OUTCOMES:
         app.add_exception_handler(kind, _on_error)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_kb * 1024)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_kb * 1024, refuse=_on_error)
     return app
 
 
 async def _page() -> FileResponse:
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
     return FileResponse(WEB / "index.html", media_type="text/html", headers=headers)
-
-
-def _domain_errors() -> list[type[Exception]]:
-    from ditto_avatar.errors import OUTCOMES
-
-    return [kind for kind in OUTCOMES if kind is not Exception]
 
 
 async def _on_error(request: Request, error: Exception) -> JSONResponse:
@@ -95,50 +88,3 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 def _answer(status: int, code: str, message: str) -> JSONResponse:
     body = ErrorOut(error=ErrorDetail(code=code, message=message))
     return JSONResponse(body.model_dump(), status)
-
-
-class BodyLimit:
-    """Refuses request bodies over a limit, announced or not, before they fill the memory."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            await self._refuse(scope, receive, send)
-            return
-        received = 0
-        started = False
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise _BodyTooLarge
-            return message
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, counted, watched)
-        except _BodyTooLarge:
-            if not started:
-                await self._refuse(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = TooLarge(f"The body is too large: at most {self._max_bytes // 1024} KB are taken.")
-        outcome = outcome_of(error)
-        await _answer(outcome.status, outcome.code, str(error))(scope, receive, send)
-
-
-class _BodyTooLarge(Exception):
-    """Only to leave the application from within `receive`."""

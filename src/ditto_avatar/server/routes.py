@@ -124,28 +124,32 @@ _PRIVATE = {"Cache-Control": "private, max-age=3600", "Referrer-Policy": "no-ref
 _PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 
-@files.api_route("/video/{name}", methods=["GET", "HEAD"], responses=_ERRORS)
+@files.head("/video/{name}", include_in_schema=False)
+@files.get("/video/{name}", responses=_ERRORS)
 async def video(name: str, house: TheHouse) -> FileResponse:
     """A finished clip; answers range requests."""
     path = await asyncio.to_thread(house.clips.find, "video", name)
     return FileResponse(path, media_type="video/mp4", headers=_PRIVATE)
 
 
-@files.api_route("/audio/{name}", methods=["GET", "HEAD"], responses=_ERRORS)
+@files.head("/audio/{name}", include_in_schema=False)
+@files.get("/audio/{name}", responses=_ERRORS)
 async def audio(name: str, house: TheHouse) -> FileResponse:
     """The sound of a clip."""
     path = await asyncio.to_thread(house.clips.find, "audio", name)
     return FileResponse(path, media_type="audio/wav", headers=_PRIVATE)
 
 
-@files.api_route("/avatars/{name}/idle.mp4", methods=["GET", "HEAD"], responses=_ERRORS)
+@files.head("/avatars/{name}/idle.mp4", include_in_schema=False)
+@files.get("/avatars/{name}/idle.mp4", responses=_ERRORS)
 async def idle_loop(name: str, house: TheHouse) -> FileResponse:
     """The loop that plays while nobody speaks."""
     path = house.avatars.find(name).idle_path
     return FileResponse(path, media_type="video/mp4", headers=_PUBLIC)
 
 
-@files.api_route("/avatars/{name}/poster.webp", methods=["GET", "HEAD"], responses=_ERRORS)
+@files.head("/avatars/{name}/poster.webp", include_in_schema=False)
+@files.get("/avatars/{name}/poster.webp", responses=_ERRORS)
 async def poster(name: str, house: TheHouse) -> FileResponse:
     """A still picture of the presenter."""
     path = house.avatars.find(name).poster_path

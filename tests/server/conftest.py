@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+
+from ditto_avatar.server.app import create_app
+from ditto_avatar.server.graceful import GracefulServer
+from ditto_avatar.settings import Settings
+from tests.fakes.packs import make_pack
+
+
+@dataclass
+class Server:
+    """A real server on a port of the loopback."""
+
+    port: int
+    data_dir: Path
+    http: httpx.AsyncClient
+
+    @asynccontextmanager
+    async def socket(self, **hello: Any) -> AsyncIterator[Socket]:
+        """A connection that has said hello."""
+        async with connect(f"ws://127.0.0.1:{self.port}/ws", max_size=None) as raw:
+            client = Socket(raw)
+            await client.send(type="hello", **hello)
+            yield client
+
+
+@dataclass
+class Socket:
+    """Speaks the protocol; keeps every message, and the bytes of every fragment."""
+
+    raw: ClientConnection
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    media: list[bytes] = field(default_factory=list)
+
+    async def send(self, **message: Any) -> None:
+        await self.raw.send(json.dumps(message))
+
+    async def next(self) -> dict[str, Any]:
+        """The next message, fragments read along the way."""
+        async with asyncio.timeout(20):
+            while True:
+                frame = await self.raw.recv()
+                if isinstance(frame, str):
+                    message: dict[str, Any] = json.loads(frame)
+                    self.messages.append(message)
+                    return message
+                self.media.append(frame)
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """The next message of a type."""
+        while (message := await self.next())["type"] != kind:
+            pass
+        return message
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["type"] == kind]
+
+
+@pytest.fixture(scope="session")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packs")
+    make_pack(folder / "oval")
+    make_pack(folder / "egg", frames=25)
+    return folder
+
+
+ServeWith = Callable[..., Any]
+
+
+@pytest.fixture
+def serve(packs: Path, tmp_path: Path) -> ServeWith:
+    """Starts a server with other settings than the usual: `async with serve(max_body_kb=1)`."""
+
+    @asynccontextmanager
+    async def start(**changes: Any) -> AsyncIterator[Server]:
+        values: dict[str, Any] = {
+            "data_dir": tmp_path / "data",
+            "avatars_dir": packs,
+            "avatar": "oval",
+            "shutdown_s": 0.1,
+            "speech": "espeak",
+            "dialogue": "offline",
+            "_env_file": None,
+        }
+        settings = Settings(**{**values, **changes})
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(
+            create_app(settings), log_config=None, ws_max_size=settings.max_body_kb * 1024
+        )
+        server = GracefulServer(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+            await http.get("/readyz")  # the socket listens already: this waits for the start
+            yield Server(port, settings.data_dir, http)
+        server.should_exit = True
+        await serving
+        listening.close()
+
+    return start
+
+
+@pytest.fixture
+async def server(serve: ServeWith) -> AsyncIterator[Server]:
+    async with serve() as running:
+        yield running
