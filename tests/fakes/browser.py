@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -25,14 +25,13 @@ BLOCKED_SOUND_FLAG = "--autoplay-policy=document-user-activation-required"
 
 
 @contextlib.contextmanager
-def chromium(flags: Sequence[str] = (SOUND_FLAG,)) -> Iterator[Browser]:
+def chromium(playwright: Playwright, flags: Sequence[str] = (SOUND_FLAG,)) -> Iterator[Browser]:
     """A running browser; the test is skipped, with the reason, on a machine without Chromium."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
-        try:
-            yield browser
-        finally:
-            browser.close()
+    browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+    try:
+        yield browser
+    finally:
+        browser.close()

@@ -75,6 +75,7 @@ class Session:
     history: list[dict[str, Any]] = field(default_factory=list)
     idle_frame: int = 0
     streams: bool = True
+    socket: WebSocket | None = None
 
 
 def pose_picture(pose: int, mouth: float = 0.0, hue: int = 0) -> ByteArray:
@@ -153,7 +154,7 @@ class PageServer:
         self.answers: dict[str, Answer] = {}
         self.default = Answer()
         self.received: list[dict[str, Any]] = []
-        self.audio_bytes = 0
+        self.audio = b""
         self.sessions: dict[str, Session] = {}
         self.transcription = "server"
         self.notices: list[dict[str, str]] = []
@@ -172,7 +173,12 @@ class PageServer:
     def running(self, port: int = 0) -> Iterator[PageServer]:
         """Serve on `port` of the loopback interface (0: any free one)."""
         config = uvicorn.Config(
-            self._app(), host="127.0.0.1", port=port, log_level="warning", lifespan="on"
+            self._app(),
+            host="127.0.0.1",
+            port=port,
+            log_level="warning",
+            lifespan="on",
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
@@ -190,8 +196,8 @@ class PageServer:
             yield self
         finally:
             self.release.set()
+            self.hang_up()
             server.should_exit = True
-            server.force_exit = True
             thread.join(20)
 
     def wait_for(self, type_: str, count: int = 1, timeout_s: float = 15, **fields: Any) -> Any:
@@ -304,6 +310,7 @@ class PageServer:
         session.language = hello.get("language") or session.language
         session.streams = hello.get("playback") == "stream"
         socket.state.session = session
+        session.socket = socket
         await self._greet(socket, session, known is not None, int(hello.get("after") or 0))
         self._sockets.add(socket)
         try:
@@ -343,6 +350,7 @@ class PageServer:
             if frame["type"] == "websocket.disconnect":
                 return
             if frame.get("bytes"):
+                self.audio += frame["bytes"]
                 self._note({"type": "audio", "bytes": len(frame["bytes"])})
                 continue
             message = json.loads(frame["text"])
@@ -375,7 +383,7 @@ class PageServer:
         numbered = {**event, "seq": len(session.events) + 1}
         session.events.append(numbered)
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await socket.send_json(numbered)
+            await (session.socket or socket).send_json(numbered)
 
     async def _stop(self, socket: WebSocket, session: Session) -> None:
         task = self._turns.pop(session.id, None)
@@ -414,7 +422,7 @@ class PageServer:
             await socket.send_json(queued)
         if answer.hold:
             await asyncio.to_thread(self.release.wait)
-        session.idle_frame = int(message.get("idle_frame") or 0) + 4
+        session.idle_frame = int(message.get("idle_frame") or 0) + 8
         await asyncio.sleep(self.first_delay_s)
         sentences = (message["text"],) if kind == "say" else answer.sentences
         clips = [

@@ -109,8 +109,10 @@ class Page {
     connection.on("fragment", ({ header, bytes }) => this.#timeline.addFragment(header, bytes));
     connection.on("fault", (fault) => console.warn(fault));
     player.on("fault", (fault) => console.warn(fault));
-    player.on("speaking", ({ text }) => conversation.update({ speaking: true, caption: text }));
-    player.on("idle", () => conversation.update({ speaking: false, caption: "" }));
+    player.on("speaking", ({ text, turn, replayed }) =>
+      conversation.update({ speaking: true, caption: text, spokenTurn: replayed ? null : turn }),
+    );
+    player.on("idle", () => conversation.update({ speaking: false, caption: "", spokenTurn: null }));
     player.on("sound", (sound) => conversation.update({ sound }));
     player.on("report", (report) => {
       this.#debug?.note(report);

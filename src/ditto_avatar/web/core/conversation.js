@@ -13,6 +13,7 @@ export class Conversation extends Emitter {
     line: "connecting",
     turn: null,
     speaking: false,
+    spokenTurn: null,
     queue: 0,
     messages: [],
     caption: "",
@@ -55,14 +56,14 @@ export class Conversation extends Emitter {
 
   /** The person sent `text`; the answer in progress, if any, is over. */
   asked(id, text) {
-    this.#interruptAnswer();
+    this.#interruptAnswers();
     this.state.messages.push({ key: id, id, role: "user", text, state: "unsent", clips: [] });
     this.update({ turn: id, queue: 0, caption: "" });
   }
 
   /** The person interrupted without saying anything. */
   interrupted() {
-    this.#interruptAnswer();
+    this.#interruptAnswers();
     this.update({ turn: null, queue: 0 });
   }
 
@@ -93,9 +94,11 @@ export class Conversation extends Emitter {
     return this.state.messages.find((message) => message.turn === turn && message.role === "assistant");
   }
 
-  #interruptAnswer() {
-    const answer = this.answer(this.state.turn);
-    if (answer?.state === "streaming") answer.state = "interrupted";
+  /** An answer may be complete and still be spoken. */
+  #interruptAnswers() {
+    const { turn, spokenTurn } = this.state;
+    const answers = [turn, spokenTurn].map((id) => id !== null && this.answer(id));
+    for (const answer of answers.filter(Boolean)) answer.state = "interrupted";
   }
 }
 

@@ -5,7 +5,10 @@
  */
 import { within } from "./clock.js";
 
+export const FOLLOW_MS = 250;
 const LONGEST_WAIT_MS = 200;
+const MOST_TO_CATCH_UP_SECONDS = 0.4;
+const MOST_HURRY = 0.5;
 const PICTURE_WITHIN_MS = 1_000;
 // What a seek costs, in frames: the loop would be that much behind when it plays again.
 const SEEK_FRAMES = 1.5;
@@ -60,9 +63,9 @@ export class IdleLoop {
     return ahead > frames / 2 ? ahead - frames : ahead;
   }
 
-  /** Waits until the loop is at `frame`, when that is soon; at most 200 ms. */
-  reach(frame) {
-    const waitMs = (this.distance(frame) / this.avatar.fps) * 1000;
+  /** Waits until `leadMs` before the loop is at `frame`, when that is soon; at most 200 ms. */
+  reach(frame, leadMs = 0) {
+    const waitMs = this.#ahead(frame / this.avatar.fps) * 1000 - leadMs;
     if (waitMs <= 0 || waitMs > LONGEST_WAIT_MS) return Promise.resolve();
     return new Promise((resolve) => this.#clock.setTimeout(resolve, waitMs));
   }
@@ -75,6 +78,29 @@ export class IdleLoop {
     video.currentTime = this.#wrap(frame + SEEK_FRAMES) / this.avatar.fps;
     if (video.paused) video.play().catch(() => {});
     await within(this.#clock, LONGEST_WAIT_MS, painted);
+  }
+
+  /** Keeps a hidden loop in step with a motion that is at `seconds` now, by its speed: unlike a
+   * seek that leaves a picture there at any moment. Call every `FOLLOW_MS`. */
+  follow(seconds) {
+    const ahead = this.#ahead(seconds);
+    if (Math.abs(ahead) > MOST_TO_CATCH_UP_SECONDS) {
+      return this.align(Math.floor(seconds * this.avatar.fps));
+    }
+    const change = (ahead * 1000) / FOLLOW_MS;
+    this.layer.video.playbackRate = 1 + Math.max(-MOST_HURRY, Math.min(MOST_HURRY, change));
+  }
+
+  /** The loop is seen again, at its own speed. */
+  unfollow() {
+    this.layer.video.playbackRate = 1;
+  }
+
+  /** Seconds to the moment `seconds` of the loop, on the shorter way round. */
+  #ahead(seconds) {
+    const length = this.avatar.frames / this.avatar.fps;
+    const ahead = (((seconds - this.layer.video.currentTime) % length) + length) % length;
+    return ahead > length / 2 ? ahead - length : ahead;
   }
 
   #wrap(frame) {

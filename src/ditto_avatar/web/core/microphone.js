@@ -15,6 +15,10 @@ export class Microphone {
     return Boolean(navigator.mediaDevices?.getUserMedia && globalThis.AudioWorkletNode);
   }
 
+  get open() {
+    return this.#stream !== null;
+  }
+
   /** Opens the microphone and calls `onblock(ArrayBuffer)` every 40 ms. Rejects as getUserMedia
    * does: NotAllowedError, NotFoundError. */
   async start(onblock) {

@@ -21,6 +21,7 @@ export const FADE_MS = 300;
 export const BARGE_IN_FADE_MS = 200;
 const HUSH_MS = 120;
 const IDLE_TOLERANCE_FRAMES = 2;
+const STARTUP_WEIGHT = 0.1;
 const LEAST_AHEAD_SECONDS = 0.18;
 const MOST_AHEAD_SECONDS = 1.2;
 
@@ -38,6 +39,7 @@ export class Player extends Emitter {
   #muted = false;
   #blocked = false;
   #textAt = null;
+  #startupMs = 60;
   #neededSeconds = LEAST_AHEAD_SECONDS;
 
   /** @param videos three video elements on top of one another */
@@ -134,6 +136,7 @@ export class Player extends Emitter {
     });
     this.#showings.set(segment, showing);
     showing.on("changed", () => this.#refresh());
+    showing.on("ending", () => this.#startNext(showing));
     showing.on("ended", () => this.#ended(showing));
     showing.on("failed", (failure) => this.#failed(showing, failure));
     showing.on("tick", () => this.#keepInStep(showing));
@@ -141,15 +144,29 @@ export class Player extends Emitter {
     segment.on("dropped", () => this.#dropped(showing));
   }
 
+  /** The next sentence starts, behind the last pictures of this one, when it takes just the time
+   * that is left until it moves: both are silent there. */
+  #startNext(showing) {
+    const leadMs = Math.max(0, showing.remaining * 1000 - this.#startupMs);
+    this.#clock.setTimeout(() => {
+      const next = this.#showings.get(this.#timeline.segments[1]);
+      const wanted = showing === this.#onScreen && next?.ready && !next.begun;
+      if (wanted && !this.#starting) this.#begin(next);
+    }, leadMs);
+  }
+
   async #begin(showing) {
     this.#starting = showing;
     const fromIdle = this.#onScreen === null;
-    if (fromIdle) await this.#idle.reach(showing.segment.firstFrame ?? this.#idle.frame);
+    if (fromIdle) {
+      await this.#idle.reach(showing.segment.firstFrame ?? this.#idle.frame, this.#startupMs);
+    }
     try {
       if (!showing.closed) await this.#play(showing);
     } catch (error) {
       this.#failed(showing, { reason: `It does not play: ${error.message}`, at: 0 });
     }
+    await this.#onScreen?.over;
     this.#starting = null;
     if (showing.closed) {
       this.#refresh();
@@ -161,6 +178,7 @@ export class Player extends Emitter {
     showing.seen();
     this.emit("speaking", showing.segment);
     await raised;
+    showing.covers = true;
     previous?.close();
     this.#refresh();
   }
@@ -221,7 +239,8 @@ export class Player extends Emitter {
     if (showing === this.#onScreen) {
       showing.drop();
       showing.layer.video.pause();
-      this.#toIdle(this.#pose(showing), FADE_MS);
+      // A decoder that failed may show nothing at all, and then a fade would begin from nothing.
+      this.#toIdle(this.#pose(showing), 0);
     } else showing.close();
     if (!showing.streamed) return this.#timeline.remove(segment);
     segment.broken = true;
@@ -244,6 +263,7 @@ export class Player extends Emitter {
       ? Math.min(MOST_AHEAD_SECONDS, this.#neededSeconds * 2)
       : this.#neededSeconds;
     this.emit("idle");
+    this.#idle.unfollow();
     await this.#idle.align(frame, IDLE_TOLERANCE_FRAMES);
     // A new segment may have come on top in the meantime; it hides both.
     if (this.#onScreen === null) await this.#layers.raise(this.#idle.layer, fadeMs);
@@ -257,11 +277,12 @@ export class Player extends Emitter {
     return this.#idle.after(segment.firstFrame, position);
   }
 
-  /** The hidden loop drifts when a segment stalls, and a seek right before the end would show. */
+  /** The hidden loop has the pose of the segment, so that the way back is open at any moment. */
   #keepInStep(showing) {
-    if (showing === this.#onScreen && showing.remaining > 0.3) {
-      this.#idle.align(this.#pose(showing), IDLE_TOLERANCE_FRAMES);
-    }
+    const { segment, position, covers, startupMs } = showing;
+    if (startupMs !== null) this.#startupMs += STARTUP_WEIGHT * (startupMs - this.#startupMs);
+    if (showing !== this.#onScreen || !covers || segment.firstFrame === undefined) return;
+    this.#idle.follow(segment.firstFrame / this.#idle.avatar.fps + position);
   }
 
   async #changeAvatar() {

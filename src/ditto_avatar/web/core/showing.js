@@ -5,21 +5,23 @@
  * Emits
  * - `changed`  it may have become ready
  * - `report`   {segment, state, media_ms, drift_ms?} for the server
- * - `tick`     about twice a second while it plays
+ * - `tick`     every `FOLLOW_MS` while it plays
+ * - `ending`   the last picture comes in `ENDING_MS` or less
  * - `ended`    the last picture was shown
  * - `failed`   {reason, at}: it stops at media second `at`
  */
 import { within } from "./clock.js";
 import { Emitter } from "./emitter.js";
+import { FOLLOW_MS } from "./idle.js";
 import { ClipSource, StreamSource } from "./sources.js";
 
+export const ENDING_MS = 240;
 export const STALL_MS = 2_000;
 const PICTURE_WITHIN_MS = 250;
 const DRIFT_LIMIT_MS = 80;
 const DRIFT_PAUSE_MS = 2_000;
 const DRIFT_WEIGHT = 0.2;
 const REPORT_MS = 1_000;
-const TICK_MS = 500;
 
 export class Showing extends Emitter {
   begun = false;
@@ -27,12 +29,19 @@ export class Showing extends Emitter {
   stalls = 0;
   driftMs = 0;
   corrections = 0;
+  /** Milliseconds between the order to play and the motion, once they are known. */
+  startupMs = null;
+  /** Whether it hides everything behind it. */
+  covers = false;
   #clock;
   #picture;
+  #ending = false;
+  #settle;
   #source;
   #layers;
   #stall = null;
   #painted = false;
+  #playedAt = 0;
   #reportedAt = 0;
   #tickedAt = 0;
   #correctedAt = -Infinity;
@@ -40,6 +49,8 @@ export class Showing extends Emitter {
   constructor({ segment, layer, layers, clock, MediaSource, neededSeconds }) {
     super();
     Object.assign(this, { segment, layer });
+    /** Resolves when it has ended, one way or another. */
+    this.over = new Promise((resolve) => (this.#settle = resolve));
     this.#layers = layers;
     this.#clock = clock;
     const { video } = layer;
@@ -52,7 +63,10 @@ export class Showing extends Emitter {
       : new ClipSource(video, segment.clipUrl, segment.resumeAt);
     this.streamed = streamed;
     this.#source.onchange = () => this.emit("changed");
+    // What has come of a broken stream is played; before that there is nothing to lose.
+    segment.on("broken", () => this.streamed && !this.begun && this.#fail("The stream broke off."));
     this.#source.onfail = (reason) => this.#fail(reason);
+    segment.on("finished", () => this.#mindTheStream());
     video.onended = () => this.#end();
     video.onwaiting = () => this.#waiting();
     video.onplaying = () => this.#cancelStall();
@@ -79,9 +93,11 @@ export class Showing extends Emitter {
     this.begun = true;
     // A source that begins a little after zero would wait there for ever.
     if (video.currentTime < this.#source.start) video.currentTime = this.#source.start;
+    const playedAt = this.#clock.now();
     await video.play();
     // Hidden tabs paint nothing, and the sound shall not wait for them.
     await within(this.#clock, PICTURE_WITHIN_MS, this.#picture);
+    this.#playedAt = playedAt;
     if (!this.closed) this.layer.watch((now, metadata) => this.#frame(metadata));
   }
 
@@ -97,6 +113,7 @@ export class Showing extends Emitter {
   drop() {
     if (this.closed) return;
     if (this.#painted) this.#report("dropped");
+    this.#settle();
     this.#cancelStall();
     const { video } = this.layer;
     video.onended = video.onwaiting = video.onplaying = null;
@@ -105,6 +122,7 @@ export class Showing extends Emitter {
   close() {
     if (this.closed) return;
     this.closed = true;
+    this.#settle();
     this.#cancelStall();
     const { video } = this.layer;
     video.onended = video.onwaiting = video.onplaying = null;
@@ -114,10 +132,15 @@ export class Showing extends Emitter {
 
   #frame(metadata) {
     const now = this.#clock.now();
+    this.startupMs ??= Math.max(0, now - this.#playedAt - this.position * 1000);
     this.#measureDrift(metadata, now);
-    if (now - this.#tickedAt >= TICK_MS) {
+    if (now - this.#tickedAt >= FOLLOW_MS) {
       this.#tickedAt = now;
       this.emit("tick");
+    }
+    if (!this.#ending && this.remaining * 1000 <= ENDING_MS) {
+      this.#ending = true;
+      this.emit("ending");
     }
     if (this.#painted && now - this.#reportedAt >= REPORT_MS) {
       this.#reportedAt = now;
@@ -141,9 +164,16 @@ export class Showing extends Emitter {
     }
   }
 
+  /** The clip is there: when the stream is not complete soon, it never will be. */
+  #mindTheStream() {
+    if (!this.streamed) return;
+    this.#clock.setTimeout(() => this.closed || this.segment.breakOff(), STALL_MS);
+  }
+
   #waiting() {
     if (!this.begun || this.closed || this.#stall !== null) return;
     this.stalls += 1;
+    if (this.segment.broken) return this.#fail("The stream broke off.");
     this.#stall = this.#clock.setTimeout(() => this.#fail("The stream stalled."), STALL_MS);
   }
 
@@ -154,6 +184,7 @@ export class Showing extends Emitter {
 
   #end() {
     this.#cancelStall();
+    this.#settle();
     this.#report("ended");
     this.emit("ended");
   }

@@ -28,7 +28,7 @@ export class StreamSource {
   #needed;
   #url = null;
   #failed = false;
-  #stops = [];
+  #stop;
 
   /** `neededSeconds`: how much must lie ahead before it is `ready`. */
   constructor(video, segment, { MediaSource, neededSeconds }) {
@@ -37,10 +37,7 @@ export class StreamSource {
     this.#needed = neededSeconds;
     this.#mediaSource = new MediaSource();
     this.#mediaSource.addEventListener("sourceopen", () => this.#open(), { once: true });
-    this.#stops = [
-      segment.on("grown", () => this.#pump()),
-      segment.on("broken", () => this.#fail("The stream broke off.")),
-    ];
+    this.#stop = segment.on("grown", () => this.#pump());
     video.onerror = () => this.#fail(video.error?.message || "The stream cannot be decoded.");
     video.oncanplay = () => this.onchange();
     // A managed source is granted only to a video that cannot be sent to another screen.
@@ -60,7 +57,7 @@ export class StreamSource {
   }
 
   close() {
-    for (const stop of this.#stops) stop();
+    this.#stop();
     release(this.#video);
     URL.revokeObjectURL(this.#url);
   }

@@ -124,6 +124,7 @@ export class VoiceInput {
 
   async #stop() {
     this.#recognition.stop();
+    if (!this.#microphone.open) return;
     await this.#microphone.stop();
     this.#connection.send({ type: "audio.stop" });
   }

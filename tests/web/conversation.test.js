@@ -1,0 +1,117 @@
+import { Conversation } from "/static/core/conversation.js";
+import { equal, Suite } from "./harness.js";
+
+export const suite = new Suite();
+const test = suite.test.bind(suite);
+
+const READY = { type: "session.ready", resumed: false, language: "en", avatar: { name: "mina" } };
+const TURN = { turn: "t1", generation: 1 };
+
+function conversationOf(...events) {
+  const conversation = new Conversation();
+  conversation.update({ line: "open" });
+  for (const event of [READY, ...events]) conversation.apply(event);
+  return conversation;
+}
+
+const started = (id, turn = TURN) => ({ type: "turn.started", ...turn, id, kind: "message", text: "Hi" });
+const said = ({ state }) => state.messages.map(({ role, text, state: how }) => [role, text, how]);
+
+test("a question is there at once and confirmed by its turn", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  equal(said(conversation), [["user", "Hi", "unsent"]]);
+  conversation.apply(started("q1"));
+  equal(said(conversation), [["user", "Hi", "done"]]);
+});
+
+test("the answer grows word by word and ends with the whole text", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  conversation.apply(started("q1"));
+  conversation.apply({ type: "text.delta", ...TURN, text: "Hello " });
+  conversation.apply({ type: "text.delta", ...TURN, text: "you" });
+  equal(said(conversation)[1], ["assistant", "Hello you", "streaming"]);
+  conversation.apply({ type: "turn.finished", ...TURN, text: "Hello you.", timings: {} });
+  equal(said(conversation)[1], ["assistant", "Hello you.", "done"]);
+});
+
+test("the phases follow a turn", () => {
+  const conversation = conversationOf();
+  const phases = [conversation.phase];
+  conversation.asked("q1", "Hi");
+  phases.push(conversation.phase);
+  conversation.apply(started("q1"));
+  conversation.apply({ type: "queue.position", turn: "t1", position: 2 });
+  phases.push(conversation.phase);
+  conversation.apply({ type: "queue.position", turn: "t1", position: 0 });
+  phases.push(conversation.phase);
+  conversation.update({ speaking: true });
+  conversation.apply({ type: "turn.finished", ...TURN, text: "Hello." });
+  phases.push(conversation.phase);
+  conversation.update({ speaking: false });
+  phases.push(conversation.phase);
+  equal(phases, ["ready", "thinking", "queued", "thinking", "speaking", "ready"]);
+});
+
+test("a broken line is said before everything else", () => {
+  const conversation = conversationOf();
+  conversation.update({ speaking: true, line: "waiting" });
+  equal(conversation.phase, "waiting");
+});
+
+test("an interrupted answer keeps what came and says so", () => {
+  const conversation = conversationOf(started(undefined));
+  conversation.apply({ type: "text.delta", ...TURN, text: "Hello" });
+  conversation.interrupted();
+  equal(said(conversation).at(-1), ["assistant", "Hello", "interrupted"]);
+  equal(conversation.busy, false);
+});
+
+test("a question that the server refuses is marked, with a notice", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  conversation.apply({ type: "error", code: "rate_limited", message: "Too fast." });
+  equal(said(conversation), [["user", "Hi", "failed"]]);
+  equal([conversation.state.notices[0].code, conversation.phase], ["rate_limited", "ready"]);
+});
+
+test("a reloaded page gets its history, a living one keeps its own", () => {
+  const history = [
+    { role: "user", text: "Hi", turn: "t1", clips: [] },
+    { role: "assistant", text: "Hello.", heard: "Hel", turn: "t1", clips: [{ segment: "1" }] },
+  ];
+  const resumed = { ...READY, resumed: true, history };
+  const conversation = conversationOf(resumed, resumed);
+  equal(said(conversation), [
+    ["user", "Hi", "done"],
+    ["assistant", "Hello.", "interrupted"],
+  ]);
+});
+
+test("a message from another tab or program shows as well", () => {
+  equal(said(conversationOf(started(undefined))), [["user", "Hi", "done"]]);
+});
+
+test("the same notice is shown once, and never more than three", () => {
+  const conversation = conversationOf();
+  for (const code of ["a", "b", "a", "c", "d"]) conversation.notify(code, code);
+  equal(conversation.state.notices.map(({ code }) => code), ["a", "c", "d"]);
+  conversation.dismiss("c");
+  equal(conversation.state.notices.map(({ code }) => code), ["a", "d"]);
+});
+
+test("the clips of an answer are kept for a replay, each once", () => {
+  const conversation = conversationOf(started(undefined));
+  conversation.apply({ type: "text.delta", ...TURN, text: "Hello" });
+  for (let time = 0; time < 2; time++) {
+    conversation.apply({ type: "video_ready", ...TURN, segment: "s1", video_url: "/video/a.mp4" });
+  }
+  equal(conversation.answer("t1").clips.map(({ segment }) => segment), ["s1"]);
+});
+
+test("a session that could not be resumed says that a new one begins", () => {
+  const conversation = conversationOf(started(undefined));
+  conversation.apply(READY);
+  equal(conversation.state.notices.map(({ code }) => code), ["new_session"]);
+});
