@@ -61,16 +61,13 @@ async def render(
             group.create_task(_push(sound, performance, track))
             drawing = group.create_task(_draw(performance, encoder, track, progress, total_frames))
     except ExceptionGroup as errors:
+        await asyncio.to_thread(encoder.abandon)
         raise errors.exceptions[0] from errors
     finally:
         await performance.cancel()
-        stream = drawing.result() if drawing.done() and not _failed(drawing) else None
-        if stream is None:
-            await asyncio.to_thread(encoder.abandon)
     if not encoder.frames:
         raise InvalidInput("There is nothing to say: the text or sound is empty.")
-    assert stream is not None
-    await asyncio.to_thread(write_mp4, stream, out)
+    await asyncio.to_thread(write_mp4, drawing.result(), out)
     return Rendered(encoder.frames, len(track.samples) / SAMPLE_RATE_HZ)
 
 
@@ -137,7 +134,3 @@ async def _draw(
         progress(encoder.frames, known)
     fragments += await asyncio.to_thread(encoder.finish)
     return b"".join(fragment.data for fragment in fragments)
-
-
-def _failed(task: asyncio.Task[bytes]) -> bool:
-    return task.cancelled() or task.exception() is not None

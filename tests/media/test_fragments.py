@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ def test_any_chunking_gives_the_same_fragments(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(STREAM)]
     splitter = FragmentSplitter()
     fragments: list[Fragment] = []
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         fragments += splitter.feed(STREAM[start:end])
     fragments += splitter.feed(b"", end=True)
     assert fragments == [Fragment(0, FIRST), Fragment(1, SECOND)]

@@ -1,0 +1,105 @@
+"""A server in a process of its own, and a client that speaks the protocol, for the benches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+
+
+@asynccontextmanager
+async def serving(**settings: str) -> AsyncIterator[Serving]:
+    """`ditto-avatar serve` on a free port with a fresh data folder; stopped at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as data:
+        environment = {
+            **os.environ,
+            "DITTO_DATA_DIR": data,
+            "DITTO_LOG_LEVEL": "warning",
+            "DITTO_TURNS_PER_MINUTE": "100000",
+            "DITTO_SESSIONS_PER_MINUTE": "100000",
+            "DITTO_SHUTDOWN_S": "1",
+            **settings,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(port),
+            env=environment,
+        )  # fmt: skip
+        try:
+            await _until_ready(port, process)
+            yield Serving(port, process.pid)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where the server listens, and its process."""
+
+    port: int
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @asynccontextmanager
+    async def viewer(self, **hello: Any) -> AsyncIterator[Viewer]:
+        """A connection that has been greeted."""
+        async with connect(f"ws://127.0.0.1:{self.port}/ws", max_size=None) as raw:
+            viewer = Viewer(raw)
+            await viewer.send(type="hello", **hello)
+            await viewer.until("session.ready")
+            yield viewer
+
+
+@dataclass
+class Viewer:
+    """Notes when each message arrived, in seconds of the monotonic clock."""
+
+    raw: ClientConnection
+    messages: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+
+    async def send(self, **message: Any) -> float:
+        """Send a message; when it was sent."""
+        now = time.perf_counter()
+        await self.raw.send(json.dumps(message))
+        return now
+
+    async def until(self, kind: str, *, timeout_s: float = 120) -> tuple[float, dict[str, Any]]:
+        """The next message of a type, with its time."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                frame = await self.raw.recv()
+                if isinstance(frame, str):
+                    entry = (time.perf_counter(), json.loads(frame))
+                    self.messages.append(entry)
+                    if entry[1]["type"] == kind:
+                        return entry
+
+
+async def _until_ready(port: int, process: asyncio.subprocess.Process) -> None:
+    async with httpx.AsyncClient() as client, asyncio.timeout(60):
+        while process.returncode is None:
+            try:
+                await client.get(f"http://127.0.0.1:{port}/readyz")
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)  # nothing listens yet, so there is nothing to wait on
+            else:
+                return
+        raise RuntimeError(f"the server ended with exit code {process.returncode}")

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ditto_avatar.cli import app
+from tests.fakes.packs import make_pack
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    make_pack(tmp_path / "packs" / "oval")
+    monkeypatch.setenv("DITTO_AVATARS_DIR", str(tmp_path / "packs"))
+    monkeypatch.setenv("DITTO_SPEECH", "espeak")
+    return tmp_path
+
+
+def record(path: Path, seconds: float) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44_100)
+        tone = 8000 * np.sin(np.arange(int(44_100 * seconds)) * 0.03)
+        file.writeframes(np.repeat(tone.astype("<i2"), 2).tobytes())
+    return path
+
+
+def frames_in(path: Path) -> int:
+    with av.open(str(path), "r") as file:
+        return sum(1 for _ in file.decode(video=0))
+
+
+def test_render_makes_a_film_from_text_in_both_languages(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    result = run(
+        app, ["render", "--avatar", "oval", "--text", "Hello. 안녕하세요.", "--out", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    assert frames_in(out) > 25
+
+
+def test_render_takes_a_pack_by_its_path_and_a_sound_file(tmp_path: Path) -> None:
+    sound = record(tmp_path / "speech.wav", 1.0)
+    pack = make_pack(tmp_path / "elsewhere" / "egg")
+    out = tmp_path / "out.mp4"
+    result = run(app, ["render", "--avatar", str(pack), "--audio", str(sound), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert frames_in(out) == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Give either --text or --audio"),
+        (["--text", "Hi", "--audio", "x.wav"], "Give either --text or --audio"),
+        (["--text", "Hi", "--avatar", "nobody"], "There is no avatar named 'nobody'"),
+        (["--text", "   "], "nothing to say"),
+        (["--audio", "missing.wav"], "missing.wav"),
+        (["--audio", "packs/oval/about.json"], "about.json"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_no_file(
+    tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    out = tmp_path / "out.mp4"
+    result = run(app, ["render", "--avatar", "oval", "--out", str(out), *arguments])
+    assert result.exit_code == 1
+    assert sentence in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not out.exists()
+
+
+def test_avatars_lists_the_presenters() -> None:
+    result = run(app, ["avatars"])
+    assert result.exit_code == 0
+    assert "oval" in result.output
+    assert "CC0-1.0" in result.output
