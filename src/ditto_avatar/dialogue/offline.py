@@ -32,20 +32,32 @@ _UNKNOWN = {
 }
 
 
+_OUT_OF_REACH = {
+    Language.ENGLISH: "[sad] I am sorry, I cannot reach my language model right now. [neutral] "
+    "Until it is back I only know a few notes about this project.",
+    Language.KOREAN: "[sad] 죄송해요, 지금은 언어 모델에 연결할 수 없어요. "
+    "[neutral] 다시 연결될 때까지는 이 프로젝트에 대한 메모만 알고 있어요.",
+}
+
+
 class OfflineEngine:
     """Answers from a folder of Markdown notes (the ones about this project by default).
 
     Every heading is a question and the text below it the answer; an HTML comment
     ``<!-- also: … -->`` gives other words for the question. A question in a language without
-    notes is answered from the other. `pace` is the pause between words in seconds.
+    notes is answered from the other. `pace` is the pause between words in seconds. A `stand_in`
+    speaks while a language model is out of reach, and does not explain how to connect one.
     Raises `InvalidInput` when the notes cannot be read.
     """
 
     name = "offline"
 
-    def __init__(self, notes: Path | None = None, *, pace: float = 0.0) -> None:
+    def __init__(
+        self, notes: Path | None = None, *, pace: float = 0.0, stand_in: bool = False
+    ) -> None:
         sections = read_notes(notes or NOTES)
         self._pace = pace
+        self._stand_in = stand_in
         self._indexes = {
             language: NotesIndex([s for s in sections if s.language is language])
             for language in Language
@@ -98,6 +110,8 @@ class OfflineEngine:
         return section.text if section else None
 
     def _unknown(self, prompt: Prompt, language: Language) -> str:
+        if self._stand_in:
+            return _OUT_OF_REACH[language]
         answers = _UNKNOWN[language]
         before = " ".join(m.text for m in prompt.history if m.role is Role.ASSISTANT)
         # The long explanation once; after that the short one.

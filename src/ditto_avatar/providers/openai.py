@@ -44,11 +44,17 @@ def failure(error: Exception, who: str, model: str) -> ProviderFailed:
         return error
     if isinstance(error, openai.APITimeoutError):
         return Transient(f"{who} did not answer in time.")
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, openai.APIConnectionError) or _is_transport(error):
         return Transient(f"{who} cannot be reached, or broke off.")
     if isinstance(error, openai.APIStatusError):
         return _status_failure(error, who, model)
     return ProviderFailed(f"{who} sent an answer that could not be read.")
+
+
+def _is_transport(error: Exception) -> bool:
+    """While a body is read the library lets errors of its HTTP client through, and which client
+    that is depends on the library's version: both name the base class alike."""
+    return any(ancestor.__name__ == "TransportError" for ancestor in type(error).__mro__)
 
 
 def _status_failure(error: openai.APIStatusError, who: str, model: str) -> ProviderFailed:

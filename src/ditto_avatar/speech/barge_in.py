@@ -83,7 +83,8 @@ def _bands(samples: FloatArray) -> npt.NDArray[np.float64]:
     decibels: npt.NDArray[np.float64] = 10.0 * np.log10(
         np.maximum(bands, max(float(bands.max()) * 1e-5, 1e-6))
     )
-    return decibels - decibels.mean(axis=1, keepdims=True)
+    decibels -= decibels.mean(axis=1, keepdims=True)
+    return decibels
 
 
 def _units(text: str) -> list[str]:

@@ -133,8 +133,9 @@ class GoogleSpeech:
 
     async def close(self) -> None:
         if self._client is not None:
-            client, self._client = self._client, None
-            await client.transport.close()
+            transport: Any = self._client.transport
+            self._client = None
+            await transport.close()
 
     async def _begin(self, sentence: str, voice: str) -> tuple[_Sound, bytes | None]:
         """The sound behind its first bytes, asked for in the richest manner the voice allows."""
@@ -226,12 +227,13 @@ class GoogleSpeech:
         return self._client
 
     def _load_credentials(self) -> Any:
+        # google.auth carries no types for these two.
+        anonymous: Any = AnonymousCredentials
+        account: Any = service_account.Credentials
         if self._api_key or self._credentials is None:
-            return AnonymousCredentials()
+            return anonymous()
         try:
-            return service_account.Credentials.from_service_account_file(
-                str(self._credentials), scopes=[_SCOPE]
-            )
+            return account.from_service_account_file(str(self._credentials), scopes=[_SCOPE])
         except (OSError, ValueError, GoogleAuthError):
             raise ProviderRefused(
                 f"The service account file '{self._credentials.name}' cannot be read."

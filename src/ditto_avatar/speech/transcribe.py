@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from openai import AsyncOpenAI
 
-from ditto_avatar.errors import InvalidAudio
+from ditto_avatar.errors import InvalidAudio, ProviderFailed
 from ditto_avatar.providers.openai import connect, failure, service_name
 from ditto_avatar.providers.retry import Retries, before_deadline
 from ditto_avatar.types import SAMPLE_RATE_HZ, Language
@@ -77,7 +77,7 @@ class OpenAITranscriber:
     async def _ask(self, wav: bytes, language: Language) -> str:
         late = f"{self._who} gave no transcript within {self._options.answer_s:g} s."
         try:
-            transcript = await before_deadline(
+            transcript: object = await before_deadline(
                 self._client.audio.transcriptions.create(
                     model=self._options.model,
                     file=("speech.wav", wav, "audio/wav"),
@@ -89,7 +89,11 @@ class OpenAITranscriber:
             )
         except Exception as error:  # the border to the library: see `failure`
             raise failure(error, self._who, self._options.model) from None
-        return transcript.text.strip()
+        # The library hands over a plain string when the answer is no JSON.
+        text = getattr(transcript, "text", None)
+        if not isinstance(text, str):
+            raise ProviderFailed(f"{self._who} sent an answer that could not be read.")
+        return text.strip()
 
 
 def _wav(samples: Int16Array) -> bytes:
