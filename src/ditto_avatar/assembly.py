@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pydantic import SecretStr
+
 from ditto_avatar.dialogue.base import DialogueEngine
+from ditto_avatar.dialogue.fallback import FallbackDialogue
+from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import BUNDLED, AvatarLibrary
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
+from ditto_avatar.speech.fallback import FallbackSpeech
 
 
 def open_avatars(settings: Settings) -> AvatarLibrary:
@@ -17,19 +22,45 @@ def open_avatars(settings: Settings) -> AvatarLibrary:
     return AvatarLibrary(BUNDLED, *own)
 
 
-def open_dialogue(settings: Settings) -> DialogueEngine:
-    """The dialogue that `settings.dialogue` names."""
-    return _DIALOGUES[settings.dialogue](settings)
+def open_dialogue(settings: Settings) -> FallbackDialogue:
+    """The dialogue that `settings.dialogue` names, then the embedded one."""
+    return FallbackDialogue([_DIALOGUES[name](settings) for name in dialogue_order(settings)])
 
 
-def open_speech(settings: Settings) -> SpeechEngine:
-    """The speech engine that `settings.speech` names."""
-    return _SPEECHES[settings.speech](settings)
+def open_speech(settings: Settings) -> FallbackSpeech:
+    """The speech engine that `settings.speech` names, then the others there is a key for, then
+    the embedded one."""
+    return FallbackSpeech([_SPEECHES[name](settings) for name in speech_order(settings)])
 
 
 def open_face(settings: Settings, name: str | None = None) -> FaceEngine:
     """The face engine `name`, or the one that `settings.engine` names."""
-    return _FACES[name or settings.engine](settings)
+    wanted = name or settings.engine
+    if wanted not in _FACES:
+        known = ", ".join(_FACES)
+        raise InvalidInput(f"There is no face engine {wanted!r}; there are: {known}.")
+    return _FACES[wanted](settings)
+
+
+def dialogue_order(settings: Settings) -> list[str]:
+    """Names of the dialogue engines in the order they are asked."""
+    has_model = bool(settings.openai_api_key or settings.openai_base_url)
+    first = settings.dialogue
+    if first == "auto":
+        first = "openai" if has_model else "offline"
+    return list(dict.fromkeys([first, "offline"]))
+
+
+def speech_order(settings: Settings) -> list[str]:
+    """Names of the speech engines in the order they are asked."""
+    usable = []
+    if settings.tts_api_key or settings.google_credentials:
+        usable.append("google")
+    if settings.openai_api_key and settings.openai_base_url is None:
+        usable.append("openai")
+    first = [] if settings.speech == "auto" else [settings.speech]
+    others = [] if settings.speech == "espeak" else usable
+    return list(dict.fromkeys([*first, *others, "espeak"]))
 
 
 def _offline(settings: Settings) -> DialogueEngine:
@@ -38,10 +69,43 @@ def _offline(settings: Settings) -> DialogueEngine:
     return OfflineEngine(settings.notes_dir)
 
 
+def _openai_dialogue(settings: Settings) -> DialogueEngine:
+    from ditto_avatar.dialogue.openai import OpenAIDialogue, OpenAIDialogueOptions
+
+    options = OpenAIDialogueOptions(
+        model=settings.openai_model,
+        base_url=settings.openai_base_url,
+        first_token_s=settings.first_token_s,
+        next_token_s=settings.next_token_s,
+        history_tokens=settings.history_tokens,
+    )
+    return OpenAIDialogue(_secret(settings.openai_api_key), options)
+
+
 def _espeak(settings: Settings) -> SpeechEngine:
     from ditto_avatar.speech.espeak import EspeakEngine
 
     return EspeakEngine()
+
+
+def _google(settings: Settings) -> SpeechEngine:
+    from ditto_avatar.speech.google import GoogleSpeech, GoogleSpeechOptions
+
+    options = GoogleSpeechOptions(
+        endpoint=settings.google_endpoint or GoogleSpeechOptions.endpoint,
+        plaintext=settings.google_plaintext,
+        rate=settings.speaking_rate,
+    )
+    return GoogleSpeech(_secret(settings.tts_api_key), settings.google_credentials, options)
+
+
+def _openai_speech(settings: Settings) -> SpeechEngine:
+    from ditto_avatar.speech.openai import OpenAISpeech, OpenAISpeechOptions
+
+    options = OpenAISpeechOptions(
+        model=settings.openai_speech_model, base_url=settings.openai_speech_url
+    )
+    return OpenAISpeech(_secret(settings.openai_api_key), options)
 
 
 def _puppet(settings: Settings) -> FaceEngine:
@@ -50,13 +114,18 @@ def _puppet(settings: Settings) -> FaceEngine:
     return PuppetEngine()
 
 
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
 _DIALOGUES: dict[str, Callable[[Settings], DialogueEngine]] = {
-    "auto": _offline,
     "offline": _offline,
+    "openai": _openai_dialogue,
 }
 _SPEECHES: dict[str, Callable[[Settings], SpeechEngine]] = {
-    "auto": _espeak,
     "espeak": _espeak,
+    "google": _google,
+    "openai": _openai_speech,
 }
 _FACES: dict[str, Callable[[Settings], FaceEngine]] = {
     "puppet": _puppet,

@@ -47,8 +47,8 @@ class Metrics:
         )
         self.fallbacks = Counter(
             "ditto_fallbacks",
-            "Answers that came from a fallback engine",
-            ["engine"],
+            "Failures after which another engine took over",
+            ["part", "failed"],
             registry=self._registry,
         )
         self.sessions = Gauge("ditto_sessions", "Sessions in memory", registry=self._registry)

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         "auto", description="what speaks; auto takes the best one there is a key for"
     )
     dialogue: Literal["auto", "offline", "openai"] = Field(
-        "auto", description="what answers; auto takes the language model if there is a key"
+        "auto", description="what answers; auto takes the language model if there is one"
     )
     notes_dir: Path | None = Field(
         None, description="Markdown notes the offline dialogue answers from (default: about itself)"
@@ -61,6 +61,29 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("tts_api_key", "TTS_API_KEY"),
         description="key for Google Cloud text-to-speech",
     )
+
+    openai_model: str = Field("gpt-4o", description="language model that answers")
+    openai_base_url: str | None = Field(
+        None, description="another server that speaks OpenAI's protocol (vLLM, Ollama, llama.cpp)"
+    )
+    first_token_s: Seconds = Field(10, description="how long the first word may take")
+    next_token_s: Seconds = Field(10, description="how long every further word may take")
+    history_tokens: Positive = Field(6_000, description="how much history the model is given")
+    openai_speech_model: str = Field("gpt-4o-mini-tts", description="OpenAI's speech model")
+    openai_speech_url: str | None = Field(
+        None, description="another server that speaks OpenAI's speech protocol"
+    )
+    openai_transcribe_model: str = Field(
+        "gpt-4o-mini-transcribe", description="OpenAI's model that understands the microphone"
+    )
+    google_credentials: Path | None = Field(
+        None, description="file of a Google service account, instead of TTS_API_KEY"
+    )
+    google_endpoint: str | None = Field(None, description="another address of Google's service")
+    google_plaintext: bool = Field(
+        False, description="talk to that address without TLS (a proxy on the same machine)"
+    )
+    speaking_rate: float = Field(1.1, ge=0.25, le=2, description="how fast Google's voices speak")
 
     max_text: Positive = Field(4_000, description="longest message in characters")
     max_body_kb: Positive = Field(256, description="largest request body and WebSocket message")

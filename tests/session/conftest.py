@@ -19,7 +19,7 @@ from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.outbox import Outbox
-from ditto_avatar.session.performer import Performer
+from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.session import Services, Session
 from ditto_avatar.session.store import Store, sqlite_url
@@ -124,8 +124,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         await store.start()
         services = Services(
             performer=Performer(
-                dialogue=dialogue,
-                speech=speech,
+                engines=lambda avatar, tell: Engines(dialogue, speech),
                 face=face,
                 clips=clips,
                 executor=executor,

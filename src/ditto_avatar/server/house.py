@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.limits import RateLimit
-from ditto_avatar.session.performer import Performer
+from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.session import Services
 from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
-from ditto_avatar.types import FRAME_RATE_HZ
+from ditto_avatar.types import FRAME_RATE_HZ, Fallback
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,23 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         executor = ThreadPoolExecutor(thread_name_prefix="encode")
         stack.callback(executor.shutdown)
         admission = Admission(settings.max_speaking, settings.max_waiting)
+
+        def choose(avatar: Avatar, tell: Callable[[Fallback], object]) -> Engines:
+            def told(fallback: Fallback) -> None:
+                metrics.fallbacks.labels(fallback.part, fallback.failed).inc()
+                log.warning(
+                    "%s: %s failed, %s takes over: %s",
+                    fallback.part,
+                    fallback.failed,
+                    fallback.used,
+                    fallback.reason,
+                )
+                tell(fallback)
+
+            return Engines(dialogue.telling(told), speech.telling(told, avatar.voices))
+
         performer = Performer(
-            dialogue=dialogue,
-            speech=speech,
+            engines=choose,
             face=face,
             clips=clips,
             executor=executor,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from ditto_avatar.session.playout import Pace, Segment
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.speech.voices import voice_for
-from ditto_avatar.types import FRAME_RATE_HZ, Language
+from ditto_avatar.types import FRAME_RATE_HZ, Fallback, Language
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,24 @@ class Job:
     start_frame: Callable[[], int]
 
 
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Who answers and who speaks in one turn."""
+
+    dialogue: DialogueEngine
+    speech: SpeechEngine
+
+
+# The engines for an avatar's turn; the callback hears when one fails and another takes over.
+EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
+
+
 @dataclass(slots=True)
 class _Run:
     """What the four tasks of one turn share."""
 
     job: Job
+    engines: Engines
     notify: Notify
     pace: Pace
     sentences: asyncio.Queue[Sentence | None] = field(
@@ -82,16 +95,14 @@ class Performer:
     def __init__(
         self,
         *,
-        dialogue: DialogueEngine,
-        speech: SpeechEngine,
+        engines: EngineChoice,
         face: FaceEngine,
         clips: ClipFolder,
         executor: Executor,
         clock: Clock,
         lead_s: float,
     ) -> None:
-        self._dialogue = dialogue
-        self._speech = speech
+        self._engines = engines
         self._face = face
         self._clips = clips
         self._executor = executor
@@ -101,7 +112,12 @@ class Performer:
     async def perform(self, job: Job, notify: Notify) -> None:
         """Run the turn and tell `notify` what happens; ends with `PerformanceEnded` or
         `PerformanceFailed`, unless it is cancelled."""
-        run = _Run(job, notify, Pace(self._clock, self._lead_s))
+
+        def tell(fallback: Fallback) -> None:
+            notify(t.Noticed("fallback", fallback_text(fallback, job.language)))
+
+        engines = self._engines(job.avatar, tell)
+        run = _Run(job, engines, notify, Pace(self._clock, self._lead_s))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._think(run))
@@ -130,7 +146,7 @@ class Performer:
 
     async def _think(self, run: _Run) -> None:
         """Words to viewers, sentences to the speaker."""
-        async with aclosing(clauses(self._pieces(run.job))) as stream:
+        async with aclosing(clauses(self._pieces(run))) as stream:
             async for item in stream:
                 now = self._clock.now()
                 if isinstance(item, TextDelta):
@@ -140,11 +156,12 @@ class Performer:
                     await run.sentences.put(item)
         await run.sentences.put(None)
 
-    async def _pieces(self, job: Job) -> AsyncIterator[str]:
+    async def _pieces(self, run: _Run) -> AsyncGenerator[str, None]:
+        job = run.job
         if job.prompt is None:
             yield job.text
             return
-        async with aclosing(self._dialogue.reply(job.prompt)) as pieces:
+        async with aclosing(run.engines.dialogue.reply(job.prompt)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -164,10 +181,10 @@ class Performer:
     async def _speak_sentence(
         self, run: _Run, performance: Performance, sentence: Sentence
     ) -> None:
-        avatar = run.job.avatar
-        voice = voice_for(self._speech, sentence.text, run.job.language, avatar.about.voices)
+        speech, avatar = run.engines.speech, run.job.avatar
+        voice = voice_for(speech, sentence.text, run.job.language, avatar.about.voices)
         segment: Segment | None = None
-        sound = utterance(self._speech, sentence.text, voice, sentence.emotion)
+        sound = utterance(speech, sentence.text, voice, sentence.emotion)
         async with aclosing(sound) as chunks:
             async for chunk in chunks:
                 run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
@@ -267,6 +284,28 @@ class Performer:
                     segment.last_frame,
                 )
             )
+
+
+def fallback_text(fallback: Fallback, language: Language) -> str:
+    """What the person reads when an engine failed and another one took over."""
+    part = _PARTS[language][fallback.part]
+    if fallback.used is None:
+        return _NOBODY[language].format(part=part, reason=fallback.reason)
+    return _TAKES_OVER[language].format(part=part, used=fallback.used, reason=fallback.reason)
+
+
+_PARTS = {
+    Language.ENGLISH: {"dialogue": "answers", "speech": "the voice"},
+    Language.KOREAN: {"dialogue": "대답", "speech": "목소리"},
+}
+_TAKES_OVER = {
+    Language.ENGLISH: "For {part}, {used} takes over for now: {reason}",
+    Language.KOREAN: "지금은 {used} 엔진이 {part}을(를) 대신 맡아요. ({reason})",
+}
+_NOBODY = {
+    Language.ENGLISH: "Nothing can take over for {part}: {reason}",
+    Language.KOREAN: "{part}을(를) 대신 맡을 엔진이 없어요. ({reason})",
+}
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

@@ -146,6 +146,14 @@ class Troubled:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something the person should know, that is no error."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
     reason: str
     at: float
@@ -165,6 +173,7 @@ Input = (
     | PerformanceEnded
     | PerformanceFailed
     | Troubled
+    | Noticed
     | Interrupt
 )
 
@@ -282,6 +291,8 @@ class Turn:
                 return [failure, *self._interrupted("error", at)]
             case Troubled(code, message):
                 return [Send(events.Failure(code, message, self.id))]
+            case Noticed(code, message):
+                return [Send(events.Notice(code, message))]
             case Interrupt(reason, at):
                 return self._interrupted(reason, at)
 
