@@ -49,6 +49,10 @@ def main() -> None:
             from studio.pack import build_pack
 
             build_pack(figure, idle, pictures, given.presenters / name, about(name))
+        if given.stage in ("all", "sheets"):
+            from studio.sheets import write_sheets
+
+            write_sheets(given.presenters / name, given.out)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,6 @@ def write_video(path: Path, frames: list[Rgb], crf: int = 18) -> None:
         stream = container.add_stream("libx264", rate=FRAME_RATE_HZ, options=options)
         stream.width, stream.height = frames[0].shape[1], frames[0].shape[0]
         stream.pix_fmt = "yuv420p"
-        stream.time_base = Fraction(1, FRAME_RATE_HZ)
         context = stream.codec_context
         context.color_range = 1
         context.colorspace = context.color_primaries = context.color_trc = 6
@@ -53,7 +52,7 @@ def write_video(path: Path, frames: list[Rgb], crf: int = 18) -> None:
             planes = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = index
-            frame.time_base = stream.time_base
+            frame.time_base = Fraction(1, FRAME_RATE_HZ)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
