@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tests.face.ditto import seeded
 from torch import Tensor
 
 from ditto_avatar.face.ditto import weights
+from tests.face.ditto import seeded
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float32]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+
 from tests.face.ditto.reference import NETWORK_TOLERANCE, distance, given, golden, network
 
 

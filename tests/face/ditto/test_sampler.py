@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.face.ditto.reference import NETWORK_TOLERANCE, distance, given, golden, network
 
 from ditto_avatar.face.ditto import sampler
+from tests.face.ditto.reference import NETWORK_TOLERANCE, distance, given, golden, network
 
 
 def clip() -> tuple[torch.Tensor, torch.Tensor]:

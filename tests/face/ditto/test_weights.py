@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.face.ditto.reference import given, network, tensors
 
 from ditto_avatar.errors import InvalidCheckpoint
 from ditto_avatar.face.ditto import weights
+from tests.face.ditto.reference import given, network, tensors
 
 NAME = "stitch_network"
 

@@ -28,7 +28,7 @@ def emotion_row(emotions: Sequence[Emotion], intensity: float = 1.0) -> FloatArr
         logits = np.zeros(len(EMOTIONS), np.float32)
         logits[[EMOTIONS.index(member) for member in members]] = CERTAINTY
         weights = np.exp(logits - logits.max())
-        return weights / weights.sum()
+        return np.asarray(weights / weights.sum(), np.float32)
 
     neutral = shares([Emotion.NEUTRAL])
     row: FloatArray = neutral + np.float32(intensity) * (shares(emotions) - neutral)

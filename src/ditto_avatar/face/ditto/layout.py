@@ -69,13 +69,13 @@ def mean_filter(rows: FloatArray, window: int) -> FloatArray:
     sums = np.concatenate([np.zeros((1, rows.shape[1])), rows.cumsum(axis=0, dtype=np.float64)])
     first = np.maximum(np.arange(count) - half, 0)
     last = np.minimum(np.arange(count) + half + 1, count)
-    return ((sums[last] - sums[first]) / (last - first)[:, None]).astype(np.float32)
+    return np.asarray((sums[last] - sums[first]) / (last - first)[:, None], np.float32)
 
 
 def mirror_index(index: IndexArray, count: int) -> IndexArray:
     """0, 1, … count − 1, count − 1, … 1, 0, 0, 1, …: a video played forwards and backwards."""
     turn, rest = np.divmod(index, count)
-    return np.where(turn % 2 == 0, rest, count - 1 - rest)
+    return np.asarray(np.where(turn % 2 == 0, rest, count - 1 - rest), np.int64)
 
 
 def degrees(logits: FloatArray) -> FloatArray:
@@ -83,8 +83,7 @@ def degrees(logits: FloatArray) -> FloatArray:
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)
     bins = np.arange(logits.shape[-1], dtype=np.float32)
-    angle: FloatArray = (shares @ bins) * BIN_DEGREES + FIRST_BIN_DEGREES
-    return angle
+    return np.asarray((shares @ bins) * BIN_DEGREES + FIRST_BIN_DEGREES, np.float32)
 
 
 def rotation(pitch: FloatArray, yaw: FloatArray, roll: FloatArray) -> FloatArray:

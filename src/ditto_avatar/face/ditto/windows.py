@@ -107,9 +107,9 @@ class ClipChain:
             theirs = prediction[options.overlap - self.fuse : options.overlap]
             share = np.arange(self.fuse, dtype=np.float32)[:, None] / self.fuse
             faded = ours * (1 - share) + theirs * share
-            rows = [self.rows[: -self.fuse], faded, prediction[options.overlap :]]
             met = len(self.rows) - self.fuse
-            self.rows = smooth(np.concatenate(rows), met, met + self.fuse + 1, options.smooth)
+            rows = np.concatenate([self.rows[:met], faded, prediction[options.overlap :]])
+            self.rows = smooth(rows, met, met + self.fuse + 1, options.smooth)
         self.clips += 1
         self.start = self._continue_from(self.rows[len(self.rows) - options.overlap - 1])
 
@@ -208,22 +208,27 @@ class MotionStream:
         """Shown frames whose motion the chain holds, the last clip's unfaded end included."""
         return self.chain.end - self.options.overlap
 
-    def request(self, final: bool = False) -> ClipRequest | None:
-        """The clip to predict next, or None while more sound is needed. `final` says that no
-        more comes: one clip with the last condition repeated makes every frame known."""
+    @property
+    def missing(self) -> int:
+        """Conditions that the next clip still needs for the frames that are owed; 0 when all
+        sound was shown."""
+        if self.shown >= self.received:
+            return 0
+        return max(CLIP_FRAMES - (len(self.conditions) - (self._next - self.first)), 0)
+
+    def pad(self, conditions: FloatArray) -> None:
+        """Stand-ins (m, 1103) for what comes after the last sound; their frames are not shown.
+        With `missing` of them, the last clip can be predicted, and `take(final=True)` gives the
+        frames of all sound."""
+        self.conditions = np.concatenate([self.conditions, conditions])
+
+    def request(self) -> ClipRequest | None:
+        """The clip to predict next, or None while more sound is needed."""
         start = self._next - self.first
         condition = self.conditions[start : start + CLIP_FRAMES]
         if len(condition) < CLIP_FRAMES:
-            if not final or self._ended or self.shown >= self.received:
-                return None
-            condition = padded(condition)
+            return None
         return ClipRequest(condition, self.chain.start, self.chain.clips)
-
-    @property
-    def _ended(self) -> bool:
-        """Whether the last clip already reached beyond the last condition."""
-        last = self._next - self.options.valid
-        return last + CLIP_FRAMES > self.options.overlap + self.received
 
     def add(self, prediction: FloatArray) -> None:
         """The motion (80, 265) predicted for the last request."""
