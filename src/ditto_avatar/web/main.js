@@ -64,16 +64,16 @@ class Page {
   ask(text) {
     const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
     const idle_frame = this.#player.idleFrame;
-    this.#player.interrupt();
     this.#conversation.asked(id, text);
+    this.#player.interrupt();
     this.#player.expectAnswer();
     this.#connection.send({ type: "user.text", id, text, ...(idle_frame !== undefined && { idle_frame }) });
   }
 
   interrupt() {
     if (!this.#conversation.busy) return;
-    this.#player.interrupt();
     this.#conversation.interrupted();
+    this.#player.interrupt();
     this.#connection.send({ type: "interrupt" });
   }
 
@@ -121,6 +121,8 @@ class Page {
   }
 
   #receive(event) {
+    // The connection begins anew by itself.
+    if (event.type === "error" && event.code === "unauthorized") return;
     if (event.type === "session.ready" && !event.resumed) this.#timeline.reset();
     if (!this.#timeline.apply(event)) return;
     this.#conversation.apply(event);
