@@ -19,7 +19,7 @@ from ditto_avatar.face.puppet.coarticulation import REACH, Gesture, blend, gestu
 from ditto_avatar.face.puppet.life import Life
 from ditto_avatar.face.puppet.mouth_shapes import arkit_weights
 from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
-from ditto_avatar.face.puppet.voice import SILENCE, Voice, VoiceMeter
+from ditto_avatar.face.puppet.voice import CONTEXT, SILENCE, Voice, VoiceMeter, listener
 from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray, Phoneme
 
 LOOK_AHEAD: Final = 3
@@ -58,7 +58,6 @@ class Actor:
         self._pushed = 0
         self._next = 0
         self._due = 0
-        self._previous = np.zeros(CHANNELS, np.float32)
 
     @property
     def pushed_frames(self) -> int:
@@ -112,7 +111,7 @@ class Actor:
         self._forget(frame)
         spoken = [p for p in self._phonemes if p.start < horizon]
         loudness = self._loudness(frame, known)
-        channels = self._channels(frame, horizon, spoken, loudness)
+        channels = self._channels(frame, known, spoken, loudness)
         while len(self._moods) > 1 and self._moods[1][0] <= frame * SAMPLES_PER_FRAME:
             self._moods.popleft()
         _, emotion, intensity = self._moods[0]
@@ -139,8 +138,9 @@ class Actor:
         return 0.6 * here + 0.4 * around
 
     def _channels(
-        self, frame: int, horizon: int, spoken: list[Phoneme], loudness: float
+        self, frame: int, known: int, spoken: list[Phoneme], loudness: float
     ) -> FloatArray:
+        horizon = known * SAMPLES_PER_FRAME
         begin = frame * SAMPLES_PER_FRAME
         end = begin + SAMPLES_PER_FRAME
         apart = min(
@@ -148,7 +148,7 @@ class Actor:
             default=_RULE,
         )
         rule = np.float32(1 - min(apart / _RULE, 1))
-        channels = self._sounding(frame, loudness)
+        channels = self._sounding(frame, known) if rule < 1 else np.zeros(CHANNELS, np.float32)
         if rule > 0:
             asked = [g for g in self._gestures if g.start < horizon]
             asked += pauses(spoken, begin - REACH, horizon)
@@ -157,11 +157,14 @@ class Actor:
             channels = rule * phonetic + (1 - rule) * channels
         return channels
 
-    def _sounding(self, frame: int, loudness: float) -> FloatArray:
-        """Channels from the sound alone."""
-        channels = np.zeros(CHANNELS, np.float32)
-        channels[Channel.JAW] = 0.8 * loudness**1.3
-        return channels
+    def _sounding(self, frame: int, known: int) -> FloatArray:
+        """Channels from the sound alone; lips at rest while nobody speaks."""
+        around = [self._voice(frame + off, known) for off in range(-CONTEXT, CONTEXT + 1)]
+        loudest = max(voice.loudness for voice in around[CONTEXT - 1 : CONTEXT + 2])
+        if loudest <= 0:
+            return np.zeros(CHANNELS, np.float32)
+        heard = listener().channels(around)
+        return heard * np.float32(min(loudest / 0.25, 1.0))
 
     def _forget(self, frame: int) -> None:
         oldest = frame * SAMPLES_PER_FRAME - REACH
@@ -169,6 +172,6 @@ class Actor:
             self._phonemes.popleft()
         while self._gestures and self._gestures[0].end < oldest:
             self._gestures.popleft()
-        while self._first_voice < frame - 2:
+        while self._first_voice < frame - CONTEXT:
             self._voices.popleft()
             self._first_voice += 1

@@ -26,6 +26,8 @@ _NODES_ACROSS: Final = 28
 # A face narrower than this many pixels, or turned further than this, is not drawn well.
 _SMALLEST_FACE_PX: Final = 48
 _FURTHEST_TURN_DEG: Final = 35
+# The eyes' shapes come first in ARKit's order.
+EYE_SHAPES: Final = 14
 # The smooth rest of an idle frame's motion is read off these points: lips, and one in three.
 _SPREAD: Final = np.array(sorted({*range(0, 468, 3), *lm.LIPS}))
 
@@ -60,6 +62,9 @@ class FaceModel:
         self.face_size = high - low
         self.grid = _face_grid(low, high)
         self.fields = self._fields(low, high)
+        self.turns = self._turns(low, high)
+        self.lid_grid = _eyes_grid(self.neutral)
+        self.lids = self._lids()
         identity = np.eye(len(_SPREAD), dtype=np.float32)
         self._rest_matrix = interpolate(
             self.neutral[_SPREAD, :2], identity, self.grid.nodes.reshape(-1, 2), smoothing=2.0
@@ -82,7 +87,7 @@ class FaceModel:
 
     def _fields(self, low: FloatArray, high: FloatArray) -> FloatArray:
         """Displacement fields (52, rows * columns * 3) on the grid: the skin's motion per shape,
-        calm at a distance from the face."""
+        calm at a distance from the face. The eyes' shapes are in `lids`, on a finer grid."""
         # The lips' inner edges part; what lies between them is the atlas's business.
         skin = [i for i in range(468) if i not in set(lm.INNER_LIPS)]
         points = np.concatenate([self.neutral[skin, :2], _anchors(low, high)])
@@ -92,7 +97,45 @@ class FaceModel:
         fields = interpolate(points, values.reshape(len(points), -1), nodes, smoothing=0.5)
         fields *= _calm(self.grid, low, high).reshape(-1, 1)
         by_shape = fields.reshape(len(nodes), len(SHAPES), 3).transpose(1, 0, 2)
+        by_shape[:EYE_SHAPES] = 0
         return floats(by_shape.reshape(len(SHAPES), -1))
+
+    def _turns(self, low: FloatArray, high: FloatArray) -> FloatArray:
+        """Displacement fields (3, rows * columns * 3) on the grid of one degree of pitch, yaw and
+        roll: what is nearer than the head's centre moves, the outline and the background stay."""
+        points = np.concatenate([self.neutral[_SPREAD], _rim(low, high)])
+        nodes = self.grid.nodes.reshape(-1, 2)
+        depth = interpolate(points[:, :2], points[:, 2:], nodes, smoothing=4.0)[:, 0]
+        near = np.maximum(-depth, 0)
+        pivot = np.array([(low[0] + high[0]) / 2, high[1]], np.float32)
+        offset = nodes - pivot
+        turns = np.zeros((3, len(nodes), 3), np.float32)
+        turns[0, :, 1] = near
+        turns[1, :, 0] = near
+        turns[2, :, 0], turns[2, :, 1] = -offset[:, 1], offset[:, 0]
+        turns *= _calm(self.grid, low, high).reshape(1, -1, 1) * np.float32(np.pi / 180)
+        return turns.reshape(3, -1)
+
+    def _lids(self) -> FloatArray:
+        """Displacement fields (14, rows * columns * 3) of the eyes' shapes on the finer grid. Lids
+        slide over the eyeball; a gaze moves the iris between them."""
+        nodes = self.lid_grid.nodes
+        low, high = nodes[0, 0], nodes[-1, -1]
+        inside = ((self.neutral[:468, :2] > low) & (self.neutral[:468, :2] < high)).all(1)
+        skin = np.flatnonzero(inside)
+        border = np.concatenate([nodes[0], nodes[-1], nodes[:, 0], nodes[:, -1]])[::3]
+        fields = np.zeros((EYE_SHAPES, nodes.shape[0] * nodes.shape[1] * 3), np.float32)
+        for gaze in (False, True):
+            shapes = [i for i in range(EYE_SHAPES) if ("Look" in SHAPES[i]) is gaze]
+            chosen = np.array([*skin, *lm.IRISES]) if gaze else skin
+            points = np.concatenate([self.neutral[chosen, :2], border])
+            values = np.zeros((len(points), len(shapes), 3), np.float32)
+            values[: len(chosen)] = self.basis[np.array(shapes)][:, chosen].transpose(1, 0, 2)
+            flat = values.reshape(len(points), -1)
+            made = interpolate(points, flat, nodes.reshape(-1, 2), smoothing=0.3)
+            by_shape = made.reshape(-1, len(shapes), 3).transpose(1, 0, 2)
+            fields[shapes] = by_shape.reshape(len(shapes), -1)
+        return fields
 
     def _place(self, frame: int) -> Placement:
         points = self._arrays.landmarks[frame]
@@ -184,6 +227,23 @@ def _face_grid(low: FloatArray, high: FloatArray) -> Grid:
     size = high - low
     step = max(4.0, float(size[0]) / _NODES_ACROSS)
     return grid_over(low - size * (0.35, 0.25), high + size * (0.35, 0.45), step)
+
+
+def _eyes_grid(neutral: FloatArray) -> Grid:
+    """The finer grid over both eyes, lids and a margin of skin."""
+    eyes = neutral[[*lm.RIGHT_EYE, *lm.LEFT_EYE], :2]
+    low, high = eyes.min(0), eyes.max(0)
+    width = high[0] - low[0]
+    margin = np.array([0.14, 0.16], np.float32) * width
+    return grid_over(low - margin, high + margin, max(2.0, float(width) / 48))
+
+
+def _rim(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Points (m, 3) around the face at the depth of the head's centre."""
+    centre, half = (low + high) / 2, (high - low) / 2
+    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring = centre + np.stack([np.cos(turn) * 1.12, np.sin(turn) * 1.1], axis=1) * half
+    return floats(np.concatenate([ring, np.zeros((24, 1))], axis=1))
 
 
 def _anchors(low: FloatArray, high: FloatArray) -> FloatArray:

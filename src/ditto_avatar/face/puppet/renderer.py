@@ -13,20 +13,21 @@ from typing import Final
 import numpy as np
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.puppet.actor import Pose
+from ditto_avatar.face.puppet.actor import REST, Pose
 from ditto_avatar.face.puppet.arkit import SHAPES
 from ditto_avatar.face.puppet.atlas import Mouth
 from ditto_avatar.face.puppet.fields import Grid, enlarge, floats, pick, soften
-from ditto_avatar.face.puppet.model import FaceModel, Placement
+from ditto_avatar.face.puppet.model import FaceModel
+from ditto_avatar.face.puppet.warp import Warp
 from ditto_avatar.types import ByteArray, FloatArray
 
-# Displacements smaller than this, in px, are not worth a new picture.
-_STILL_PX: Final = 0.06
 _SKIN_STEP: Final = 8
+_EYE_STEP: Final = 4
 _MOUTH_STEP: Final = 4
-_TURNS: Final = 2
 # Lips this far from rest, in shares of the mouth's width, show the atlas fully.
 _FULL_ATLAS: Final = 0.02
+
+Planes = tuple[ByteArray, ByteArray, ByteArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Renderer:
     def __init__(self, avatar: Avatar) -> None:
         self.model = FaceModel(avatar)
         self._idle = avatar.idle_frames
+        self._closure = avatar.arrays.eye_closure
         self._width, self._height = avatar.width, avatar.height
         self.mouth: Mouth | None = None
         if avatar.atlas is not None:
@@ -84,116 +86,86 @@ class Renderer:
         picture: ByteArray = self._idle[frame].copy()
         if pose.still:
             return picture
-        place = self.model.placement(frame)
-        flow = self._flow(place, pose.weights)
-        self._bend(picture, self._idle[frame], place, flow)
+        closure = None if self._closure is None else self._closure[frame]
+        warp = Warp(self.model, self.model.placement(frame), pose, closure)
+        source, target = self._planes(self._idle[frame]), self._planes(picture)
+        self._bend(source, target, warp)
         if self.mouth is not None:
-            self._fill_mouth(picture, frame, place, pose.weights)
+            self._fill_mouth(self.mouth, target, frame, warp, pose.weights)
         return picture
 
-    def _flow(self, place: Placement, weights: FloatArray) -> FloatArray:
-        """How far the skin at each node of the model's grid moves, in px of the frame."""
-        grid = self.model.grid
-        moved = (weights @ self.model.fields).reshape(-1, 3)
-        return floats(moved @ place.projection.T).reshape(grid.rows, grid.columns, 2)
-
-    def _bend(
-        self, picture: ByteArray, source: ByteArray, place: Placement, flow: FloatArray
-    ) -> None:
-        moving = np.abs(flow).max(2) > _STILL_PX
-        if not moving.any():
+    def _bend(self, source: Planes, target: Planes, warp: Warp) -> None:
+        moving = warp.moving()
+        if moving is None:
             return
-        region = self._region(place, moving)
-        neutral = self._to_neutral(place, region.grid.nodes)
-        at = neutral
-        for _ in range(_TURNS):
-            shift = self.model.grid.sample(flow, at)
-            at = floats(neutral - shift @ place.inverse.T)
-        back = -self.model.grid.sample(flow, at)
-        luma, chroma = self._planes(source), self._planes(picture)
-        rows, columns = region.luma
+        region = self._cover(warp, moving, _SKIN_STEP)
+        self._move(source, target, region, warp.back(region.grid.nodes))
+        if warp.blinking:
+            nodes = self.model.lid_grid.nodes
+            region = self._cover(warp, floats([nodes[0, 0], nodes[-1, -1]]), _EYE_STEP)
+            self._move(source, target, region, warp.back(region.grid.nodes, eyes=True))
+
+    def _move(self, source: Planes, target: Planes, region: _Region, back: FloatArray) -> None:
+        """Fill `region` of `target` with the pixels of `source` that lie `back` from its nodes."""
         full = region.enlarged(back)
-        full += self._mesh[rows, columns]
-        chroma[0][rows, columns] = pick(luma[0], full)
-        rows, columns = region.chroma
+        full += self._mesh[region.luma]
+        target[0][region.luma] = pick(source[0], full)
         half = region.halved(back)
         half *= 0.5
-        half += self._half_mesh[rows, columns]
+        half += self._half_mesh[region.chroma]
         for index in (1, 2):
-            chroma[index][rows, columns] = pick(luma[index], half)
+            target[index][region.chroma] = pick(source[index], half)
 
     def _fill_mouth(
-        self, picture: ByteArray, frame: int, place: Placement, weights: FloatArray
+        self, mouth: Mouth, target: Planes, frame: int, warp: Warp, weights: FloatArray
     ) -> None:
-        mouth = self.mouth
-        assert mouth is not None
         x, y, width, height = mouth.box
         strength = min(mouth.opening(weights) / (_FULL_ATLAS * width), 1.0)
         if strength < 0.02:
             return
-        corners = np.array(
-            [[x, y], [x + width, y], [x, y + height], [x + width, y + height]], np.float32
-        )
-        region = self._cover(corners @ place.linear.T + place.shift, _MOUTH_STEP)
-        neutral = self._to_neutral(place, region.grid.nodes)
-        tone = mouth.grid.sample(self._tone(frame, place), neutral)
-        luma: FloatArray = region.enlarged(np.ascontiguousarray(tone[..., 0]))
-        chroma: FloatArray = region.halved(np.ascontiguousarray(tone[..., 1:]))
+        region = self._cover(warp, floats([[x, y], [x + width, y + height]]), _MOUTH_STEP)
+        neutral = warp.neutral(region.grid.nodes)
+        tone = mouth.grid.sample(self._tone(mouth, frame), neutral)
+        luma = region.enlarged(np.ascontiguousarray(tone[..., 0]))
+        chroma = region.halved(np.ascontiguousarray(tone[..., 1:]))
         for patch, share in mouth.choose(weights):
             sources = mouth.sources(patch, weights, neutral)
-            luma = luma + np.float32(share) * pick(mouth.luma[patch], region.enlarged(sources))
-            chroma = chroma + np.float32(share) * pick(mouth.chroma[patch], region.halved(sources))
+            luma += np.float32(share) * pick(mouth.luma[patch], region.enlarged(sources))
+            chroma += np.float32(share) * pick(mouth.chroma[patch], region.halved(sources))
         inside = _inside(mouth.box, neutral)
         opacity = mouth.grid.sample(mouth.mask, neutral) * inside * np.float32(strength)
-        planes = self._planes(picture)
-        _lay(planes[0][region.luma], luma, region.enlarged(opacity))
+        _lay(target[0][region.luma], luma, region.enlarged(opacity))
         half = region.halved(opacity)
-        _lay(planes[1][region.chroma], chroma[..., 0], half)
-        _lay(planes[2][region.chroma], chroma[..., 1], half)
+        _lay(target[1][region.chroma], chroma[..., 0], half)
+        _lay(target[2][region.chroma], chroma[..., 1], half)
 
-    def _tone(self, frame: int, place: Placement) -> FloatArray:
+    def _tone(self, mouth: Mouth, frame: int) -> FloatArray:
         """How the light of idle frame `frame` differs from the atlas's around the mouth: (rows,
         columns, 3) in Y, U and V on the mouth's grid."""
         with self._lock:
             found = self._tones.get(frame)
         if found is not None:
             return found
-        mouth = self.mouth
-        assert mouth is not None
         nodes = mouth.grid.nodes
-        at = self._to_frame(place, nodes)
-        planes = self._planes(self._idle[frame])
-        seen = [pick(planes[0].astype(np.float32), at)]
+        at = Warp(self.model, self.model.placement(frame), REST, None).frame(nodes)
         half = floats((at + 0.5) / 2 - 0.5)
-        seen += [pick(plane.astype(np.float32), half) for plane in planes[1:]]
+        planes = self._planes(self._idle[frame])
+        seen = [pick(floats(planes[0]), at), *(pick(floats(p), half) for p in planes[1:])]
         own = mouth.sources(mouth.rest, np.zeros(len(SHAPES), np.float32), nodes)
-        made = [pick(mouth.luma[mouth.rest], own)]
         chroma = pick(mouth.chroma[mouth.rest], own)
-        made += [chroma[..., 0], chroma[..., 1]]
+        made = [pick(mouth.luma[mouth.rest], own), chroma[..., 0], chroma[..., 1]]
         difference = np.stack(seen, axis=2) - np.stack(made, axis=2)
-        sigma = mouth.grid.columns / 8
-        tone = soften(difference, sigma)
+        tone = soften(difference, mouth.grid.columns / 8)
         with self._lock:
             self._tones[frame] = tone
         return tone
 
-    def _to_neutral(self, place: Placement, at: FloatArray) -> FloatArray:
-        """Neutral positions of frame positions (…, …, 2)."""
-        first = floats((at - place.shift) @ place.inverse.T)
-        return floats(first - self.model.grid.sample(place.rest, first) @ place.inverse.T)
-
-    def _to_frame(self, place: Placement, at: FloatArray) -> FloatArray:
-        """Frame positions of neutral positions (…, …, 2)."""
-        return floats(at @ place.linear.T + place.shift + self.model.grid.sample(place.rest, at))
-
-    def _region(self, place: Placement, moving: FloatArray) -> _Region:
-        nodes = self.model.grid.nodes[moving]
-        low, high = nodes.min(0) - self.model.grid.step, nodes.max(0) + self.model.grid.step
-        corners = np.array([low, high, (low[0], high[1]), (high[0], low[1])], np.float32)
-        return self._cover(corners @ place.linear.T + place.shift, _SKIN_STEP)
-
-    def _cover(self, points: FloatArray, step: int) -> _Region:
-        """The region of the frame that holds `points` (m, 2), its nodes `step` px apart."""
+    def _cover(self, warp: Warp, corners: FloatArray, step: int) -> _Region:
+        """The region of the frame around the neutral box `corners` (2, 2), its nodes `step` px
+        apart."""
+        (left, top), (right, bottom) = corners
+        box = floats([[[left, top], [right, top]], [[left, bottom], [right, bottom]]])
+        points = warp.frame(box).reshape(-1, 2)
         limit = np.array([self._width, self._height])
         low = np.clip(np.floor(points.min(0) / 2).astype(int) * 2, 0, limit - 2)
         high = np.clip(np.ceil(points.max(0) / 2).astype(int) * 2, low + 2, limit)
@@ -201,7 +173,7 @@ class Renderer:
         grid = Grid(float(low[0]), float(low[1]), int(columns), int(rows), step)
         return _Region(int(low[0]), int(low[1]), int(high[0]), int(high[1]), grid)
 
-    def _planes(self, picture: ByteArray) -> tuple[ByteArray, ByteArray, ByteArray]:
+    def _planes(self, picture: ByteArray) -> Planes:
         """Views of the Y, U and V planes."""
         rows, columns = self._height, self._width
         flat: ByteArray = picture.reshape(-1)
@@ -217,9 +189,9 @@ class Renderer:
 def _mesh(width: int, height: int) -> FloatArray:
     """The position (height, width, 2) of every pixel."""
     grid = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    result: FloatArray = np.stack(grid, axis=2)
-    result.setflags(write=False)
-    return result
+    mesh = floats(np.stack(grid, axis=2))
+    mesh.setflags(write=False)
+    return mesh
 
 
 def _inside(box: tuple[float, float, float, float], at: FloatArray) -> FloatArray:

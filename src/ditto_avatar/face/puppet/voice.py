@@ -1,57 +1,98 @@
-"""How loud and how bright the voice is, frame by frame."""
+"""What the voice sounds like, frame by frame, and what a mouth that sounds so looks like.
+
+`VoiceMeter` measures; `Listener` estimates the channels of the mouth from the sound alone, with a
+small network that was fitted to speech whose phonemes are known (``studio/fit_voice.py``).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Final
 
 import numpy as np
 
-from ditto_avatar.types import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, FloatArray
+from ditto_avatar.face.puppet.visemes import CHANNELS
+from ditto_avatar.spectrum import BANDS, HOP, WINDOW, log_mel
+from ditto_avatar.types import SAMPLES_PER_FRAME, FloatArray
 
-# A voice quieter than this is silence, whatever came before.
-_SILENCE_DB: Final = -50.0
-# The span below the voice's own peak in which the mouth goes from closed to open.
-_RANGE_DB: Final = 26.0
-# The peak is believed to be at least this loud, and forgotten this slowly.
-_LEAST_PEAK_DB: Final = -30.0
-_FORGET_DB: Final = 0.12
+# Frames before and after the one in question that the estimate looks at.
+CONTEXT: Final = 3
+FEATURES: Final = 2 * BANDS
 
-_BANDS_HZ: Final = (80, 400, 900, 1_600, 2_600, 4_500, 7_800)
+# Natural logarithms of energy. A voice is believed to peak at least here (a murmur), and its peak
+# is forgotten this slowly a frame; what is this far below the peak is silence.
+_LEAST_PEAK: Final = 3.0
+_FORGET: Final = 0.028
+_SPAN: Final = 6.5
+_SILENCE: Final = 1.0
+_OVERLAP: Final = WINDOW - HOP
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One frame of sound: `loudness` 0 to 1 relative to the voice's own peak (0 is silence),
-    `bands` (6,) the share of the energy from 80 Hz to 7.8 kHz in six bands."""
+    """One frame of sound: `loudness` from 0 (silence) to 1 (the voice's own peak), `bands` (52,)
+    the mel bands of its two halves relative to the peak, mostly 0 to 1."""
 
     loudness: float
     bands: FloatArray
 
 
-SILENCE: Final = Voice(0.0, np.zeros(len(_BANDS_HZ) - 1, np.float32))
+SILENCE: Final = Voice(0.0, np.zeros(FEATURES, np.float32))
 
 
 class VoiceMeter:
-    """Measures frames in order; remembers the loudest of the last seconds."""
+    """Measures frames in order; remembers the end of the last one and the loudest of late."""
 
     def __init__(self) -> None:
-        self._peak_db = _LEAST_PEAK_DB
-        self._window = np.hanning(SAMPLES_PER_FRAME).astype(np.float32)
-        frequencies = np.fft.rfftfreq(SAMPLES_PER_FRAME, 1 / SAMPLE_RATE_HZ)
-        self._edges = np.searchsorted(frequencies, _BANDS_HZ)
+        self._before = np.zeros(_OVERLAP, np.float32)
+        self._peak = _LEAST_PEAK
 
     def measure(self, samples: FloatArray) -> Voice:
         """One frame, samples (640,)."""
-        power = np.abs(np.fft.rfft(samples * self._window)) ** 2
-        bands = np.add.reduceat(power[: self._edges[-1]], self._edges[:-1])
-        total = float(bands.sum())
-        # 640 samples of a full-scale sine give about 640² * 3 / 32 * ... ; the level is relative
-        # to the mean square that the window leaves.
-        level_db = 10 * np.log10(total / (SAMPLES_PER_FRAME**2 * 0.1875) + 1e-12)
-        self._peak_db = max(self._peak_db - _FORGET_DB, level_db, _LEAST_PEAK_DB)
-        floor = max(self._peak_db - _RANGE_DB, _SILENCE_DB)
-        span = max(self._peak_db - floor, 1.0)
-        loudness = float(np.clip((level_db - floor) / span, 0, 1))
-        shares = (bands / (total + 1e-9)).astype(np.float32)
-        return Voice(loudness, shares)
+        # One shape for every frame: the sums come out the same to the last bit.
+        bands = log_mel(np.concatenate([self._before, samples]))
+        self._before = samples[SAMPLES_PER_FRAME - _OVERLAP :].copy()
+        level = float(np.log(np.exp(bands).sum(1) + 1e-3).mean())
+        self._peak = max(self._peak - _FORGET, level, _LEAST_PEAK)
+        floor = max(self._peak - _SPAN, _SILENCE)
+        loudness = float(np.clip((level - floor) / (self._peak - floor), 0, 1))
+        halves = bands.reshape(2, -1, BANDS).mean(1)
+        relative = np.clip(1 + (halves - np.float32(self._peak)) / 9, 0, 1.5)
+        return Voice(loudness, relative.reshape(-1).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A network of one hidden layer: channels from the bands around a frame.
+
+    `mean` and `scale` (7 * 52,) bring the bands to the range the network was fitted in.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    hidden: FloatArray
+    hidden_bias: FloatArray
+    output: FloatArray
+    output_bias: FloatArray
+
+    def channels(self, around: Sequence[Voice]) -> FloatArray:
+        """Channels (8,), 0 to 1, of the middle one of 7 frames."""
+        bands = np.concatenate([voice.bands for voice in around])
+        seen = (bands - self.mean) * self.scale
+        hidden = np.tanh(seen @ self.hidden + self.hidden_bias)
+        result: FloatArray = np.clip(hidden @ self.output + self.output_bias, 0, 1)
+        return result
+
+
+@cache
+def listener() -> Listener:
+    """The network that comes with the package."""
+    source = resources.files("ditto_avatar.face.puppet") / "voice.npz"
+    with resources.as_file(source) as path, np.load(path, allow_pickle=False) as file:
+        arrays = [file[name].astype(np.float32) for name in Listener.__slots__]
+    made = Listener(*arrays)
+    assert made.output.shape[1] == CHANNELS
+    return made
