@@ -22,6 +22,8 @@ import espeakng_loader
 import numpy as np
 
 from ditto_avatar.errors import InvalidInput, ProviderFailed
+from ditto_avatar.speech.korean.reading import read_korean
+from ditto_avatar.speech.korean.sounds import pronounced
 from ditto_avatar.speech.phoneme_stream import PhonemeMark, PhonemeStream
 from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
 
@@ -91,6 +93,8 @@ class EspeakEngine:
                 loop.call_soon_threadsafe(ready.put_nowait, chunk)
 
         manner = _MANNERS[emotion]
+        if voice.language is Language.KOREAN:
+            sentence = pronounced(read_korean(sentence))
         request = _Request(sentence, voice.id, round(self._rate_wpm * manner.rate), manner)
         work = _library().submit(request, deliver, stopped)
         outcome = asyncio.ensure_future(asyncio.wrap_future(work))
