@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="PostgreSQL or SQLite URL (default: SQLite inside the data folder)"
     )
+    cache_mb: int = Field(
+        256, ge=0, description="drawn sentences kept to be shown again at no cost; 0 keeps none"
+    )
     clip_max_age_s: Seconds = Field(86_400, description="clips older than this are removed")
     clip_max_mb: Positive = Field(
         2_048, description="clips beyond this total are removed, oldest first"

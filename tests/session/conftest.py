@@ -16,6 +16,7 @@ from ditto_avatar.face.avatar import Avatar, load_avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.session import events
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.outbox import Outbox
@@ -116,6 +117,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         sessions_per_minute: int = 60,
         max_sessions: int = 50,
         lead_s: float = 60.0,
+        cache_bytes: int = 0,
     ) -> World:
         clock = SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
@@ -127,6 +129,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
                 engines=lambda avatar, tell: Engines(dialogue, speech),
                 face=face,
                 clips=clips,
+                cache=TakeCache(tmp_path / "takes", cache_bytes),
                 executor=executor,
                 clock=clock,
                 lead_s=lead_s,

@@ -21,7 +21,7 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 
 def segment(executor: ThreadPoolExecutor) -> Segment:
-    return Segment("s", 0, Sentence("Hi."), FragmentEncoder(64, 64), executor)
+    return Segment("s", 0, Sentence("Hi."), None, FragmentEncoder(64, 64), executor)
 
 
 def picture(index: int, idle_frame: int) -> VideoFrame:

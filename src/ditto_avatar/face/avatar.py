@@ -5,6 +5,7 @@ The format is described in ``docs/avatar-pack.md``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -131,6 +132,8 @@ class Avatar:
     atlas: MouthAtlas | None
     width: int
     height: int
+    fingerprint: str
+    """Changes with the pack's files."""
     _idle: IdleFrames = field(repr=False)
     # Keeps the temporary folder of an unpacked zip for as long as the avatar is in use.
     _unpacked: UnpackedFolder | None = field(default=None, repr=False)
@@ -206,7 +209,18 @@ def _load_folder(folder: Path, name: str, unpacked: UnpackedFolder | None) -> Av
         arrays = _read_arrays(file, count)
         atlas = _read_atlas(file, folder / "mouth.webp")
     idle = IdleFrames(folder / "idle.mp4", count, width, height)
-    return Avatar(about.name, folder, about, arrays, atlas, width, height, idle, unpacked)
+    fingerprint = _fingerprint(folder)
+    return Avatar(
+        about.name, folder, about, arrays, atlas, width, height, fingerprint, idle, unpacked
+    )
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("idle.mp4", "avatar.npz", "mouth.webp"):
+        path = folder / name
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()[:16]
 
 
 def _existing(folder: Path, name: str) -> Path:

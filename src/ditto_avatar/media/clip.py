@@ -35,7 +35,7 @@ def write_mp4(stream: bytes, path: Path) -> None:
                     packet.stream = streams[packet.stream_index]
                     plain.mux(packet)
 
-    _write_whole(path, remux)
+    write_whole(path, remux)
 
 
 def write_wav(samples: FloatArray, path: Path) -> None:
@@ -48,7 +48,7 @@ def write_wav(samples: FloatArray, path: Path) -> None:
             file.setframerate(SAMPLE_RATE_HZ)
             file.writeframes(pcm16(samples))
 
-    _write_whole(path, store)
+    write_whole(path, store)
 
 
 def pcm16(samples: FloatArray) -> bytes:
@@ -56,7 +56,9 @@ def pcm16(samples: FloatArray) -> bytes:
     return (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
 
 
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file and give it the name `path` when it is complete. Raises
+    `StorageFull`, with nothing left behind, when that fails."""
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

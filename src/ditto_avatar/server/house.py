@@ -18,6 +18,7 @@ from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.performer import Engines, Performer
@@ -91,6 +92,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             engines=choose,
             face=face,
             clips=clips,
+            cache=TakeCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024),
             executor=executor,
             clock=clock,
             lead_s=settings.lead_s,

@@ -1,7 +1,7 @@
 """The way of a turn: think, speak, draw, keep; four tasks joined by bounded queues.
 
-    think ──sentences──▶ speak ──sound──▶ face engine ──pictures──▶ draw ──segments──▶ keep
-                           └─────────────── segments ───────────────▲
+    think ──sentences──▶ speak ──sound──▶ face engine ──pictures──▶ draw ──takes──▶ keep
+                           └──────── scenes, or takes from the cache ────────▲
 
 Cancelling `Performer.perform` cancels all four and leaves nothing behind: the iterators of the
 dialogue and the speech engine are closed, the performance is cancelled, encoders are freed.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,12 +26,13 @@ from ditto_avatar.face.base import FaceEngine, Performance
 from ditto_avatar.media.encode import MIME, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import turn as t
+from ditto_avatar.session.cache import Take, TakeCache, take_key
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.playout import Pace, Segment
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.speech.voices import voice_for
-from ditto_avatar.types import FRAME_RATE_HZ, Fallback, Language
+from ditto_avatar.types import FRAME_RATE_HZ, Fallback, Language, Voice
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,24 @@ EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
 
 
 @dataclass(slots=True)
+class _Scene:
+    """Consecutive sentences that one performance draws."""
+
+    performance: Performance
+    segments: asyncio.Queue[Segment] = field(default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD))
+
+
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """A sentence that was drawn before."""
+
+    id: str
+    index: int
+    sentence: Sentence
+    take: Take
+
+
+@dataclass(slots=True)
 class _Run:
     """What the four tasks of one turn share."""
 
@@ -78,15 +97,24 @@ class _Run:
     sentences: asyncio.Queue[Sentence | None] = field(
         default_factory=lambda: asyncio.Queue(_SENTENCES_AHEAD)
     )
-    opened: asyncio.Future[Performance | None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    segments: asyncio.Queue[Segment] = field(default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD))
-    finished: asyncio.Queue[Segment | None] = field(
+    acts: asyncio.Queue[_Scene | _Replay | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
-    unfinished: set[str] = field(default_factory=set)
-    all_segments: list[Segment] = field(default_factory=list)
+    finished: asyncio.Queue[tuple[str, Take] | None] = field(
+        default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
+    )
+    unfinished: dict[str, Segment] = field(default_factory=dict)
+    scene: _Scene | None = None
+    performances: list[Performance] = field(default_factory=list)
+    segments: int = 0
+    next_frame: int | None = None
+    """The idle frame that continues what was spoken so far; None before the first sentence."""
+    frames_shown: int = 0
+    fallbacks: int = 0
+
+    def advance(self, frames: int) -> None:
+        """The idle loop went on underneath for that many frames."""
+        self.next_frame = ((self.next_frame or 0) + frames) % self.job.avatar.frame_count
 
 
 class Performer:
@@ -98,6 +126,7 @@ class Performer:
         engines: EngineChoice,
         face: FaceEngine,
         clips: ClipFolder,
+        cache: TakeCache,
         executor: Executor,
         clock: Clock,
         lead_s: float,
@@ -105,6 +134,7 @@ class Performer:
         self._engines = engines
         self._face = face
         self._clips = clips
+        self._cache = cache
         self._executor = executor
         self._clock = clock
         self._lead_s = lead_s
@@ -114,6 +144,7 @@ class Performer:
         `PerformanceFailed`, unless it is cancelled."""
 
         def tell(fallback: Fallback) -> None:
+            run.fallbacks += 1
             notify(t.Noticed("fallback", fallback_text(fallback, job.language)))
 
         engines = self._engines(job.avatar, tell)
@@ -129,13 +160,10 @@ class Performer:
         else:
             notify(t.PerformanceEnded(self._clock.now()))
         finally:
-            for segment in run.all_segments:
-                if segment.id in run.unfinished:
-                    segment.abandon()
-            if run.opened.done() and not run.opened.cancelled():
-                performance = run.opened.result()
-                if performance is not None:
-                    await performance.cancel()
+            for segment in run.unfinished.values():
+                segment.abandon()
+            for performance in run.performances:
+                await performance.cancel()
 
     def _failure(self, errors: ExceptionGroup[Exception]) -> t.PerformanceFailed:
         known = errors.subgroup(DittoAvatarError)
@@ -166,122 +194,172 @@ class Performer:
                 yield piece
 
     async def _speak(self, run: _Run) -> None:
-        """Sentences to sound, and the sound to the face."""
-        performance: Performance | None = None
+        """Sentences to sound, and the sound to the face; or both from the cache."""
         while (sentence := await run.sentences.get()) is not None:
-            if performance is None:
-                performance = await self._face.open(run.job.avatar, run.job.start_frame())
-                run.opened.set_result(performance)
-            await self._speak_sentence(run, performance, sentence)
-        if performance is None:
-            run.opened.set_result(None)
-        else:
-            await performance.finish()
+            speech, avatar = run.engines.speech, run.job.avatar
+            voice = voice_for(speech, sentence.text, run.job.language, avatar.voices)
+            key = self._key(avatar, sentence, voice)
+            take = await self._find_take(run, key)
+            if take is not None:
+                await self._end_scene(run)
+                await self._replay(run, sentence, take)
+            else:
+                await self._speak_sentence(run, sentence, voice, key)
+        await self._end_scene(run)
+        await run.acts.put(None)
 
-    async def _speak_sentence(
-        self, run: _Run, performance: Performance, sentence: Sentence
-    ) -> None:
-        speech, avatar = run.engines.speech, run.job.avatar
-        voice = voice_for(speech, sentence.text, run.job.language, avatar.about.voices)
+    def _key(self, avatar: Avatar, sentence: Sentence, voice: Voice) -> str:
+        return take_key(
+            text=sentence.text,
+            emotion=sentence.emotion,
+            voice=f"{voice.engine}/{voice.id}",
+            avatar=f"{avatar.name}/{avatar.fingerprint}",
+            face=self._face.name,
+        )
+
+    async def _find_take(self, run: _Run, key: str) -> Take | None:
+        first = run.next_frame is None
+        near = run.job.start_frame() if run.next_frame is None else run.next_frame
+        loop = run.job.avatar.frame_count
+        return await asyncio.to_thread(self._cache.find, key, loop, near, exact=not first)
+
+    async def _replay(self, run: _Run, sentence: Sentence, take: Take) -> None:
+        run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
+        await run.acts.put(_Replay(secrets.token_hex(8), run.segments, sentence, take))
+        run.segments += 1
+        run.next_frame = take.first_frame
+        run.advance(take.frames)
+
+    async def _speak_sentence(self, run: _Run, sentence: Sentence, voice: Voice, key: str) -> None:
         segment: Segment | None = None
-        sound = utterance(speech, sentence.text, voice, sentence.emotion)
+        fallbacks = run.fallbacks
+        sound = utterance(run.engines.speech, sentence.text, voice, sentence.emotion)
         async with aclosing(sound) as chunks:
             async for chunk in chunks:
                 run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
+                scene = run.scene or await self._begin_scene(run)
                 if segment is None:
-                    segment = self._new_segment(run, sentence)
-                    await run.segments.put(segment)
+                    segment = self._new_segment(run, sentence, key)
+                    await scene.segments.put(segment)
                 segment.add_audio(chunk.samples)
-                await performance.push(chunk.samples, chunk.phonemes, sentence.emotion)
-        if segment is None:
+                await scene.performance.push(chunk.samples, chunk.phonemes, sentence.emotion)
+        if segment is None or run.scene is None:
             return  # nothing in it can be spoken, a lone emoji for instance
-        segment.close()
-        await performance.flush()
+        if run.fallbacks > fallbacks:
+            segment.key = None  # another voice spoke than the one that the key names
+        run.advance(segment.close())
+        await run.scene.performance.flush()
         await self._complete(run, segment)
 
-    def _new_segment(self, run: _Run, sentence: Sentence) -> Segment:
+    async def _begin_scene(self, run: _Run) -> _Scene:
+        if run.next_frame is None:
+            run.next_frame = run.job.start_frame()
+        performance = await self._face.open(run.job.avatar, run.next_frame)
+        run.performances.append(performance)
+        run.scene = _Scene(performance)
+        await run.acts.put(run.scene)
+        return run.scene
+
+    async def _end_scene(self, run: _Run) -> None:
+        if run.scene is not None:
+            await run.scene.performance.finish()
+            run.scene = None
+
+    def _new_segment(self, run: _Run, sentence: Sentence, key: str) -> Segment:
         avatar = run.job.avatar
+        encoder = FragmentEncoder(avatar.width, avatar.height)
         segment = Segment(
-            secrets.token_hex(8),
-            len(run.all_segments),
-            sentence,
-            FragmentEncoder(avatar.width, avatar.height),
-            self._executor,
+            secrets.token_hex(8), run.segments, sentence, key, encoder, self._executor
         )
-        run.all_segments.append(segment)
-        run.unfinished.add(segment.id)
+        run.segments += 1
+        run.unfinished[segment.id] = segment
         return segment
 
     async def _draw(self, run: _Run) -> None:
-        """Pictures to fragments; each picture belongs to the segment whose sound it shows."""
-        performance = await run.opened
-        segment: Segment | None = None
-        frames = 0
-        if performance is not None:
-            async for frame in performance:
-                run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
-                if segment is None or segment.complete:
-                    segment = await run.segments.get()
-                await run.pace.wait(frames / FRAME_RATE_HZ)
-                made = await segment.draw(frame)
-                frames += 1
-                if segment.drawn == 1:
-                    run.notify(self._began(segment))
-                self._tell_fragments(run, segment, made)
-                await self._complete(run, segment)
+        """Scenes and replays to fragments, in order."""
+        while (act := await run.acts.get()) is not None:
+            if isinstance(act, _Replay):
+                await self._show_again(run, act)
+            else:
+                await self._draw_scene(run, act)
         await run.finished.put(None)
 
-    def _began(self, segment: Segment) -> t.SegmentBegan:
-        sentence = segment.sentence
-        return t.SegmentBegan(
-            segment.id,
-            segment.index,
-            sentence.text,
-            sentence.emotion,
-            segment.first_frame,
-            MIME,
-            self._clock.now(),
-        )
+    async def _draw_scene(self, run: _Run, scene: _Scene) -> None:
+        """Pictures to fragments; each picture belongs to the segment whose sound it shows."""
+        segment: Segment | None = None
+        async for frame in scene.performance:
+            run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
+            if segment is None or segment.complete:
+                segment = await scene.segments.get()
+            await self._keep_pace(run, 1)
+            made = await segment.draw(frame)
+            if segment.drawn == 1:
+                run.notify(
+                    self._began(segment.id, segment.index, segment.sentence, segment.first_frame)
+                )
+            self._tell_fragments(run, segment.id, made)
+            await self._complete(run, segment)
+
+    async def _show_again(self, run: _Run, act: _Replay) -> None:
+        take = act.take
+        run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
+        await self._keep_pace(run, take.frames)
+        run.notify(self._began(act.id, act.index, act.sentence, take.first_frame))
+        self._tell_fragments(run, act.id, take.fragments, end=len(take.fragments))
+        run.notify(t.SegmentDrawn(act.id, take.frames / FRAME_RATE_HZ))
+        await run.finished.put((act.id, take))
+
+    async def _keep_pace(self, run: _Run, frames: int) -> None:
+        await run.pace.wait(run.frames_shown / FRAME_RATE_HZ)
+        run.frames_shown += frames
+
+    def _began(self, segment: str, index: int, sentence: Sentence, frame: int) -> t.SegmentBegan:
+        now = self._clock.now()
+        return t.SegmentBegan(segment, index, sentence.text, sentence.emotion, frame, MIME, now)
 
     async def _complete(self, run: _Run, segment: Segment) -> None:
         """Finish `segment` if its last picture has been drawn. Whoever comes last does it: the
         speaker when the pictures were faster, else the drawer."""
         if not segment.complete or segment.id not in run.unfinished:
             return
-        run.unfinished.remove(segment.id)
+        del run.unfinished[segment.id]
         made = await segment.finish()
-        self._tell_fragments(run, segment, made, last=True)
+        self._tell_fragments(run, segment.id, made, end=len(segment.fragments))
         run.notify(t.SegmentDrawn(segment.id, segment.seconds))
-        await run.finished.put(segment)
+        take = segment.take()
+        if segment.key is not None:
+            await asyncio.to_thread(self._cache.keep, segment.key, take)
+        await run.finished.put((segment.id, take))
 
     def _tell_fragments(
-        self, run: _Run, segment: Segment, made: list[Fragment], *, last: bool = False
+        self, run: _Run, segment: str, made: Sequence[Fragment], *, end: int | None = None
     ) -> None:
+        """Send fragments on; with `end`, the number of all, the last one is marked as the last."""
         now = self._clock.now()
         for fragment in made:
-            is_last = last and fragment is made[-1]
-            run.notify(t.FragmentMade(segment.id, fragment.index, fragment.data, is_last, now))
-        if last and not made:
-            run.notify(t.FragmentMade(segment.id, len(segment.fragments), b"", True, now))
+            last = end is not None and fragment.index == end - 1
+            run.notify(t.FragmentMade(segment, fragment.index, fragment.data, last, now))
+        if end is not None and not made:
+            run.notify(t.FragmentMade(segment, end, b"", True, now))
 
     async def _keep(self, run: _Run) -> None:
         """Finished segments to clips on disk, in order."""
-        while (segment := await run.finished.get()) is not None:
-            stream = b"".join(fragment.data for fragment in segment.fragments)
+        while (finished := await run.finished.get()) is not None:
+            segment, take = finished
             try:
-                clip = await asyncio.to_thread(self._clips.store, stream, segment.audio)
+                clip = await asyncio.to_thread(self._clips.store, take.stream, take.audio)
             except DittoAvatarError as error:
                 # The person has seen it live; only its replay is lost.
                 run.notify(t.Troubled(outcome_of(error).code, str(error)))
                 continue
             run.notify(
                 t.ClipStored(
-                    segment.id,
+                    segment,
                     clip.name,
                     clip.video_url,
                     clip.audio_url,
-                    segment.seconds,
-                    segment.last_frame,
+                    take.frames / FRAME_RATE_HZ,
+                    take.last_frame,
                 )
             )
 

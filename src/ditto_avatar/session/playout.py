@@ -14,6 +14,7 @@ from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.session.cache import Take
 from ditto_avatar.types import FRAME_RATE_HZ, SAMPLES_PER_FRAME, FloatArray, VideoFrame
 
 T = TypeVar("T")
@@ -25,12 +26,14 @@ class Segment:
 
     The speaking task adds sound and at last closes it; the drawing task adds pictures. Picture
     ``i`` takes samples ``640 i`` to ``640 (i + 1)``; after `close` the segment is complete when
-    as many pictures were drawn as the sound is long.
+    as many pictures were drawn as the sound is long. `key` names it in the cache; None keeps it
+    out.
     """
 
     id: str
     index: int
     sentence: Sentence
+    key: str | None
     encoder: FragmentEncoder
     executor: Executor
     frames: int | None = None
@@ -60,12 +63,14 @@ class Segment:
         """Sound to be drawn next."""
         self._audio = np.concatenate((self._audio, samples))
 
-    def close(self) -> None:
-        """The sentence is spoken; a last partial frame is filled with silence."""
+    def close(self) -> int:
+        """The sentence is spoken, a last partial frame is filled with silence; how many pictures
+        it will have."""
         missing = -len(self._audio) % SAMPLES_PER_FRAME
         if missing:
             self.add_audio(np.zeros(missing, np.float32))
         self.frames = len(self._audio) // SAMPLES_PER_FRAME
+        return self.frames
 
     async def draw(self, frame: VideoFrame) -> list[Fragment]:
         """Encode the next picture with its sound; the fragments it completed."""
@@ -78,6 +83,10 @@ class Segment:
         self.last_frame = frame.idle_frame
         self.drawn += 1
         return await self._run(lambda: self.encoder.encode(frame.yuv, samples))
+
+    def take(self) -> Take:
+        """The finished sentence as it can be kept and played again."""
+        return Take(tuple(self.fragments), self._audio, self.first_frame, self.last_frame)
 
     async def finish(self) -> list[Fragment]:
         """The fragments that remain once the segment is complete."""

@@ -1,0 +1,120 @@
+"""Sentences that were drawn before: the same words, voice, emotion, face and engine again cost
+nothing.
+
+A take is kept under the hash of what made it. The same sentence may be kept several times with
+different first pictures: a sentence in the middle of an answer has to continue the pose of the one
+before it exactly, the first sentence of an answer may begin anywhere, since the page fades into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ditto_avatar.errors import StorageFull
+from ditto_avatar.media.clip import write_wav, write_whole
+from ditto_avatar.media.fragments import Fragment, FragmentSplitter
+from ditto_avatar.types import SAMPLES_PER_FRAME, FloatArray
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"([0-9a-f]{40})\.(\d+)\.(\d+)\.m4s")
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A finished sentence: its fragments, its samples (n,) at 16 kHz, and the idle frames of its
+    first and last picture."""
+
+    fragments: tuple[Fragment, ...]
+    audio: FloatArray
+    first_frame: int
+    last_frame: int
+
+    @property
+    def frames(self) -> int:
+        """How many pictures it has."""
+        return len(self.audio) // SAMPLES_PER_FRAME
+
+    @property
+    def stream(self) -> bytes:
+        """The complete fragmented MP4."""
+        return b"".join(fragment.data for fragment in self.fragments)
+
+
+def take_key(**made_from: str) -> str:
+    """The name of what is made from these values."""
+    text = json.dumps(made_from, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+class TakeCache:
+    """Takes on disk, the least recently used removed beyond `max_bytes` (0 keeps none).
+    Blocking: call it off the event loop."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+
+    def find(self, key: str, loop_frames: int, near: int, *, exact: bool) -> Take | None:
+        """The take of `key` whose first picture is nearest to idle frame `near` of a loop with
+        `loop_frames`; with `exact`, only one that begins there. None if there is none."""
+        found = []
+        for path in self._folder.glob(f"{key}.*.m4s") if self._folder.is_dir() else ():
+            if (match := _NAME.fullmatch(path.name)) is not None:
+                first, last = int(match[2]), int(match[3])
+                distance = (first - near) % loop_frames
+                found.append((min(distance, loop_frames - distance), first, last, path))
+        for distance, first, last, path in sorted(found):
+            if exact and distance:
+                break
+            with contextlib.suppress(OSError, ValueError, EOFError, wave.Error):
+                return _read(path, first, last)
+        return None
+
+    def keep(self, key: str, take: Take) -> None:
+        """Store a take, then make room. A full disk only means that it will be drawn again."""
+        if not self._max_bytes:
+            return
+        path = self._folder / f"{key}.{take.first_frame}.{take.last_frame}.m4s"
+        try:
+            # The sound first: a take is found by its pictures, so it is whole when it is found.
+            write_wav(take.audio, path.with_suffix(".wav"))
+            write_whole(path, lambda target: _write(target, take.stream))
+        except StorageFull as error:
+            log.warning("a drawn sentence was not kept: %s", error)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        files = [(path.stat(), path) for path in self._folder.glob("*.m4s")]
+        total = sum(stat.st_size for stat, _ in files)
+        for stat, path in sorted(files, key=lambda entry: entry[0].st_mtime):
+            if total <= self._max_bytes:
+                break
+            for part in (path, path.with_suffix(".wav")):
+                part.unlink(missing_ok=True)
+            total -= stat.st_size
+
+
+def _read(path: Path, first_frame: int, last_frame: int) -> Take:
+    splitter = FragmentSplitter()
+    fragments = splitter.feed(path.read_bytes(), end=True)
+    with wave.open(str(path.with_suffix(".wav"))) as file:
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    os.utime(path)  # used now
+    return Take(
+        tuple(fragments), pcm.astype(np.float32) / np.float32(32767), first_frame, last_frame
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

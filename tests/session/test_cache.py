@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ditto_avatar.media.encode import FragmentEncoder
+from ditto_avatar.session import events
+from ditto_avatar.session.cache import Take, TakeCache, take_key
+from ditto_avatar.session.session import MESSAGE
+from ditto_avatar.types import SAMPLES_PER_FRAME
+
+from .conftest import Worlds
+
+LOOP = 50
+KEY = take_key(text="Hi.", voice="tone/low")
+
+
+def take(first_frame: int = 10, frames: int = 12) -> Take:
+    encoder = FragmentEncoder(64, 64)
+    fragments = []
+    for _ in range(frames):
+        fragments += encoder.encode(
+            np.full((96, 64), 90, np.uint8), np.zeros(SAMPLES_PER_FRAME, np.float32)
+        )
+    fragments += encoder.finish()
+    audio = np.linspace(-0.5, 0.5, frames * SAMPLES_PER_FRAME).astype(np.float32)
+    return Take(tuple(fragments), audio, first_frame, (first_frame + frames - 1) % LOOP)
+
+
+def cache(path: Path, max_bytes: int = 10**8) -> TakeCache:
+    return TakeCache(path / "takes", max_bytes)
+
+
+def test_a_kept_take_comes_back_as_it_was(tmp_path: Path) -> None:
+    kept = take()
+    cache(tmp_path).keep(KEY, kept)
+    found = cache(tmp_path).find(KEY, LOOP, 30, exact=False)
+    assert found is not None
+    assert found.fragments == kept.fragments
+    assert (found.first_frame, found.last_frame, found.frames) == (10, 21, 12)
+    np.testing.assert_allclose(found.audio, kept.audio, atol=1 / 32767)
+
+
+def test_other_words_are_another_take(tmp_path: Path) -> None:
+    cache(tmp_path).keep(KEY, take())
+    assert (
+        cache(tmp_path).find(take_key(text="Ho.", voice="tone/low"), LOOP, 10, exact=False) is None
+    )
+
+
+@pytest.mark.parametrize(("near", "expected"), [(12, 10), (33, 40), (49, 48), (1, 48)])
+def test_the_first_sentence_takes_the_nearest_pose_around_the_loop(
+    tmp_path: Path, near: int, expected: int
+) -> None:
+    takes = cache(tmp_path)
+    for first in (10, 40, 48):
+        takes.keep(KEY, take(first))
+    found = takes.find(KEY, LOOP, near, exact=False)
+    assert found is not None
+    assert found.first_frame == expected
+
+
+def test_a_sentence_in_the_middle_needs_the_very_pose(tmp_path: Path) -> None:
+    takes = cache(tmp_path)
+    takes.keep(KEY, take(10))
+    assert takes.find(KEY, LOOP, 11, exact=True) is None
+    assert takes.find(KEY, LOOP, 10, exact=True) is not None
+
+
+def test_beyond_the_limit_the_least_recently_used_goes(tmp_path: Path) -> None:
+    size = len(take().stream)
+    takes = cache(tmp_path, int(size * 2.5))
+    for age, first in ((30, 10), (20, 20)):
+        takes.keep(KEY, take(first))
+        path = next((tmp_path / "takes").glob(f"*.{first}.*.m4s"))
+        os.utime(path, (time.time() - age, time.time() - age))
+    assert takes.find(KEY, LOOP, 10, exact=True) is not None  # used now, so 20 is the oldest
+    takes.keep(KEY, take(30))
+    assert takes.find(KEY, LOOP, 20, exact=True) is None
+    assert takes.find(KEY, LOOP, 10, exact=True) is not None
+    assert len(list((tmp_path / "takes").iterdir())) == 4
+
+
+def test_a_damaged_take_is_as_good_as_none(tmp_path: Path) -> None:
+    cache(tmp_path).keep(KEY, take())
+    path = next((tmp_path / "takes").glob("*.m4s"))
+    path.write_bytes(path.read_bytes()[:-5])
+    assert cache(tmp_path).find(KEY, LOOP, 10, exact=False) is None
+
+
+def test_a_size_of_nothing_keeps_nothing(tmp_path: Path) -> None:
+    cache(tmp_path, 0).keep(KEY, take())
+    assert not (tmp_path / "takes").exists()
+
+
+def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "takes").write_text("no folder")
+    cache(tmp_path).keep(KEY, take())
+    assert cache(tmp_path).find(KEY, LOOP, 10, exact=False) is None
+
+
+async def test_the_same_answer_is_spoken_and_drawn_once(open_world: Worlds) -> None:
+    world = await open_world(cache_bytes=10**8)
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Hello?", idle_frame=3)
+        await viewer.until(events.TurnFinished)
+        said = list(world.speech.said)
+        await session.submit(MESSAGE, "Hello?", idle_frame=30)
+        await viewer.until(events.TurnFinished, 2)
+    assert world.speech.said == said
+    clips = viewer.of(events.VideoReady)
+    assert [c.text for c in clips] == ["Hello there.", "How are you today?"] * 2
+    assert clips[3].first_frame == (clips[2].last_frame + 1) % session.avatar.frame_count
+    fragments = viewer.of(events.SegmentData)
+    for once, again in ((clips[0], clips[2]), (clips[1], clips[3])):
+        assert b"".join(f.data for f in fragments if f.segment == once.segment) == b"".join(
+            f.data for f in fragments if f.segment == again.segment
+        )
+
+
+async def test_new_words_after_old_ones_continue_their_pose(open_world: Worlds) -> None:
+    world = await open_world(cache_bytes=10**8)
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        world.dialogue.answer = "Hello there."
+        await session.submit(MESSAGE, "Hello?", idle_frame=3)
+        await viewer.until(events.TurnFinished)
+        world.dialogue.answer = "Something new. Hello there. And more."
+        await session.submit(MESSAGE, "And?", idle_frame=3)
+        await viewer.until(events.TurnFinished, 2)
+    clips = viewer.of(events.VideoReady)[1:]
+    assert [c.index for c in clips] == [0, 1, 2]
+    loop = session.avatar.frame_count
+    assert clips[1].first_frame == (clips[0].last_frame + 1) % loop
+    assert clips[2].first_frame == (clips[1].last_frame + 1) % loop
