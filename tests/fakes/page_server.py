@@ -311,7 +311,7 @@ class PageServer:
         session.streams = hello.get("playback") == "stream"
         socket.state.session = session
         session.socket = socket
-        await self._greet(socket, session, known is not None, int(hello.get("after") or 0))
+        await self._greet(socket, session, known is not None, hello.get("after"))
         self._sockets.add(socket)
         try:
             await self._listen(socket, session)
@@ -326,13 +326,16 @@ class PageServer:
         self.sessions[session.id] = session
         return session
 
-    async def _greet(self, socket: WebSocket, session: Session, resumed: bool, after: int) -> None:
+    async def _greet(
+        self, socket: WebSocket, session: Session, resumed: bool, after: int | None
+    ) -> None:
         await socket.send_json(
             {
                 "type": "session.ready",
                 "session": session.id,
                 "token": session.token,
                 "resumed": resumed,
+                "gap": resumed and after is None,
                 "avatar": describe(session.avatar, 60 if session.avatar == "dash" else 0),
                 "language": session.language,
                 "history": session.history,
@@ -341,7 +344,7 @@ class PageServer:
                 "seq": len(session.events),
             }
         )
-        for event in session.events[after:] if resumed else ():
+        for event in session.events[after:] if after is not None else ():
             await socket.send_json(event)
 
     async def _listen(self, socket: WebSocket, session: Session) -> None:

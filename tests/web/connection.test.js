@@ -57,13 +57,33 @@ test("comes back to its session with the last number it saw", async () => {
   equal([session, token, after], ["s1", "t1", 7]);
 });
 
-test("a resumed session counts on from what was missed, not from the greeting", () => {
-  const { connection, sockets } = beginReady();
+async function afterResuming({ gap }) {
+  const { sockets, clock } = beginReady();
   sockets[0].say({ type: "text.delta", seq: 7 });
-  sockets[0].say({ ...READY, resumed: true, seq: 12 });
-  equal(connection.session.after, 7);
-  sockets[0].say({ type: "text.delta", seq: 8 });
-  equal(connection.session.after, 8);
+  sockets[0].hangUp(1006);
+  await clock.advance(3000);
+  sockets[1].say({ ...READY, resumed: true, gap, seq: 12 });
+  sockets[1].hangUp(1006);
+  await clock.advance(3000);
+  sockets[2].open();
+  return sockets[2].sent[0].after;
+}
+
+test("a resumed session counts on from what it missed", async () => {
+  equal(await afterResuming({ gap: false }), 7);
+});
+
+test("a resumed session with a gap counts on from its history", async () => {
+  equal(await afterResuming({ gap: true }), 12);
+});
+
+test("a page that is loaded anew asks for the whole history", () => {
+  const { storage, sockets } = beginReady();
+  sockets[0].say({ type: "text.delta", seq: 7 });
+  const reloaded = begin({ storage });
+  reloaded.sockets[0].open();
+  const [{ session, token, after }] = reloaded.sockets[0].sent;
+  equal([session, token, after], ["s1", "t1", undefined]);
 });
 
 test("tries again after 3 s, then ever later up to 30 s", async () => {

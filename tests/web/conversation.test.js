@@ -81,12 +81,29 @@ test("a reloaded page gets its history, a living one keeps its own", () => {
     { role: "user", text: "Hi", turn: "t1", clips: [] },
     { role: "assistant", text: "Hello.", heard: "Hel", turn: "t1", clips: [{ segment: "1" }] },
   ];
-  const resumed = { ...READY, resumed: true, history };
-  const conversation = conversationOf(resumed, resumed);
+  const conversation = conversationOf(
+    { ...READY, resumed: true, gap: true, history },
+    { ...READY, resumed: true, gap: false, history: [] },
+  );
   equal(said(conversation), [
     ["user", "Hi", "done"],
     ["assistant", "Hello.", "interrupted"],
   ]);
+});
+
+test("an answer that a reload cut in two is one answer", () => {
+  const history = [{ role: "assistant", text: "Hello ", turn: "t1", clips: [] }];
+  const ready = { ...READY, resumed: true, gap: true, history };
+  const conversation = conversationOf(ready, { type: "text.delta", ...TURN, text: "you" });
+  equal(said(conversation), [["assistant", "Hello you", "streaming"]]);
+  equal(conversation.phase, "thinking");
+});
+
+test("what was not sent yet outlives a gap", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  conversation.apply({ ...READY, resumed: true, gap: true, history: [] });
+  equal(said(conversation), [["user", "Hi", "unsent"]]);
 });
 
 test("a message from another tab or program shows as well", () => {

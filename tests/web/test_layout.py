@@ -51,6 +51,7 @@ def test_the_keyboard_of_a_phone_leaves_room_for_face_and_text(
     open_page(page, server.url)
     page.locator("#text").focus()
     page.set_viewport_size({"width": 360, "height": 400})
+    wait_until(page, "document.getElementById('app').offsetHeight <= 400")
     for part in ("#stage", "#text"):
         box = page.locator(part).bounding_box()
         assert box is not None

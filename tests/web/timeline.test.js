@@ -103,6 +103,12 @@ test("a hole in the fragments breaks the stream", () => {
   equal([timeline.segments[0].broken, timeline.segments[0].streamable], [true, false]);
 });
 
+test("a viewer that was too slow waits for the clip", () => {
+  const timeline = timelineOf(started(1), segment(1, 0));
+  timeline.addFragment({ ...header(1, 0, 0, true), bytes: 0, dropped: true }, null);
+  equal(timeline.segments[0].streamable, false);
+});
+
 test("a broken line breaks unfinished streams and leaves finished ones", () => {
   const timeline = timelineOf(started(1), segment(1, 0), segment(1, 1));
   timeline.addFragment(header(1, 0, 0, true), bytes());

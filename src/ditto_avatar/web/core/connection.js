@@ -2,6 +2,8 @@
  * The WebSocket of one conversation: says hello, keeps the line alive, comes back after a break
  * and asks for what it missed. Speaks docs/protocol.md and knows nothing of the page.
  *
+ * The session is kept in the tab's storage; what has been seen of it, only in the page.
+ *
  * Emits
  * - `state`    {state: "connecting" | "open" | "waiting" | "closed", code, retryMs}
  * - `event`    one server event
@@ -44,6 +46,8 @@ export class Connection extends Emitter {
   #state = "connecting";
   #attempt = 0;
   #header = null;
+  // The last event this page saw. A page that was loaded anew has seen none and gets the history.
+  #seen = null;
   #unanswered = new Map();
   #timers = { retry: null, ping: null, pong: null, ready: null };
 
@@ -74,7 +78,7 @@ export class Connection extends Emitter {
     return this.#state;
   }
 
-  /** {session, token, after} of the conversation, or null before there is one. */
+  /** {session, token} of the conversation, or null before there is one. */
   get session() {
     try {
       return JSON.parse(this.#storage.getItem(STORAGE_KEY) ?? "null");
@@ -133,9 +137,8 @@ export class Connection extends Emitter {
   }
 
   #hello() {
-    const { session, token, after } = this.session ?? {};
-    const hello = { type: "hello", ...this.#preferences() };
-    if (session) Object.assign(hello, { session, token, after });
+    const hello = { type: "hello", ...this.#preferences(), ...this.session };
+    if (this.session && this.#seen !== null) hello.after = this.#seen;
     this.#socket.send(JSON.stringify(hello));
   }
 
@@ -150,7 +153,7 @@ export class Connection extends Emitter {
     if (event.type === "pong") return this.#cancel("pong");
     if (event.type === "segment.data") return this.#receiveHeader(event);
     if (event.type === "session.ready") this.#ready(event);
-    else if (event.seq !== undefined) this.#store({ ...this.session, after: event.seq });
+    else if (event.seq !== undefined) this.#seen = event.seq;
     if (event.type === "turn.started") this.#unanswered.delete(event.id);
     if (event.type === "error") this.#unanswered.clear();
     this.emit("event", event);
@@ -174,9 +177,10 @@ export class Connection extends Emitter {
   #ready(event) {
     this.#cancel("ready");
     this.#attempt = 0;
-    // What was missed follows with its own numbers, so a resumed session keeps the old mark.
-    const after = event.resumed ? (this.session?.after ?? 0) : (event.seq ?? 0);
-    this.#store({ session: event.session, token: event.token, after });
+    // Without a gap the missed events follow and move the mark themselves.
+    if (!event.resumed || event.gap) this.#seen = event.seq;
+    const { session, token } = event;
+    this.#storage.setItem(STORAGE_KEY, JSON.stringify({ session, token }));
     this.#enter("open");
     this.#pingLater();
     for (const message of this.#unanswered.values()) this.#socket.send(JSON.stringify(message));
@@ -196,6 +200,7 @@ export class Connection extends Emitter {
     if (code === NO_HELLO) return this.#enter("closed", code);
     if (code === WRONG_TOKEN && this.session) {
       this.#storage.removeItem(STORAGE_KEY);
+      this.#seen = null;
       return this.#open();
     }
     const retryMs = retryDelay(this.#attempt, this.#random);
@@ -215,10 +220,6 @@ export class Connection extends Emitter {
   #enter(state, code = null, retryMs = null) {
     this.#state = state;
     this.emit("state", { state, code, retryMs });
-  }
-
-  #store(session) {
-    this.#storage.setItem(STORAGE_KEY, JSON.stringify(session));
   }
 
   #after(name, ms, callback) {

@@ -76,10 +76,10 @@ export class Conversation extends Emitter {
     this.update({ notices: this.state.notices.filter((notice) => notice.code !== code) });
   }
 
-  /** Fill an empty page from the session's history; a page that is alive knows more already. */
+  /** Begin anew from the session's history; what has not been sent yet stays. */
   recall(history) {
-    if (this.state.messages.length) return;
-    this.state.messages = history.map(({ role, text, heard, turn, clips }, index) => ({
+    const unsent = this.state.messages.filter(({ state }) => state === "unsent");
+    const said = history.map(({ role, text, heard, turn, clips }, index) => ({
       key: `${turn}-${role}-${index}`,
       turn,
       role,
@@ -87,6 +87,7 @@ export class Conversation extends Emitter {
       state: heard === undefined || heard === null ? "done" : "interrupted",
       clips: clips ?? [],
     }));
+    this.state.messages = [...said, ...unsent];
   }
 
   /** The message of the answer that is being given in `turn`. */
@@ -108,7 +109,7 @@ const HANDLERS = {
     if (!event.resumed && this.state.messages.some(({ state }) => state !== "unsent")) {
       this.notify("new_session");
     }
-    if (event.resumed) this.recall(event.history ?? []);
+    if (event.resumed && event.gap) this.recall(event.history);
     for (const { code, message } of event.notices ?? []) this.notify(code, message);
     if (!event.resumed) this.state.turn = null;
     const { avatar, language, transcription = null } = event;
@@ -130,8 +131,10 @@ const HANDLERS = {
   },
 
   "text.delta"({ turn, text }) {
+    // A page that was loaded in mid-answer did not see the turn begin.
+    this.state.turn ??= turn;
     const answer = this.answer(turn);
-    if (answer) answer.text += text;
+    if (answer) Object.assign(answer, { text: answer.text + text, state: "streaming" });
     else {
       const message = { key: `${turn}-answer`, turn, role: "assistant", text, state: "streaming" };
       this.state.messages.push({ ...message, clips: [] });
@@ -140,7 +143,7 @@ const HANDLERS = {
 
   video_ready(event) {
     const answer = this.answer(event.turn);
-    if (answer && !answer.clips.some(({ segment }) => segment === event.segment)) {
+    if (answer && !answer.clips.some((clip) => clip.video_url === event.video_url)) {
       answer.clips.push(event);
     }
   },

@@ -27,7 +27,8 @@ export class Segment extends Emitter {
   }
 
   /** Add what followed a `segment.data` header; `bytes` is null when only the end was told. */
-  add({ index, last }, bytes) {
+  add({ index, last, dropped }, bytes) {
+    if (dropped) return this.breakOff();
     if (bytes && index !== this.fragments.length) return this.breakOff();
     if (bytes) this.fragments.push(bytes);
     this.complete ||= Boolean(last);

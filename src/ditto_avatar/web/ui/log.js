@@ -27,6 +27,7 @@ export class LogView {
     if (this.#language !== language) this.#suggest(strings);
     this.#language = language;
     const follow = this.#atTheEnd();
+    this.#forget(messages);
     for (const message of messages) this.#patch(message, { name, strings, busy });
     if (follow) this.#log.scrollTop = this.#log.scrollHeight;
   }
@@ -34,6 +35,15 @@ export class LogView {
   #suggest({ suggestions }) {
     const ask = (text) => element("button", { type: "button", onclick: () => this.#onAsk(text) }, text);
     this.#suggestions.replaceChildren(...suggestions.map((text) => element("li", {}, ask(text))));
+  }
+
+  #forget(messages) {
+    const keys = new Set(messages.map(({ key }) => key));
+    for (const [key, { node }] of this.#items) {
+      if (keys.has(key)) continue;
+      node.remove();
+      this.#items.delete(key);
+    }
   }
 
   #atTheEnd() {
