@@ -1,0 +1,159 @@
+"""A real process: killed at any moment, stopped politely, started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ditto_avatar.session.store import Store, sqlite_url
+
+from .conftest import Server
+
+LONG = "This is a sentence that takes a while to be spoken and drawn. " * 12
+
+
+@asynccontextmanager
+async def process(packs: Path, data: Path, database: str) -> AsyncIterator[Process]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DITTO_DATA_DIR": str(data),
+        "DITTO_DATABASE_URL": database,
+        "DITTO_AVATARS_DIR": str(packs),
+        "DITTO_AVATAR": "oval",
+        "DITTO_SPEECH": "espeak",
+        "DITTO_DIALOGUE": "offline",
+        "DITTO_CACHE_MB": "0",
+        "DITTO_SHUTDOWN_S": "20",
+    }
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(port),
+        env=environment, cwd=data, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            await _until_ready(http, running)
+            yield Process(Server(port, data, http), running)
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.wait()
+
+
+class Process:
+    """The server and its process."""
+
+    def __init__(self, server: Server, running: asyncio.subprocess.Process) -> None:
+        self.server = server
+        self._running = running
+
+    async def end(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end."""
+        self._running.send_signal(number)
+        async with asyncio.timeout(40):
+            return await self._running.wait()
+
+    def ask_to_stop(self) -> None:
+        self._running.send_signal(signal.SIGTERM)
+
+
+async def _until_ready(http: httpx.AsyncClient, running: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(60):
+        while running.returncode is None:
+            try:
+                await http.get("/readyz")
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)  # nothing listens yet: there is nothing to wait on
+            else:
+                return
+    raise RuntimeError(f"the server ended with {running.returncode}")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "data")
+    url: str = request.getfixturevalue("postgres")
+    return url
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("moment", ["turn.started", "segment.started", "video_ready"])
+async def test_a_killed_server_loses_nothing_that_was_accepted(
+    packs: Path, data: Path, database: str, moment: str
+) -> None:
+    async with process(packs, data, database) as first:
+        async with first.server.socket() as client:
+            ready = await client.next()
+            await client.send(type="say", text="First things first.")
+            clip = await client.until("video_ready")
+            await client.send(
+                type="playback", segment=clip["segment"], state="ended", media_ms=2000
+            )
+            await client.until("turn.finished")
+            await client.send(type="say", text=LONG, id="c7")
+            await client.until(moment)
+            await first.end(signal.SIGKILL)
+    seen: dict[str, Any] = client.messages[-1]
+    async with process(packs, data, database) as second:
+        async with second.server.socket(
+            session=ready["session"], token=ready["token"], after=seen.get("seq", 0)
+        ) as again:
+            back = await again.next()
+            assert (back["resumed"], back["gap"]) == (True, True)
+            assert back["history"][0]["text"] == "First things first."
+            replay = back["history"][0]["clips"][0]["video_url"]
+            assert (await second.server.http.get(replay)).status_code == 200
+            # The same message again is known, not answered twice.
+            await again.send(type="say", text=LONG, id="c7")
+            await again.send(type="say", text="Hello again.")
+            done = await again.until("turn.finished")
+        assert done["text"] == "Hello again."
+        assert [m["text"] for m in again.of("turn.started")] == ["Hello again."]
+        assert not list((data / "clips").glob(".*"))
+    store = Store(database)
+    await store.start()
+    kept = await store.session(ready["session"])
+    await store.close()
+    assert kept is not None
+    assert [turn.text[:5] for turn in kept.turns] == ["First", "This ", "Hello"]
+    assert [turn.state for turn in kept.turns[:2]] == ["finished", "interrupted"]
+
+
+async def test_asked_to_stop_it_finishes_what_it_says_and_takes_nothing_new(
+    packs: Path, data: Path
+) -> None:
+    async with process(packs, data, sqlite_url(data)) as running:
+        async with running.server.socket() as client:
+            await client.send(type="say", text="A sentence to finish. And a second one.")
+            await client.until("segment.started")
+            running.ask_to_stop()
+            done = await client.until("turn.finished")
+            assert len(client.of("video_ready")) == 2
+            # Playback ends the turn, so that the server need not wait for it.
+            for clip in client.of("video_ready"):
+                await client.send(
+                    type="playback", segment=clip["segment"], state="ended", media_ms=9000
+                )
+            assert done["text"] == "A sentence to finish. And a second one."
+            await client.raw.wait_closed()
+            assert client.raw.close_code == 1012
+        assert await running.end(signal.SIGTERM) in (0, -signal.SIGTERM)
