@@ -46,6 +46,11 @@ class FallbackDialogue:
         """The name of the engine that would be asked now."""
         return self._order()[0].name
 
+    @property
+    def engines(self) -> Sequence[DialogueEngine]:
+        """Every engine of the chain, in the order of preference."""
+        return self._engines
+
     def telling(self, on_fallback: Callable[[Fallback], object]) -> FallbackDialogue:
         """The same chain for one session or turn: `on_fallback` hears what happens to it, after
         whoever was told before."""

@@ -41,6 +41,11 @@ class FallbackSpeech:
         """The name of the engine that would speak now, so that its voice is chosen."""
         return self._order()[0].name
 
+    @property
+    def engines(self) -> Sequence[SpeechEngine]:
+        """Every engine of the chain, in the order of preference."""
+        return self._engines
+
     def telling(
         self, on_fallback: Callable[[Fallback], object], table: VoiceTable | None = None
     ) -> FallbackSpeech:
