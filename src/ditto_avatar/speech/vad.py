@@ -39,9 +39,10 @@ class SileroDetector:
 @dataclass(frozen=True, slots=True)
 class SpeechBegan:
     """A person has been speaking for the least time that counts, beginning at sample `start` of
-    the stream. Until `SpeechEnded` they still do."""
+    the stream: `samples` (n,) so far. Until `SpeechEnded` they still do."""
 
     start: int
+    samples: Int16Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,8 @@ class SpeechSegmenter:
         events: list[SpeechBegan | SpeechEnded] = []
         if not self._told and self._ms(self._speech_steps) >= self._options.shortest_ms:
             self._told = True
-            events.append(SpeechBegan(self._start))
+            heard = np.concatenate(self._heard)
+            events.append(SpeechBegan(self._start, heard[self._start - self._heard_start :]))
         if self._ms(self._silent_steps) >= self._options.pause_ms:
             if self._told:
                 events.append(self._end(whole=True))

@@ -1,0 +1,220 @@
+"""From microphone samples to what a person said: when they interrupt, and their words.
+
+    async for event in Listener(transcriber).listen(pieces, ListenMode.HANDS_FREE, scene): ...
+
+One task looks for speech, another one has it transcribed, so a person who goes on speaking is
+heard while their last sentence is still being understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ditto_avatar.errors import ProviderFailed
+from ditto_avatar.speech.barge_in import barges_in, echoes_words
+from ditto_avatar.speech.vad import (
+    SpeechBegan,
+    SpeechDetector,
+    SpeechEnded,
+    SpeechSegmenter,
+    VadOptions,
+)
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Language
+
+Int16Array = npt.NDArray[np.int16]
+
+# Utterances that wait for their transcript; a person who says more in that time waits as well.
+_UTTERANCES_WAITING = 4
+_EVENTS_WAITING = 32
+# How far back the presenter's sound is compared: loudspeaker, room and network together.
+_ECHO_DELAY_S = 1.0
+_LONGEST_PUSH_TO_TALK_S = 60
+
+
+class ListenMode(StrEnum):
+    """The modes of ``audio.start``."""
+
+    PUSH_TO_TALK = "push_to_talk"
+    HANDS_FREE = "hands_free"
+
+
+class Transcriber(Protocol):
+    """Turns speech into text."""
+
+    async def transcribe(self, samples: Int16Array, language: Language) -> str:
+        """The words in int16 samples (n,) at 16 kHz, empty when there are none."""
+
+
+class Scene(Protocol):
+    """What the presenter is doing, as the session knows it."""
+
+    @property
+    def language(self) -> Language:
+        """The language that the person probably speaks."""
+
+    def played(self, seconds: float) -> FloatArray:
+        """The sound that the page has played in the last `seconds` up to now, float32 (n,) at
+        16 kHz; shorter or empty when it has been silent."""
+
+    def spoken(self) -> str:
+        """The sentences that the presenter has been saying in the last seconds, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A person speaks while the presenter does, and means to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a person said."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """A person said something and no transcript came; `reason` is a sentence for people."""
+
+    reason: str
+
+
+HeardEvent = Interrupted | Understood | NotUnderstood
+
+
+@dataclass(frozen=True, slots=True)
+class _Utterance:
+    samples: Int16Array
+    # What the presenter was saying meanwhile, to recognise an echo by its words.
+    spoken: str
+
+
+class Listener:
+    """Listens to one microphone after the other. `detector` makes a fresh detector for each."""
+
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        *,
+        detector: Callable[[], SpeechDetector] | None = None,
+        options: VadOptions | None = None,
+    ) -> None:
+        self._transcriber = transcriber
+        self._detector = detector
+        self._options = options or VadOptions()
+
+    async def listen(
+        self, pieces: AsyncIterable[Int16Array], mode: ListenMode, scene: Scene
+    ) -> AsyncGenerator[HeardEvent, None]:
+        """Events until `pieces` (int16 samples (n,) at 16 kHz) end and everything is understood.
+
+        Hands-free, speech is found by itself; speech that begins while the presenter speaks is
+        an `Interrupted`, unless it is an echo or shorter than 300 ms. With push-to-talk all that
+        comes is one utterance: the button has interrupted already.
+        """
+        events: asyncio.Queue[HeardEvent | None] = asyncio.Queue(_EVENTS_WAITING)
+        both = asyncio.create_task(self._both_tasks(pieces, mode, scene, events))
+        both.add_done_callback(lambda task: _end(events))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await both
+        finally:
+            both.cancel()
+            await asyncio.gather(both, return_exceptions=True)
+
+    async def _both_tasks(
+        self,
+        pieces: AsyncIterable[Int16Array],
+        mode: ListenMode,
+        scene: Scene,
+        events: asyncio.Queue[HeardEvent | None],
+    ) -> None:
+        utterances: asyncio.Queue[_Utterance | None] = asyncio.Queue(_UTTERANCES_WAITING)
+        hear = self._hear_freely if mode is ListenMode.HANDS_FREE else self._hear_all
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hear(pieces, scene, events, utterances))
+            group.create_task(self._understand(scene, events, utterances))
+
+    async def _hear_freely(
+        self,
+        pieces: AsyncIterable[Int16Array],
+        scene: Scene,
+        events: asyncio.Queue[HeardEvent | None],
+        utterances: asyncio.Queue[_Utterance | None],
+    ) -> None:
+        detector = self._detector() if self._detector is not None else None
+        segmenter = SpeechSegmenter(detector, self._options)
+        spoken = ""
+        async for piece in pieces:
+            for found in await asyncio.to_thread(segmenter.push, piece):
+                if isinstance(found, SpeechBegan):
+                    spoken = scene.spoken()
+                    if await self._interrupts(found, scene):
+                        await events.put(Interrupted())
+                else:
+                    await utterances.put(_Utterance(found.samples, _both(spoken, scene.spoken())))
+        for left in segmenter.finish():
+            if isinstance(left, SpeechEnded):
+                await utterances.put(_Utterance(left.samples, _both(spoken, scene.spoken())))
+        await utterances.put(None)
+
+    async def _hear_all(
+        self,
+        pieces: AsyncIterable[Int16Array],
+        scene: Scene,
+        events: asyncio.Queue[HeardEvent | None],
+        utterances: asyncio.Queue[_Utterance | None],
+    ) -> None:
+        kept: list[Int16Array] = []
+        room = _LONGEST_PUSH_TO_TALK_S * SAMPLE_RATE_HZ
+        async for piece in pieces:
+            # Beyond a minute the rest is not heard: nobody asks for that long.
+            kept.append(piece[:room])
+            room -= len(kept[-1])
+        samples = np.concatenate(kept) if kept else np.zeros(0, np.int16)
+        if len(samples) * 1000 >= self._options.shortest_ms * SAMPLE_RATE_HZ:
+            await utterances.put(_Utterance(samples, ""))
+        await utterances.put(None)
+
+    async def _interrupts(self, began: SpeechBegan, scene: Scene) -> bool:
+        seconds = len(began.samples) / SAMPLE_RATE_HZ + _ECHO_DELAY_S
+        played = scene.played(seconds)
+        if not len(played):
+            return False
+        return await asyncio.to_thread(barges_in, began.samples, played)
+
+    async def _understand(
+        self,
+        scene: Scene,
+        events: asyncio.Queue[HeardEvent | None],
+        utterances: asyncio.Queue[_Utterance | None],
+    ) -> None:
+        while (utterance := await utterances.get()) is not None:
+            try:
+                text = await self._transcriber.transcribe(utterance.samples, scene.language)
+            except ProviderFailed as error:
+                await events.put(NotUnderstood(str(error)))
+                continue
+            echo = bool(utterance.spoken) and echoes_words(text, utterance.spoken)
+            if text and not echo:
+                await events.put(Understood(text))
+
+
+def _end(events: asyncio.Queue[HeardEvent | None]) -> None:
+    """Wake the reader for the last time. It reads what is there before; only when its queue is
+    full, because it has left or a task failed, the oldest event is lost."""
+    if events.full():
+        events.get_nowait()
+    events.put_nowait(None)
+
+
+def _both(before: str, after: str) -> str:
+    return before if after == before else f"{before} {after}".strip()
