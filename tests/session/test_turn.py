@@ -75,7 +75,7 @@ STATES: dict[str, Callable[[], t.Turn]] = {
 }
 
 # state → input → next state and the kinds of action; what is not listed changes nothing.
-SEND, SETTLE, CANCEL, PERFORM = "Send", "Settle", "Cancel", "Perform"
+SEND, KEEP, SETTLE, CANCEL, PERFORM = "Send", "Keep", "Settle", "Cancel", "Perform"
 STOP = ("interrupted", [CANCEL, SEND, SETTLE])
 FAIL = ("interrupted", [SEND, CANCEL, SEND, SETTLE])
 TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
@@ -90,7 +90,7 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     "thinking": {
         "text": ("thinking", [SEND]),
         "began": ("speaking", [SEND]),
-        "ended": ("finished", [SEND, SETTLE]),
+        "ended": ("finished", [SETTLE, SEND]),
         "troubled": ("thinking", [SEND]),
         "noticed": ("thinking", [SEND]),
         "failed": FAIL,
@@ -100,8 +100,8 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
         "text": ("speaking", [SEND]),
         "began": ("speaking", [SEND]),
         "fragment": ("speaking", [SEND]),
-        "clip": ("speaking", [SEND]),
-        "ended": ("hearing", [SEND, SETTLE]),
+        "clip": ("speaking", [KEEP, SEND]),
+        "ended": ("hearing", [SETTLE, SEND]),
         "troubled": ("speaking", [SEND]),
         "noticed": ("speaking", [SEND]),
         "failed": FAIL,
@@ -109,7 +109,7 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     },
     "hearing": {
         "fragment": ("hearing", [SEND]),
-        "clip": ("hearing", [SEND]),
+        "clip": ("hearing", [KEEP, SEND]),
         "playback ended": ("finished", []),
         "troubled": ("hearing", [SEND]),
         "noticed": ("hearing", [SEND]),
@@ -154,7 +154,7 @@ def test_the_answer_is_what_was_shown() -> None:
     turn = thinking()
     turn.handle(t.TextArrived("One ", 10.1))
     turn.handle(t.TextArrived("two.", 10.2))
-    (finished_event, _) = turn.handle(t.PerformanceEnded(10.5))
+    (_, finished_event) = turn.handle(t.PerformanceEnded(10.5))
     assert isinstance(finished_event, t.Send)
     assert isinstance(finished_event.event, events.TurnFinished)
     assert finished_event.event.text == "One two."

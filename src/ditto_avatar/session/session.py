@@ -280,28 +280,28 @@ class Session:
         return messages
 
     def _happened(self, turn: t.Turn, happened: t.Input) -> list[t.Action]:
-        if isinstance(happened, t.ClipStored):
-            self._keep_clip(turn, happened)
         actions = turn.handle(happened)
         self._apply(turn, actions)
         return actions
 
     def _apply(self, turn: t.Turn, actions: list[t.Action]) -> None:
-        for action in actions:
+        for place, action in enumerate(actions):
             match action:
                 case t.Send(event):
                     self._emit(event)
                 case t.Cancel():
                     if self._task is not None and self._task is not asyncio.current_task():
                         self._task.cancel()
+                case t.Keep(clip):
+                    return self._keep_clip(turn, clip, actions[place + 1 :])
                 case t.Settle():
-                    self._settle(turn)
+                    return self._settle(turn, actions[place + 1 :])
                 case t.Perform():
                     pass  # `_run` waits for exactly this one
 
     # Keeping -----------------------------------------------------------------------------
 
-    def _keep_clip(self, turn: t.Turn, clip: t.ClipStored) -> None:
+    def _keep_clip(self, turn: t.Turn, clip: t.ClipStored, then: list[t.Action]) -> None:
         segment = turn.segment(clip.segment)
         if segment is None:
             return
@@ -315,9 +315,11 @@ class Session:
             clip.last_frame,
         )
         self._update(turn.id, lambda old: replace(old, clips=(*old.clips, stored)))
-        self._store(lambda: self._services.store.add_clip(turn.id, stored))
+        self._store(
+            lambda: self._services.store.add_clip(turn.id, stored), lambda: self._apply(turn, then)
+        )
 
-    def _settle(self, turn: t.Turn) -> None:
+    def _settle(self, turn: t.Turn, then: list[t.Action]) -> None:
         state = INTERRUPTED if turn.phase is t.Phase.INTERRUPTED else FINISHED
         answer, heard, timings = turn.answer, turn.heard, turn.timings_ms()
         self._update(turn.id, lambda old: replace(old, answer=answer, heard=heard, state=state))
@@ -327,7 +329,8 @@ class Session:
         self._store(
             lambda: self._services.store.settle_turn(
                 turn.id, answer=answer, heard=heard, state=state, timings=timings
-            )
+            ),
+            lambda: self._apply(turn, then),
         )
 
     def _update(self, turn_id: str, change: Callable[[StoredTurn], StoredTurn]) -> None:
@@ -335,8 +338,9 @@ class Session:
             if old.id == turn_id:
                 self._turns[place] = change(old)
 
-    def _store(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write in the background, in order; a failure is told, not raised."""
+    def _store(self, write: Callable[[], Awaitable[None]], then: Callable[[], None]) -> None:
+        """Write in the background, in order, and do what waits for it `then`: nobody is told of
+        anything that a crash could undo. A failure is told, not raised."""
 
         async def guarded() -> None:
             async with self._storing:
@@ -344,6 +348,7 @@ class Session:
                     await write()
                 except DittoAvatarError as error:
                     self._emit(events.Failure(outcome_of(error).code, str(error)))
+                then()
 
         task = asyncio.create_task(guarded())
         self._background.add(task)

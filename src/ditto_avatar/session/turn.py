@@ -197,11 +197,19 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """A finished clip is to be stored; what follows in the list waits until it is."""
+
+    clip: ClipStored
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
-    """The turn's text, state and what was heard of it are to be stored."""
+    """The turn's text, state and what was heard of it are to be stored; what follows in the list
+    waits until they are."""
 
 
-Action = Perform | Cancel | Send | Settle
+Action = Perform | Cancel | Send | Keep | Settle
 
 
 @dataclass(slots=True)
@@ -363,6 +371,7 @@ class Turn:
         if segment is None:
             return []
         return [
+            Keep(clip),
             Send(
                 events.VideoReady(
                     self.id,
@@ -377,7 +386,7 @@ class Turn:
                     segment.first_frame,
                     clip.last_frame,
                 )
-            )
+            ),
         ]
 
     def _played(self, segment_id: str, seconds: float, ended: bool) -> list[Action]:
@@ -404,7 +413,7 @@ class Turn:
         if self._segments and all(s.ended for s in self._segments.values()):
             self.phase = Phase.FINISHED
         finished = events.TurnFinished(self.id, self.generation, self.answer, self.timings_ms())
-        return [Send(finished), Settle()]
+        return [Settle(), Send(finished)]
 
     def _interrupted(self, reason: str, at: float) -> list[Action]:
         self.heard = self._heard_until(at)
