@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from studio.arkit import Expression
+from studio.arkit import Expression, weights
+from studio.figure import Pose
 from studio.kit import Points
 
 JAWS = (0, 20, 45, 70, 100)
@@ -13,9 +14,9 @@ SCALE = 1.5
 
 LIPS: dict[str, Expression] = {
     "neutral": {},
-    "wide": {"mouthStretch": 0.35, "mouthSmile": 0.2, "mouthUpperUp": 0.2, "mouthLowerDown": 0.3},
-    "round": {"mouthPucker": 0.75, "mouthFunnel": 0.2},
-    "funnel": {"mouthFunnel": 0.75, "mouthPucker": 0.15},
+    "wide": {"mouthStretch": 0.3, "mouthSmile": 0.25, "mouthUpperUp": 0.2, "mouthLowerDown": 0.25},
+    "round": {"mouthPucker": 0.7, "mouthFunnel": 0.15},
+    "funnel": {"mouthFunnel": 0.6, "mouthPucker": 0.2},
 }
 
 SHAPES: dict[str, Expression] = {
@@ -25,15 +26,23 @@ SHAPES: dict[str, Expression] = {
         for jaw in JAWS
         for lips, shape in LIPS.items()
     },
-    "closed": {"mouthPress": 0.5, "mouthRollLower": 0.25, "mouthRollUpper": 0.2},
-    "fv": {"jawOpen": 0.06, "mouthRollLower": 0.7, "mouthUpperUp": 0.3, "mouthShrugLower": 0.1},
-    "ln": {"jawOpen": 0.16, "mouthLowerDown": 0.25, "mouthUpperUp": 0.15, "tongueOut": 0.15},
-    "th": {"jawOpen": 0.14, "mouthLowerDown": 0.25, "mouthUpperUp": 0.2, "tongueOut": 0.45},
-    "ch": {"jawOpen": 0.06, "mouthFunnel": 0.6, "mouthUpperUp": 0.2, "mouthLowerDown": 0.3},
-    "ss": {"jawOpen": 0.04, "mouthStretch": 0.3, "mouthUpperUp": 0.25, "mouthLowerDown": 0.45},
-    "smile": {"mouthSmile": 0.55, "cheekSquint": 0.2},
-    "smile_open": {"mouthSmile": 0.6, "mouthUpperUp": 0.3, "jawOpen": 0.12, "cheekSquint": 0.2},
+    "closed": {"mouthPress": 0.3, "mouthRollLower": 0.15, "mouthRollUpper": 0.12},
+    "fv": {"jawOpen": 0.05, "mouthRollLower": 0.55, "mouthUpperUp": 0.35, "mouthShrugLower": 0.1},
+    "ln": {"jawOpen": 0.22, "mouthLowerDown": 0.2, "mouthUpperUp": 0.2},
+    "th": {"jawOpen": 0.16, "mouthLowerDown": 0.25, "mouthUpperUp": 0.25, "tongueOut": 0.4},
+    "ch": {"jawOpen": 0.06, "mouthFunnel": 0.5, "mouthUpperUp": 0.25, "mouthLowerDown": 0.3},
+    "ss": {"jawOpen": 0.04, "mouthStretch": 0.25, "mouthUpperUp": 0.3, "mouthLowerDown": 0.45},
+    "smile": {"mouthSmile": 0.5, "cheekSquint": 0.2},
+    "smile_open": {"mouthSmile": 0.55, "mouthUpperUp": 0.3, "jawOpen": 0.14, "cheekSquint": 0.2},
 }
+
+TONGUE_UP = {"ln": 0.9}
+"""Patches whose tongue touches the ridge behind the upper teeth."""
+
+
+def pose(name: str) -> Pose:
+    """The pose of a patch."""
+    return Pose(tuple(weights(SHAPES[name])), tongue_up=TONGUE_UP.get(name, 0.0))
 
 
 def box(neutral: Points, shapes: Points) -> tuple[float, float, float, float]:

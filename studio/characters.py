@@ -25,7 +25,11 @@ class Character:
     hair_strands: tuple[float, float] = (220.0, 5.0)
     """How often the strands' noise repeats across and along the hair's picture."""
     hair_roughness: float = 0.5
+    hair_specular: float = 0.25
+    root_colour: tuple[float, float, float] = (0.03, 0.02, 0.016)
     grey: float = 0.0
+    sweep: float = 0.0
+    """Decimetres from the middle to which a fringe is combed aside; 0 leaves it."""
     brow_colour: tuple[float, float, float] = (0.02, 0.014, 0.01)
     lip_colour: tuple[float, float, float] = (0.45, 0.13, 0.12)
     lip_amount: float = 0.4
@@ -86,16 +90,18 @@ MINA = Character(
     hair_gain=(0.26, 0.22, 0.22),
     hair_saturation=0.7,
     clothes="female_elegantsuit01",
-    eyebrows="eyebrow005",
+    eyebrows="eyebrow001",
     eyelashes="eyelashes02",
     eyes="brown_eye.png",
+    brow_colour=(0.035, 0.024, 0.018),
     lid_amount=0.45,
-    lip_amount=0.45,
+    lip_amount=0.5,
+    lip_colour=(0.5, 0.13, 0.13),
     blush=0.12,
     top=(0.62, 0.66, 0.74),
     rest={
-        "mouthSmile": 0.22, "cheekSquint": 0.1, "browInnerUp": 0.12, "jawOpen": -0.015,
-        "browDown": -0.15,
+        "mouthSmile": 0.28, "cheekSquint": 0.12, "browInnerUp": 0.2, "jawOpen": -0.015,
+        "browDown": -0.2, "browOuterUp": -0.15,
     },
     backdrop="morning",
     seed=11,
@@ -115,14 +121,18 @@ JAMES = Character(
     eyebrows="eyebrow012",
     eyelashes="eyelashes03",
     eyes="brown_eye.png",
-    skin_gain=(1.35, 1.3, 1.3),
+    skin_gain=(1.1, 1.12, 1.15),
+    skin_saturation=0.8,
+    hair_specular=0.1,
+    hair_roughness=0.65,
+    root_colour=(0.012, 0.009, 0.008),
     brow_colour=(0.008, 0.006, 0.005),
     lip_colour=(0.26, 0.09, 0.075),
     lip_amount=0.3,
     blush=0.05,
     rest={
-        "mouthSmile": 0.2, "cheekSquint": 0.08, "browInnerUp": 0.1, "jawOpen": -0.01,
-        "browDown": -0.2,
+        "mouthSmile": 0.26, "cheekSquint": 0.12, "browInnerUp": 0.12, "jawOpen": -0.01,
+        "browDown": -0.2, "eyeSquint": 0.12, "eyeBlink": 0.06,
     },
     subsurface_mm=3.5,
     backdrop="evening",
@@ -138,14 +148,16 @@ SOFIA = Character(
         "mouth-angles-up": 0.2,
     },
     skin="middleage_lightskinned_female_diffuse2.png",
-    hair="braid01",
+    hair="bob02",
+    sweep=0.62,
     clothes="female_casualsuit02",
     eyebrows="eyebrow001",
     eyelashes="eyelashes03",
     eyes="blue_eye.png",
-    hair_gain=(3.4, 2.8, 2.2),
-    hair_saturation=0.8,
-    grey=0.5,
+    hair_gain=(0.62, 0.5, 0.38),
+    hair_saturation=1.3,
+    grey=0.35,
+    root_colour=(0.2, 0.14, 0.09),
     brow_colour=(0.06, 0.04, 0.03),
     lip_colour=(0.5, 0.14, 0.14),
     lip_amount=0.45,

@@ -28,12 +28,14 @@ FLOOR_Y = 3.6
 @dataclass(frozen=True, slots=True)
 class Pose:
     """One moment: ARKit weights (52,), head pitch, yaw and roll in degrees (positive: chin down,
-    turned and tilted to the person's left), chest fill 0 to 1, and a sway of the trunk in mm."""
+    turned and tilted to the person's left), chest fill 0 to 1, a sway of the trunk in mm, and how
+    far the tip of the tongue is raised, 0 to 1 (ARKit has no shape for that)."""
 
     weights: tuple[float, ...]
     rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     breath: float = 0.0
     sway_mm: float = 0.0
+    tongue_up: float = 0.0
 
 
 def rest_pose() -> Pose:
@@ -72,6 +74,21 @@ def neck_weight(rest: Points) -> Points:
     """
     along = (rest[:, 1] - 5.75) + 0.55 * (rest[:, 2] - 0.2)
     return _ramp(along, -0.15, 1.0)
+
+
+def _swept(hair: Points, width: float) -> Points:
+    """A fringe (n, 3) combed from the eyes to the person's right: below the hairline nothing in
+    front of the face stays nearer to the middle than `width` decimetres."""
+    share = _ramp(8.02 - hair[:, 1], 0.0, 0.75) * _ramp(hair[:, 2], 0.25, 0.55)
+    border = -width * share
+    over = np.where(hair[:, 0] < 0.45, hair[:, 0] - border, -1.0) * (share > 0)
+    # Soft, so that neighbouring locks keep their order.
+    moved = np.where(over > -0.15, border - 0.15 * np.exp(-(over + 0.15) / 0.3), hair[:, 0])
+    combed = hair.copy()
+    way = (hair[:, 0] - moved) * share
+    combed[:, 0] -= way
+    combed[:, 2] -= 0.42 * way * share
+    return combed
 
 
 def _lower_arms(vertices: Points, degrees: float) -> None:
@@ -126,6 +143,9 @@ class Figure:
         self._refined: dict[str, Refined] = {}
         for name, part in self.parts.items():
             faces, uvs = part.mesh.faces, part.mesh.uvs[part.mesh.face_uvs]
+            if name == "teeth":
+                shown = ~self._deep_gums(faces)
+                faces, uvs = faces[shown], uvs[shown]
             if name in ("teeth", "tongue", "clothes", "eyes"):
                 self._refined[name] = Refined(faces, uvs, 1)
                 faces, uvs = self._refined[name].faces, self._refined[name].corner_uvs
@@ -143,6 +163,13 @@ class Figure:
         self._units[SHAPES.index("jawOpen")].add_to(opened, 1.0)
         way = np.linalg.norm(fit.place(opened) - fit.place(self.neutral), axis=1)
         return np.asarray(way > way.max() / 2)
+
+    def _deep_gums(self, faces: Indices) -> npt.NDArray[np.bool_]:
+        """The lowest faces of the lower gum: a wide open jaw would push them through the chin."""
+        plain = self.parts["teeth"].fit.place(self.base.vertices)
+        top = plain[self._lower_teeth, 1].max()
+        lower = self._lower_teeth[faces].all(1)
+        return np.asarray(lower & (plain[faces][..., 1].mean(1) < top - 0.17))
 
     def _shaped(self) -> Points:
         """The base mesh (19158, 3) in the character's shape, arms down, resting face."""
@@ -181,6 +208,8 @@ class Figure:
             points = part.fit.place(base)
             if name == "teeth":
                 points = self._seated(points)
+            elif name == "hair" and self.character.sweep:
+                points = _swept(points, self.character.sweep)
             refined = self._refined.get(name)
             points = refined.refine(points) if refined else points
             placed[name] = self._turned_eyes(points) if name == "eyes" else points
@@ -207,6 +236,11 @@ class Figure:
         # Hair sits on the skull, clothes on the trunk: an expression must not tug at them.
         moved["hair"] = self.rest["hair"].copy()
         moved["clothes"] = self.rest["clothes"].copy()
+        if pose.tongue_up:
+            tongue, rest = moved["tongue"], self.rest["tongue"]
+            tip = _ramp(rest[:, 2], rest[:, 2].max() - 0.3, rest[:, 2].max())
+            tongue[:, 1] += pose.tongue_up * 0.17 * tip
+            tongue[:, 2] += pose.tongue_up * 0.03 * tip
         return {
             name: self.moved(points, self.rest[name], pose, self._neck[name])
             for name, points in moved.items()

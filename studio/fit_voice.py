@@ -22,7 +22,7 @@ import soxr
 
 from ditto_avatar.face.puppet.coarticulation import REACH, blend, gestures, pauses
 from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
-from ditto_avatar.face.puppet.voice import CONTEXT, FEATURES, SILENCE, VoiceMeter
+from ditto_avatar.face.puppet.voice import CONTEXT, FEATURES, SILENCE, VoiceMeter, sounded
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import (
     SAMPLES_PER_FRAME,
@@ -135,11 +135,9 @@ def examples(chunk: SpeechChunk) -> tuple[FloatArray, FloatArray]:
         inputs.append(np.concatenate([voice.bands for voice in window]))
         centre = frame * SAMPLES_PER_FRAME
         near = [g for g in asked if g.start - REACH < centre < g.end + REACH]
-        channels = blend(frame, near)
-        around = (padded[frame + CONTEXT - 1].loudness + padded[frame + CONTEXT + 1].loudness) / 2
-        loudness = 0.6 * voices[frame].loudness + 0.4 * around
-        channels[Channel.JAW] *= 0.45 + 0.65 * loudness
-        targets.append(channels)
+        around = (padded[frame + CONTEXT - 1].voiced + padded[frame + CONTEXT + 1].voiced) / 2
+        voiced = 0.5 * voices[frame].voiced + 0.5 * around
+        targets.append(sounded(blend(frame, near), voiced))
     return np.stack(inputs), np.stack(targets)
 
 

@@ -3,17 +3,27 @@ alpha. Frames on disk are kept, so a stopped run goes on where it was."""
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
 from studio import atlas
-from studio.arkit import weights
 from studio.figure import Figure, Pose
 from studio.motion import Idle
 from studio.project import camera_of, project_atlas
 from studio.scene import Quality, Scene
 
 logger = logging.getLogger(__name__)
+
+
+def mouth_box(figure: Figure, out: Path) -> tuple[float, float, float, float]:
+    """Where the atlas lies in the neutral frame. The first answer is kept beside the pictures,
+    for they are cut by it and must not be measured by another."""
+    kept = out / "box.json"
+    if not kept.exists():
+        kept.write_text(json.dumps(project_atlas(figure).box))
+    x, y, width, height = json.loads(kept.read_text())
+    return x, y, width, height
 
 
 def draw(
@@ -28,8 +38,7 @@ def draw(
     so that several processes can share one machine."""
     out.mkdir(parents=True, exist_ok=True)
     jobs: list[tuple[Path, Pose, bool]] = [
-        (out / f"atlas_{name}.png", Pose(tuple(weights(expression))), True)
-        for name, expression in atlas.SHAPES.items()
+        (out / f"atlas_{name}.png", atlas.pose(name), True) for name in atlas.SHAPES
     ]
     jobs += [(out / f"idle_{index:04d}.png", pose, False) for index, pose in enumerate(idle.poses())]
     mine = [job for number, job in enumerate(jobs) if number % part[1] == part[0]]
@@ -38,7 +47,7 @@ def draw(
     if not missing:
         return
     scene = Scene(figure, camera_of(figure), quality)
-    mouth = project_atlas(figure).box
+    mouth = mouth_box(figure, out)
     for path, pose, is_patch in missing:
         scene.pose(pose)
         if is_patch:

@@ -123,7 +123,7 @@ def _skin(name: str, figure: Figure) -> Any:
     patches = shader.noise(rest, 9.0, 4.0)
     grain = shader.noise(rest, 60.0, 3.0)
     colour = shader.mix(
-        shader.math("MULTIPLY", patches, 0.22), colour, (0.62, 0.24, 0.18, 1), "OVERLAY"
+        shader.math("MULTIPLY", patches, 0.16), colour, (0.62, 0.24, 0.18, 1), "OVERLAY"
     )
     colour = shader.mix(
         shader.math("MULTIPLY", grain, 0.12), colour, (0.35, 0.3, 0.28, 1), "SOFT_LIGHT"
@@ -140,6 +140,12 @@ def _skin(name: str, figure: Figure) -> Any:
     colour = shader.mix(
         shader.math("MULTIPLY", lids, character.lid_amount), colour, (0.05, 0.025, 0.02, 1)
     )
+    # Where hair begins the scalp shows through it: no wig's edge.
+    hairline = shader.math("MULTIPLY", shader.attribute("hairline").outputs["Fac"], 0.62)
+    hairline = shader.math(
+        "MULTIPLY", hairline, shader.math("MULTIPLY_ADD", shader.noise(rest, 55.0, 3.0), 1.6, 0.1)
+    )
+    colour = shader.mix(hairline, colour, (*character.root_colour, 1))
     pores = shader.add("ShaderNodeTexVoronoi", feature="F1")
     shader.set(pores, Vector=rest, Scale=75.0)
     fine = shader.noise(rest, 140.0, 2.0)
@@ -183,7 +189,7 @@ def _hair(name: str, figure: Figure) -> Any:
         principled,
         Base_Color=colour,
         Roughness=shader.math("MULTIPLY_ADD", strands, 0.3, character.hair_roughness - 0.15),
-        Specular_IOR_Level=0.28,
+        Specular_IOR_Level=character.hair_specular,
         Alpha=picture.outputs[1],
         Normal=normal,
     )
@@ -284,7 +290,7 @@ def _teeth(name: str, figure: Figure) -> Any:
     principled = shader.add("ShaderNodeBsdfPrincipled", subsurface_method="RANDOM_WALK")
     shader.set(
         principled,
-        Base_Color=shader.adjusted(picture.outputs[0], 0.75, (1.0, 0.98, 0.95)),
+        Base_Color=shader.adjusted(picture.outputs[0], 0.75, (1.25, 1.2, 1.12)),
         Roughness=0.22,
         Specular_IOR_Level=0.5,
         Subsurface_Weight=0.3,

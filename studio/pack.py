@@ -67,14 +67,20 @@ def build_pack(figure: Figure, idle: Idle, pictures: Path, folder: Path, about: 
     write_video(folder / "idle.mp4", frames)
     Image.fromarray(frames[0]).save(folder / "poster.webp", quality=90, method=6)
     _write_atlas(figure, pictures, folder / "mouth.webp")
-    _write_arrays(figure, idle, folder / "avatar.npz")
+    _write_arrays(figure, idle, pictures, folder / "avatar.npz")
     text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
     (folder / "about.json").write_text(text, encoding="utf-8")
 
 
+def kept_box(pictures: Path) -> tuple[float, float, float, float]:
+    """The box by which the patches were cut: x, y, width, height in the neutral frame."""
+    x, y, width, height = json.loads((pictures / "box.json").read_text())
+    return x, y, width, height
+
+
 def atlas_patches(figure: Figure, pictures: Path) -> list[Rgb]:
     """The patches of the atlas over the backdrop, in the order of `atlas.SHAPES`."""
-    x, y, width, height = project_atlas(figure).box
+    x, y, width, height = kept_box(pictures)
     scene = backdrop.paint(figure.character.backdrop, figure.character.seed)
     behind = scene[int(y) : int(y + height), int(x) : int(x + width)]
     size = (round(width * atlas.SCALE), round(height * atlas.SCALE))
@@ -87,7 +93,7 @@ def _write_atlas(figure: Figure, pictures: Path, path: Path) -> None:
     Image.fromarray(strip).save(path, quality=90, method=6)
 
 
-def _write_arrays(figure: Figure, idle: Idle, path: Path) -> None:
+def _write_arrays(figure: Figure, idle: Idle, pictures: Path, path: Path) -> None:
     projector = Projector(figure)
     poses = idle.poses()
     points = np.stack([projector.points(pose) for pose in poses])
@@ -107,7 +113,7 @@ def _write_arrays(figure: Figure, idle: Idle, path: Path) -> None:
         atlas_names=np.array(mouth.names),
         atlas_weights=mouth.weights.astype(np.float32),
         atlas_landmarks=mouth.landmarks.astype(np.float32),
-        atlas_box=np.array(mouth.box, np.float32),
+        atlas_box=np.array(kept_box(pictures), np.float32),
     )
 
 

@@ -13,7 +13,7 @@ CHEEKS, NOSE = (50, 280), 4
 
 
 def paint(figure: Figure) -> dict[str, Points]:
-    """`lips`, `blush` and `lids` (n,) of a figure's skin at rest."""
+    """`lips`, `blush`, `lids` and `hairline` (n,) of a figure's skin at rest."""
     points = Landmarks.load().points(figure, rest_pose())
     skin = figure.rest["skin"]
     near = skin[:, 2] > points[:468, 2].min()
@@ -21,11 +21,13 @@ def paint(figure: Figure) -> dict[str, Points]:
     lips = _inside(skin[:, :2], points[outline, :2])
     mouth_z = points[[61, 291], 2].min() - 0.12
     blush = sum(_spot(skin, points[cheek], 0.2) for cheek in CHEEKS)
-    blush = blush + 0.6 * _spot(skin, points[NOSE], 0.1)
+    blush = blush + 0.3 * _spot(skin, points[NOSE], 0.09)
     lids = np.zeros(len(skin))
     for ring in (topology.RIGHT_LIDS, topology.LEFT_LIDS):
         lids = np.maximum(lids, _along(skin, points[list(ring)], 0.022))
+    hair = _nearness(skin, figure.rest["hair"], 0.07) * (skin[:, 1] > points[10, 1] - 1.2)
     return {
+        "hairline": hair,
         "lips": lips * near * (skin[:, 2] > mouth_z),
         "blush": np.clip(blush, 0, 1) * near,
         "lids": lids * near,
@@ -35,6 +37,15 @@ def paint(figure: Figure) -> dict[str, Points]:
 def _spot(points: Points, middle: Points, size: float) -> Points:
     distance = np.linalg.norm(points - middle, axis=1)
     return np.asarray(np.exp(-((distance / size) ** 2)))
+
+
+def _nearness(points: Points, others: Points, size: float) -> Points:
+    """1 where the nearest of `others` (m, 3) touches, falling off over `size`."""
+    nearest = np.full(len(points), np.inf)
+    for start in range(0, len(others), 256):
+        gap = points[:, None] - others[None, start : start + 256]
+        nearest = np.minimum(nearest, (gap**2).sum(2).min(1))
+    return np.asarray(np.exp(-nearest / size**2))
 
 
 def _along(points: Points, ring: Points, width: float) -> Points:

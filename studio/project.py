@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from studio import atlas
-from studio.arkit import INDEX, SHAPES, weights
+from studio.arkit import INDEX, SHAPES
 from studio.camera import HEIGHT, WIDTH, Camera
 from studio.figure import Figure, Pose, rest_pose
 from studio.kit import Indices, Points
@@ -90,11 +90,11 @@ class AtlasNumbers:
 def project_atlas(figure: Figure) -> AtlasNumbers:
     """Weights, points and place of every patch."""
     projector = Projector(figure)
-    rows = [weights(expression) for expression in atlas.SHAPES.values()]
-    points = np.stack([projector.points(Pose(tuple(row))) for row in rows])
+    poses = [atlas.pose(name) for name in atlas.SHAPES]
+    points = np.stack([projector.points(pose) for pose in poses])
     neutral = projector.points(rest_pose())
     return AtlasNumbers(
-        tuple(atlas.SHAPES), np.array(rows), points, atlas.box(neutral, points)
+        tuple(atlas.SHAPES), np.array([pose.weights for pose in poses]), points, atlas.box(neutral, points)
     )
 
 
