@@ -54,3 +54,11 @@ async def test_what_has_no_words_is_shown_and_not_spoken() -> None:
 
 async def test_an_empty_answer_gives_nothing() -> None:
     assert await all_of() == await all_of("", "") == []
+
+
+async def test_text_that_is_not_tagged_keeps_its_brackets() -> None:
+    items = [item async for item in clauses(stream("[Note] Stay. **Now**"), tagged=False)]
+    assert [item.text for item in items if isinstance(item, Sentence)] == [
+        "[Note] Stay.",
+        "**Now**",
+    ]

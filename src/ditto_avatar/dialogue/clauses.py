@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -19,15 +19,18 @@ class TextDelta:
     text: str
 
 
-async def clauses(pieces: AsyncIterable[str]) -> AsyncGenerator[TextDelta | Sentence, None]:
+async def clauses(
+    pieces: AsyncIterable[str], *, tagged: bool = True
+) -> AsyncGenerator[TextDelta | Sentence, None]:
     """Every piece of an answer as a `TextDelta`, and each `Sentence` as soon as it has ended,
     always behind the delta that ended it.
 
     A tag at the beginning of a sentence is its emotion, one in the middle changes the sentence
     it stands in; a sentence without one is neutral. The parts of a sentence that was too long
     to speak at once share its emotion. Parts that hold no letter or digit are shown, not spoken.
+    Text that no model wrote is not `tagged`: its brackets and stars are its own and stay.
     """
-    stream = _Clauses()
+    stream = _Clauses(tagged)
     try:
         async for piece in pieces:
             for item in stream.feed(piece):
@@ -52,24 +55,24 @@ async def sentences(pieces: AsyncIterable[str]) -> AsyncGenerator[Sentence, None
 class _Clauses:
     """The pass of `clauses` without the waiting."""
 
-    def __init__(self) -> None:
-        self._filter = EmotionFilter()
+    def __init__(self, tagged: bool) -> None:
+        self._filter = EmotionFilter() if tagged else None
         self._splitter = SentenceSplitter()
         self._emotion = Emotion.NEUTRAL
 
     def feed(self, piece: str) -> list[TextDelta | Sentence]:
-        return self._items(self._filter.feed(piece))
+        return self._items([piece] if self._filter is None else self._filter.feed(piece))
 
     def flush(self) -> list[TextDelta | Sentence]:
-        items = self._items(self._filter.flush())
+        items = self._items([] if self._filter is None else self._filter.flush())
         return [*items, *self._spoken(self._splitter.flush())]
 
-    def _items(self, found: list[str | Emotion]) -> list[TextDelta | Sentence]:
+    def _items(self, found: Sequence[str | Emotion]) -> list[TextDelta | Sentence]:
         items: list[TextDelta | Sentence] = []
         for item in found:
             if isinstance(item, Emotion):
                 items.extend(self._turn_to(item))
-            else:
+            elif item:
                 items.append(TextDelta(item))
                 items.extend(self._spoken(self._splitter.feed(item)))
         return items

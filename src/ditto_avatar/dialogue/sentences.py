@@ -49,7 +49,7 @@ _WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘「『<]*$")
 _INITIALS = re.compile(r"(?:[A-Za-z]\.)*[A-Za-z]$")
 _NUMBER = re.compile(r"\d+(?:\.\d+)*$")
 _DATE = re.compile(r"\d{2,4}\.\s*\d{1,2}\.\s*\d{1,2}$")
-_LIST_MARK = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[가-하])$")
+_LIST_MARK = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[가나다라마바사자차카타파하])$")
 
 # Lengths are counted in columns: a Hangul block takes two, as it takes about twice as long to say.
 _LONGEST = 220

@@ -22,6 +22,7 @@ import espeakng_loader
 import numpy as np
 
 from ditto_avatar.errors import InvalidInput, ProviderFailed
+from ditto_avatar.speech.english import read_english
 from ditto_avatar.speech.korean.reading import read_korean
 from ditto_avatar.speech.korean.sounds import pronounced
 from ditto_avatar.speech.phoneme_stream import PhonemeMark, PhonemeStream
@@ -93,8 +94,7 @@ class EspeakEngine:
                 loop.call_soon_threadsafe(ready.put_nowait, chunk)
 
         manner = _MANNERS[emotion]
-        if voice.language is Language.KOREAN:
-            sentence = pronounced(read_korean(sentence))
+        sentence = _read(sentence, voice.language)
         request = _Request(sentence, voice.id, round(self._rate_wpm * manner.rate), manner)
         work = _library().submit(request, deliver, stopped)
         outcome = asyncio.ensure_future(asyncio.wrap_future(work))
@@ -119,6 +119,13 @@ class EspeakEngine:
 
     async def close(self) -> None:
         """Nothing to free: the library belongs to the process."""
+
+
+def _read(sentence: str, language: Language) -> str:
+    """The library knows letters and plain numbers; the rest is put into words for it."""
+    if language is Language.KOREAN:
+        return pronounced(read_korean(sentence))
+    return read_english(sentence)
 
 
 @dataclass(frozen=True, slots=True)
