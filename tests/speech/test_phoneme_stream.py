@@ -52,3 +52,10 @@ def test_a_mark_falls_on_the_same_moment_at_16_khz() -> None:
     speech = joined(run(marks, 22_050, 1_000, 22_050))
     (phoneme,) = speech.phonemes
     assert (phoneme.start, phoneme.end) == (1_600, 8_000)
+
+
+def test_a_voiceless_stop_begins_where_the_lips_close() -> None:
+    marks = [PhonemeMark("a", 0), PhonemeMark("p", 8_000), PhonemeMark("a", 9_000)]
+    first, stop, last = joined(run(marks, 16_000, 1_000, 16_000)).phonemes
+    assert (first.end, stop.start, stop.end) == (7_280, 7_280, 9_000)
+    assert last.end == 16_000

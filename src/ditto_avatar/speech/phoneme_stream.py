@@ -13,6 +13,10 @@ from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Phoneme, SpeechChunk
 _CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 # Headroom: resampling may overshoot a full-scale sample by a few percent.
 _GAIN = 0.9
+# espeak marks a voiceless stop where it bursts; the lips have been closed for some 45 ms then,
+# which it counts to the sound before.
+_VOICELESS_STOPS = ("p", "t", "k")
+_CLOSURE_SAMPLES = SAMPLE_RATE_HZ * 45 // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +56,17 @@ class PhonemeStream:
         return self._cut(1)
 
     def _mark(self, symbol: str, at: int) -> None:
+        bare, bare_stressed = _plain(symbol)
         if self._open is not None:
             name, stressed, start = self._open
+            if bare[:1] in _VOICELESS_STOPS:
+                at -= min(_CLOSURE_SAMPLES, int(0.4 * (at - start)))
             if at > start:
                 self._done.append(Phoneme(name, start, at, stressed))
             self._open = None
         self._safe = max(self._safe, at)
-        bare, stressed = _plain(symbol)
         if bare:
-            self._open = (bare, stressed, at)
+            self._open = (bare, bare_stressed, at)
 
     def _cut(self, at_least: int) -> list[SpeechChunk]:
         available = self._sound_start + len(self._sound)
