@@ -89,6 +89,7 @@ MINA = Character(
     hair="long01",
     hair_gain=(0.26, 0.22, 0.22),
     hair_saturation=0.7,
+    hair_specular=0.16,
     clothes="female_elegantsuit01",
     eyebrows="eyebrow001",
     eyelashes="eyelashes02",

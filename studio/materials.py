@@ -141,9 +141,9 @@ def _skin(name: str, figure: Figure) -> Any:
         shader.math("MULTIPLY", lids, character.lid_amount), colour, (0.05, 0.025, 0.02, 1)
     )
     # Where hair begins the scalp shows through it: no wig's edge.
-    hairline = shader.math("MULTIPLY", shader.attribute("hairline").outputs["Fac"], 0.62)
+    hairline = shader.math("MULTIPLY", shader.attribute("hairline").outputs["Fac"], 0.6)
     hairline = shader.math(
-        "MULTIPLY", hairline, shader.math("MULTIPLY_ADD", shader.noise(rest, 55.0, 3.0), 1.6, 0.1)
+        "MULTIPLY", hairline, shader.math("MULTIPLY_ADD", shader.noise(rest, 40.0, 2.0), 0.8, 0.6)
     )
     colour = shader.mix(hairline, colour, (*character.root_colour, 1))
     pores = shader.add("ShaderNodeTexVoronoi", feature="F1")

@@ -10,7 +10,6 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from studio import atlas, backdrop
 from studio.camera import HEIGHT, WIDTH
@@ -65,7 +64,7 @@ def build_pack(figure: Figure, idle: Idle, pictures: Path, folder: Path, about: 
         composed(pictures / f"idle_{index:04d}.png", behind) for index in range(idle.frames)
     ]
     write_video(folder / "idle.mp4", frames)
-    Image.fromarray(frames[0]).save(folder / "poster.webp", quality=90, method=6)
+    _write_webp(folder / "poster.webp", frames[0])
     _write_atlas(figure, pictures, folder / "mouth.webp")
     _write_arrays(figure, idle, pictures, folder / "avatar.npz")
     text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
@@ -89,8 +88,12 @@ def atlas_patches(figure: Figure, pictures: Path) -> list[Rgb]:
 
 
 def _write_atlas(figure: Figure, pictures: Path, path: Path) -> None:
-    strip = np.concatenate(atlas_patches(figure, pictures))
-    Image.fromarray(strip).save(path, quality=90, method=6)
+    _write_webp(path, np.concatenate(atlas_patches(figure, pictures)))
+
+
+def _write_webp(path: Path, rgb: Rgb) -> None:
+    if not cv2.imwrite(str(path), rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 90]):
+        raise OSError(f"{path} could not be written")
 
 
 def _write_arrays(figure: Figure, idle: Idle, pictures: Path, path: Path) -> None:
