@@ -1,0 +1,128 @@
+"""The Ditto face engine: one device for all viewers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from itertools import count
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ditto_avatar.errors import Busy, InvalidAvatar, InvalidImage
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.ditto.audio import FeatureStream, silence
+from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
+from ditto_avatar.face.ditto.driving import DriveOptions, Driver
+from ditto_avatar.face.ditto.layout import MOTION
+from ditto_avatar.face.ditto.models import DittoModels, load_models
+from ditto_avatar.face.ditto.options import DittoOptions
+from ditto_avatar.face.ditto.performance import DittoPerformance, Walk
+from ditto_avatar.face.ditto.pipeline import Pipeline
+from ditto_avatar.face.ditto.registration import Album, Registration, registered
+from ditto_avatar.face.ditto.sampler import SeededNoise, schedule
+from ditto_avatar.face.ditto.stage import Stage
+from ditto_avatar.face.ditto.windows import CLIP_FRAMES, MotionStream, WindowOptions
+from ditto_avatar.types import Emotion, FloatArray
+
+
+class DittoEngine:
+    """Draws with the Ditto networks. Weights are shared; what belongs to one viewer lives in its
+    performance."""
+
+    name = "ditto"
+
+    def __init__(
+        self,
+        models: DittoModels,
+        options: DittoOptions,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._models = models
+        self._options = options
+        self._clock = clock
+        self.pipeline = Pipeline(models.runners, schedule(options.steps))
+        self._stage = Stage(self.pipeline, options.feature_cache_mb * 1024 * 1024)
+        self._registrations: WeakKeyDictionary[Avatar, Registration] = WeakKeyDictionary()
+        self._owners = count()
+        self._performances: dict[int, DittoPerformance] = {}
+        self._silence: FloatArray | None = None
+        config = models.config
+        self._windows = WindowOptions(
+            options.overlap or config.overlap,
+            config.reset,
+            None if config.kept is None else slice(*config.kept),
+            config.bounds,
+            config.smooth_motion,
+        )
+
+    @classmethod
+    async def load(cls, options: DittoOptions) -> DittoEngine:
+        """An engine from a checkpoint folder; takes seconds, off the event loop.
+
+        Raises `InvalidCheckpoint` or `Unavailable`."""
+        return cls(await asyncio.to_thread(load_models, options), options)
+
+    @property
+    def streams(self) -> int:
+        """Performances that are open."""
+        return len(self._performances)
+
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoPerformance:
+        """Begin a performance at idle frame `start_frame`; an avatar is registered at its first
+        use. Raises `InvalidAvatar` when no usable face is seen, `Busy` when all places are
+        taken."""
+        limit = self._options.max_streams
+        if limit is not None and self.streams >= limit:
+            raise Busy(f"All {limit} places of this engine are taken; try again in a moment.")
+        try:
+            album = await self._stage.on_device(lambda: self._album(avatar))
+        except InvalidImage as error:
+            raise InvalidAvatar(f"Ditto cannot draw this avatar: {error}") from error
+        if self._silence is None:
+            overlap = self._windows.overlap
+            self._silence = await self._stage.on_sound(
+                lambda: silence(self._models.encode, overlap)
+            )
+        owner = next(self._owners)
+        walk = Walk(
+            start_frame % avatar.frame_count, avatar.frame_count, self._options.template_frames
+        )
+        performance = DittoPerformance(
+            owner,
+            self._stage,
+            album,
+            walk,
+            Driver(album.registration.motion, DriveOptions.for_video()),
+            FeatureStream(self._models.encode),
+            self._stream(album, walk, self._silence),
+            SeededNoise(
+                self._options.seed + owner, (CLIP_FRAMES, MOTION), self._models.runners.device
+            ),
+            self._clock,
+            self._forget,
+        )
+        self._performances[owner] = performance
+        return performance
+
+    async def close(self) -> None:
+        """Cancel what still runs and end the threads."""
+        for performance in list(self._performances.values()):
+            await performance.cancel()
+        await self._stage.close()
+
+    def _album(self, avatar: Avatar) -> Album:
+        registration = self._registrations.get(avatar)
+        if registration is None:
+            registration = self._registrations[avatar] = registered(avatar, self._models)
+        return Album(avatar, registration)
+
+    def _stream(self, album: Album, walk: Walk, silent: FloatArray) -> MotionStream:
+        registration, overlap = album.registration, self._windows.overlap
+        neutral = np.repeat(emotion_row([Emotion.NEUTRAL])[None], overlap, axis=0)
+        conditions = condition_rows(silent, neutral, -overlap, registration.motion, walk)
+        return MotionStream(self._windows, registration.anchor, conditions)
+
+    def _forget(self, owner: int) -> None:
+        self._performances.pop(owner, None)

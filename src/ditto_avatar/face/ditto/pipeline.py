@@ -1,0 +1,135 @@
+"""Tensors in, frames out: everything between a clip's conditions and its pictures.
+
+Stateless and blocking; what belongs to a viewer lives in its performance, and the engine calls
+from a worker thread.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ditto_avatar.face.ditto.composite import Backdrop, blend, paste, to_yuv
+from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.sampler import Noise, Step, sample
+from ditto_avatar.face.ditto.source import crop_tensor
+from ditto_avatar.face.ditto.windows import ClipRequest
+from ditto_avatar.types import ByteArray, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePicture:
+    """A source frame on the device: its feature volume (1, 32, 16, 64, 64), what the warp network
+    made of it (1, 4, 16, 64, 64), and the picture it belongs to."""
+
+    volume: Tensor
+    compressed: Tensor
+    backdrop: Backdrop
+
+    @property
+    def bytes(self) -> int:
+        parts = (self.volume, self.compressed, self.backdrop.grid, self.backdrop.mask)
+        tensors = (*parts, self.backdrop.picture)
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameJob:
+    """A frame to draw: from where, and the keypoints (21, 3) of source and drive."""
+
+    picture: SourcePicture
+    source: FloatArray
+    driving: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ClipJob:
+    """A clip to predict, with the noise of the viewer it is for."""
+
+    request: ClipRequest
+    noise: Noise
+
+
+class Pipeline:
+    """The networks of one device, in the order they are used."""
+
+    def __init__(self, runners: Runners, steps: tuple[Step, ...]) -> None:
+        self.runners = runners
+        self._steps = steps
+
+    @torch.inference_mode()
+    def predict(
+        self, jobs: Sequence[ClipJob], steps: tuple[Step, ...] | None = None
+    ) -> list[FloatArray]:
+        """The motion (80, 265) of each clip, all in one batch."""
+        device = self.runners.device
+
+        def on_device(arrays: list[FloatArray]) -> Tensor:
+            return torch.from_numpy(np.stack(arrays)).to(device)
+
+        condition = on_device([job.request.condition for job in jobs])
+        first = on_device([job.request.start for job in jobs])
+        start = torch.stack([job.noise.start(job.request.clip) for job in jobs])
+        clips = sample(
+            self.runners.denoise,
+            steps or self._steps,
+            condition,
+            first,
+            start,
+            lambda step: torch.stack([job.noise.step(step) for job in jobs]),
+        )
+        return list(clips.float().cpu().numpy())
+
+    @torch.inference_mode()
+    def features(self, crops: Sequence[ByteArray]) -> list[tuple[Tensor, Tensor]]:
+        """Volume and compressed volume of each crop (256, 256, 3)."""
+        runners = self.runners
+        images = crop_tensor(crops, runners.device).to(runners.dtype)
+        volumes = runners.appearance(images)
+        compressed = runners.warp.compress(volumes)
+        return [
+            (volumes[i : i + 1].clone(), compressed[i : i + 1].clone()) for i in range(len(crops))
+        ]
+
+    @torch.inference_mode()
+    def render(self, jobs: Sequence[FrameJob]) -> list[ByteArray]:
+        """The frames as I420 (h * 3 / 2, w), in the order of the jobs."""
+        faces = self.draw(jobs)
+        frames: list[ByteArray | None] = [None] * len(jobs)
+        sizes: OrderedDict[tuple[int, int], list[int]] = OrderedDict()
+        for index, job in enumerate(jobs):
+            box = job.picture.backdrop.box
+            sizes.setdefault((box.height, box.width), []).append(index)
+        for members in sizes.values():
+            drops = [jobs[index].picture.backdrop for index in members]
+            parts = blend(
+                faces[members] if len(sizes) > 1 else faces,
+                torch.stack([drop.grid for drop in drops]),
+                torch.stack([drop.mask for drop in drops]),
+                torch.stack([drop.picture for drop in drops]),
+            )
+            lumas, chromas = (plane.cpu().numpy() for plane in to_yuv(parts))
+            for index, drop, luma, chroma in zip(members, drops, lumas, chromas, strict=True):
+                frames[index] = paste(drop.yuv, drop.box, luma, chroma)
+        return [frame for frame in frames if frame is not None]
+
+    def draw(self, jobs: Sequence[FrameJob]) -> Tensor:
+        """The faces (b, 3, 512, 512) in 0..1, on the device."""
+        runners = self.runners
+
+        def on_device(arrays: list[FloatArray]) -> Tensor:
+            return torch.from_numpy(np.stack(arrays)).to(runners.device)
+
+        source = on_device([job.source for job in jobs])
+        driving = runners.stitch(source, on_device([job.driving for job in jobs]))
+        volume = torch.cat([job.picture.volume for job in jobs])
+        compressed = torch.cat([job.picture.compressed for job in jobs])
+        features = runners.warp(
+            volume, source.to(runners.dtype), driving.to(runners.dtype), compressed
+        )
+        return runners.decode(features)

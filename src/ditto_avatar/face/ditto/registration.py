@@ -1,0 +1,219 @@
+"""What Ditto knows of an avatar: computed once, kept in its pack.
+
+The file is ``features/ditto.npz``; its keys begin with ``ditto.<weights key>.``, so that features
+of other weights are never mistaken for these.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.ditto.composite import Box, face_box, prepare
+from ditto_avatar.face.ditto.geometry import PORTRAIT, cut_out, inverse
+from ditto_avatar.face.ditto.layout import SourceMotion
+from ditto_avatar.face.ditto.models import DittoModels
+from ditto_avatar.face.ditto.pipeline import Pipeline, SourcePicture
+from ditto_avatar.face.ditto.source import (
+    EXTRACTOR_SIZE,
+    SourceFrame,
+    read_faces,
+    source_motion,
+)
+from ditto_avatar.types import ByteArray, FloatArray
+
+log = logging.getLogger(__name__)
+
+FEATURES_FILE = "ditto.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A registered avatar of `n` idle frames.
+
+    `motion` is that of the idle frames, `matrices` (n, 3, 3) lead from the crop to the picture.
+    For an avatar made from a still picture, `still` (h, w, 3) is that picture: every frame is
+    drawn from it, `anchor` (265,) is its motion and `keypoints` (21, 3) its keypoints in space.
+    """
+
+    motion: SourceMotion
+    matrices: FloatArray
+    anchor: FloatArray
+    still: ByteArray | None = None
+    keypoints: FloatArray | None = None
+
+
+def register(
+    pictures: Sequence[ByteArray], models: DittoModels, name: str
+) -> tuple[Registration, list[SourceFrame]]:
+    """Registers the frames (h, w, 3) RGB of a video. Blocks. Raises `InvalidImage`."""
+    frames = read_faces(models.reader, pictures, name)
+    motion = source_motion(frames, models.runners.motion, models.runners.device)
+    motion = motion.smoothed(models.config.smooth_source)
+    matrices = np.stack([frame.matrix for frame in frames])
+    return Registration(motion, matrices, motion.rows[0]), frames
+
+
+def idle_pictures(avatar: Avatar) -> list[ByteArray]:
+    """The idle loop as RGB (h, w, 3). Blocks while decoding."""
+    return [rgb(frame) for frame in avatar.idle_frames]
+
+
+def rgb(yuv: ByteArray) -> ByteArray:
+    """An I420 picture as RGB (h, w, 3)."""
+    return np.asarray(cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB_I420), np.uint8)
+
+
+def registered(avatar: Avatar, models: DittoModels) -> Registration:
+    """The avatar's registration: from its pack, or computed and put there. Blocks.
+
+    Raises `InvalidImage` where the idle loop does not show one whole face."""
+    path = avatar.features_folder / FEATURES_FILE
+    found = load_registration(path, models.key)
+    if found is not None and len(found.motion) == avatar.frame_count:
+        return found
+    log.info("Registering %s for Ditto: %d frames.", avatar.name, avatar.frame_count)
+    registration, _ = register(idle_pictures(avatar), models, f"avatar {avatar.name}")
+    try:
+        save_registration(path, models.key, registration)
+    except OSError as error:
+        log.warning("The registration of %s is kept in memory only: %s.", avatar.name, error)
+    return registration
+
+
+def save_registration(path: Path, key: str, registration: Registration) -> None:
+    """Writes the file whole or not at all; features of other weights in it are kept."""
+    motion = registration.motion
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "rows": motion.rows,
+        "keypoints": motion.keypoints,
+        "eye_open": motion.eye_open,
+        "eye_ball": motion.eye_ball,
+        "canonical": motion.canonical,
+        "matrices": registration.matrices,
+        "anchor": registration.anchor,
+    }
+    if registration.still is not None and registration.keypoints is not None:
+        arrays |= {"still": registration.still, "still_keypoints": registration.keypoints}
+    content: dict[str, npt.NDArray[Any]] = {}
+    if path.is_file():
+        with np.load(path) as file:
+            content = dict(file)
+    prefix = f"ditto.{key}."
+    content = {name: value for name, value in content.items() if not name.startswith(prefix)}
+    content |= {prefix + name: value for name, value in arrays.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **content)  # type: ignore[arg-type]
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_registration(path: Path, key: str) -> Registration | None:
+    """The registration made with these weights, or None where there is none that can be read."""
+    if not path.is_file():
+        return None
+    prefix = f"ditto.{key}."
+    try:
+        with np.load(path) as file:
+            arrays = {
+                name.removeprefix(prefix): file[name]
+                for name in file.files
+                if name.startswith(prefix)
+            }
+        if not arrays:
+            return None
+        motion = SourceMotion(
+            *(arrays[name] for name in ("rows", "keypoints", "eye_open", "eye_ball", "canonical"))
+        )
+        return Registration(
+            motion,
+            arrays["matrices"],
+            arrays["anchor"],
+            arrays.get("still"),
+            arrays.get("still_keypoints"),
+        )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        log.warning("%s cannot be read and is computed again: %s.", path, error)
+        return None
+
+
+class PictureCache:
+    """Source pictures on the device, by avatar and frame, within a limit of bytes.
+
+    What was not used for longest goes first and is computed again when it is wanted. Not thread
+    safe: one worker thread uses it.
+    """
+
+    def __init__(self, pipeline: Pipeline, limit_bytes: int) -> None:
+        self._pipeline = pipeline
+        self._limit = limit_bytes
+        self._pictures: OrderedDict[tuple[str, int], SourcePicture] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
+
+    def get(self, album: Album, index: int) -> SourcePicture:
+        """The picture of an idle frame. Blocks."""
+        key = (album.name, album.frame(index))
+        if key in self._pictures:
+            self._pictures.move_to_end(key)
+            return self._pictures[key]
+        picture = album.make(self._pipeline, index)
+        self._pictures[key] = picture
+        self._bytes += picture.bytes
+        while self._bytes > self._limit and len(self._pictures) > 1:
+            _, old = self._pictures.popitem(last=False)
+            self._bytes -= old.bytes
+        return picture
+
+
+class Album:
+    """The pictures of one registered avatar, made on demand."""
+
+    def __init__(self, avatar: Avatar, registration: Registration) -> None:
+        self.name = str(avatar.folder)
+        self.registration = registration
+        self._avatar = avatar
+        self._boxes: tuple[Box, ...] = ()
+
+    def frame(self, index: int) -> int:
+        """The source frame that idle frame `index` is drawn from."""
+        return 0 if self.registration.still is not None else index
+
+    def make(self, pipeline: Pipeline, index: int) -> SourcePicture:
+        """Features and backdrop of an idle frame. Blocks."""
+        registration, frame = self.registration, self.frame(index)
+        if registration.still is not None:
+            picture = registration.still
+            yuv = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        else:
+            yuv = self._avatar.idle_frames[frame]
+            picture = rgb(yuv)
+        height, width = picture.shape[:2]
+        if not self._boxes:
+            self._boxes = face_box(registration.matrices, width, height)
+        matrix = registration.matrices[frame]
+        crop = cut_out(picture, inverse(matrix), PORTRAIT.size)
+        size = (EXTRACTOR_SIZE, EXTRACTOR_SIZE)
+        small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+        volume, compressed = pipeline.features([small])[0]
+        device = pipeline.runners.device
+        backdrop = prepare(picture, yuv, matrix, self._boxes[frame], device)
+        return SourcePicture(volume, compressed, backdrop)

@@ -1,0 +1,128 @@
+"""The device as the performances see it: they ask, it answers in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline
+from ditto_avatar.face.ditto.registration import Album, PictureCache
+from ditto_avatar.face.ditto.scheduler import Backlog, Job, Kind
+from ditto_avatar.types import ByteArray, FloatArray
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureJob:
+    """A frame to draw from an idle frame of an album; keypoints (21, 3) each."""
+
+    album: Album
+    index: int
+    source: FloatArray
+    driving: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    work: ClipJob | PictureJob
+    answer: asyncio.Future[Any]
+
+
+class Stage:
+    """One device, one thread that works on it, and the backlog of all viewers."""
+
+    def __init__(self, pipeline: Pipeline, cache_bytes: int) -> None:
+        self._pipeline = pipeline
+        self._cache = PictureCache(pipeline, cache_bytes)
+        largest = pipeline.runners.batches[-1]
+        self._backlog: Backlog[_Asked] = Backlog({Kind.CLIP: largest, Kind.FRAME: largest})
+        self._device = ThreadPoolExecutor(1, thread_name_prefix="ditto")
+        self._sound = ThreadPoolExecutor(2, thread_name_prefix="ditto-sound")
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def on_device(self, call: Callable[[], Result]) -> Result:
+        """Run something blocking between batches on the device's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._device, call)
+
+    async def on_sound(self, call: Callable[[], Result]) -> Result:
+        """Run the audio encoder beside the device's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._sound, call)
+
+    async def predict(self, owner: int, deadline: float, work: ClipJob) -> FloatArray:
+        """The motion (80, 265) of a clip."""
+        clip: FloatArray = await self._ask(Kind.CLIP, owner, deadline, work)
+        return clip
+
+    async def draw(
+        self, owner: int, deadlines: Sequence[float], works: Sequence[PictureJob]
+    ) -> list[ByteArray]:
+        """I420 pictures in the order of the jobs."""
+        asked = [
+            self._ask(Kind.FRAME, owner, deadline, work)
+            for deadline, work in zip(deadlines, works, strict=True)
+        ]
+        return list(await asyncio.gather(*asked))
+
+    def forget(self, owner: int) -> None:
+        """Drop what a viewer still waited for."""
+        for job in self._backlog.drop(owner):
+            job.payload.answer.cancel()
+
+    async def close(self) -> None:
+        """Stop the thread; what was not done is cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        while batch := self._backlog.next_batch():
+            for job in batch:
+                job.payload.answer.cancel()
+        for pool in (self._device, self._sound):
+            await asyncio.to_thread(pool.shutdown)
+
+    def _ask(
+        self, kind: Kind, owner: int, deadline: float, work: ClipJob | PictureJob
+    ) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._backlog.add(Job(kind, owner, deadline, _Asked(work, answer)))
+        if self._task is None:
+            self._task = asyncio.create_task(self._work(), name="ditto stage")
+        self._wake.set()
+        return answer
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._backlog.next_batch():
+                wanted = [job.payload for job in batch if not job.payload.answer.done()]
+                works = [asked.work for asked in wanted]
+                try:
+                    results = await self.on_device(lambda works=works: self._do(works))  # type: ignore[misc]
+                except Exception as error:  # the border of the task: the viewers get the error
+                    log.exception("Ditto failed on a batch of %d.", len(works))
+                    for asked in wanted:
+                        if not asked.answer.done():
+                            asked.answer.set_exception(error)
+                    continue
+                for asked, result in zip(wanted, results, strict=True):
+                    if not asked.answer.done():
+                        asked.answer.set_result(result)
+
+    def _do(self, works: Sequence[ClipJob | PictureJob]) -> Sequence[FloatArray | ByteArray]:
+        """One batch, of one kind. Runs on the device's thread."""
+        clips = [work for work in works if isinstance(work, ClipJob)]
+        if clips:
+            return self._pipeline.predict(clips)
+        pictures = [work for work in works if isinstance(work, PictureJob)]
+        frames = [
+            FrameJob(self._cache.get(work.album, work.index), work.source, work.driving)
+            for work in pictures
+        ]
+        return self._pipeline.render(frames) if frames else []
