@@ -21,6 +21,8 @@ export const FADE_MS = 300;
 export const BARGE_IN_FADE_MS = 200;
 const HUSH_MS = 120;
 const IDLE_TOLERANCE_FRAMES = 2;
+// Rather a picture that stays a moment than one that is left out.
+const PREROLL_SHARE = 0.6;
 const STARTUP_WEIGHT = 0.1;
 const LEAST_AHEAD_SECONDS = 0.18;
 const MOST_AHEAD_SECONDS = 1.2;
@@ -147,7 +149,7 @@ export class Player extends Emitter {
   /** The next sentence starts, behind the last pictures of this one, when it takes just the time
    * that is left until it moves: both are silent there. */
   #startNext(showing) {
-    const leadMs = Math.max(0, showing.remaining * 1000 - this.#startupMs);
+    const leadMs = Math.max(0, showing.remaining * 1000 - PREROLL_SHARE * this.#startupMs);
     this.#clock.setTimeout(() => {
       const next = this.#showings.get(this.#timeline.segments[1]);
       const wanted = showing === this.#onScreen && next?.ready && !next.begun;
