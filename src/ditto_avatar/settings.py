@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="PostgreSQL or SQLite URL (default: SQLite inside the data folder)"
     )
+    warm_up: Path | None = Field(
+        None, description="a text file with sentences, one a line, drawn into the cache at start"
+    )
     cache_mb: int = Field(
         256, ge=0, description="drawn sentences kept to be shown again at no cost; 0 keeps none"
     )

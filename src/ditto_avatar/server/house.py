@@ -14,6 +14,7 @@ from ditto_avatar.assembly import open_avatars, open_dialogue, open_face, open_s
 from ditto_avatar.clock import SystemClock
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.server.wire import AvatarOut
@@ -25,6 +26,7 @@ from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.session import Services
 from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.session.warm_up import prepare, read_phrases, warm_up
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.types import FRAME_RATE_HZ, Fallback
@@ -119,10 +121,26 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
         stack.push_async_callback(registry.close, settings.shutdown_s)
         # The first viewer should not wait for what can be done now.
-        await asyncio.to_thread(lambda: default.idle_frames)
-        sweeper = asyncio.create_task(_sweep(registry, clips))
-        stack.callback(sweeper.cancel)
+        await prepare(face, default)
+        phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
+        for chore in (
+            _prepare_others(face, avatars, default),
+            warm_up(performer, clips, default, settings.language, phrases),
+            _sweep(registry, clips),
+        ):
+            task = asyncio.create_task(chore)
+            stack.push_async_callback(asyncio.wait, [task])
+            stack.callback(task.cancel)
         yield House(settings, avatars, speech, clips, admission, registry, metrics)
+
+
+async def _prepare_others(face: FaceEngine, avatars: AvatarLibrary, default: Avatar) -> None:
+    for avatar in avatars:
+        if avatar is not default:
+            try:
+                await prepare(face, avatar)
+            except DittoAvatarError as error:
+                log.error("avatar %s cannot be shown: %s", avatar.name, error)
 
 
 async def _sweep(registry: Registry, clips: ClipFolder) -> None:

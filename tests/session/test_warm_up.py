@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ditto_avatar.errors import InvalidInput
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.session import events
+from ditto_avatar.session.session import SAY
+from ditto_avatar.session.warm_up import prepare, read_phrases, warm_up
+from ditto_avatar.types import Language
+
+from .conftest import World, Worlds
+
+
+async def test_a_phrase_drawn_beforehand_costs_nothing_later(open_world: Worlds) -> None:
+    world = await open_world(cache_bytes=10**8)
+    session = await world.registry.open("me")
+    performer = world.services.performer
+    await warm_up(performer, world.clips, session.avatar, Language.ENGLISH, ["Welcome."])
+    assert world.speech.said == ["Welcome."]
+    assert not list((world.data_dir / "clips").iterdir())
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Welcome.")
+        await viewer.until(events.TurnFinished)
+    assert world.speech.said == ["Welcome."]
+    assert len(viewer.of(events.VideoReady)) == 1
+
+
+async def test_preparing_a_face_leaves_nothing_open(world: World, avatar: Avatar) -> None:
+    await prepare(world.face, avatar)
+    assert world.face.open_performances == 0
+
+
+def test_phrases_are_read_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "phrases.txt"
+    path.write_text("# greetings\nWelcome.\n\n  안녕하세요.  \n", encoding="utf-8")
+    assert read_phrases(path) == ["Welcome.", "안녕하세요."]
+    assert read_phrases(None) == []
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"missing\.txt"):
+        read_phrases(tmp_path / "missing.txt")
