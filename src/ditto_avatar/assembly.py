@@ -66,7 +66,9 @@ def speech_order(settings: Settings) -> list[str]:
 def _offline(settings: Settings) -> DialogueEngine:
     from ditto_avatar.dialogue.offline import OfflineEngine
 
-    return OfflineEngine(settings.notes_dir)
+    # Behind a language model it must not explain how to connect one.
+    stand_in = dialogue_order(settings)[0] != "offline"
+    return OfflineEngine(settings.notes_dir, stand_in=stand_in)
 
 
 def _openai_dialogue(settings: Settings) -> DialogueEngine:
@@ -89,10 +91,10 @@ def _espeak(settings: Settings) -> SpeechEngine:
 
 
 def _google(settings: Settings) -> SpeechEngine:
-    from ditto_avatar.speech.google import GoogleSpeech, GoogleSpeechOptions
+    from ditto_avatar.speech.google import GOOGLE_ENDPOINT, GoogleSpeech, GoogleSpeechOptions
 
     options = GoogleSpeechOptions(
-        endpoint=settings.google_endpoint or GoogleSpeechOptions.endpoint,
+        endpoint=settings.google_endpoint or GOOGLE_ENDPOINT,
         plaintext=settings.google_plaintext,
         rate=settings.speaking_rate,
     )

@@ -17,7 +17,7 @@ from openai.types.chat import (
 from ditto_avatar.dialogue.base import Prompt
 from ditto_avatar.dialogue.prompt import ChatMessage, chat_messages
 from ditto_avatar.errors import ProviderFailed
-from ditto_avatar.providers.openai import connect, failure, service_name
+from ditto_avatar.providers.openai import check_model, connect, failure, service_name
 from ditto_avatar.providers.retry import Retries, before_deadline
 
 
@@ -68,16 +68,8 @@ class OpenAIDialogue:
 
     async def check(self) -> str:
         """One cheap call: asks for the model by name. Raises like `reply`."""
-        model = self._options.model
-        try:
-            await before_deadline(
-                self._client.models.retrieve(model),
-                self._options.first_token_s,
-                f"{self._who} did not answer in time.",
-            )
-        except Exception as error:  # the border to the library: see `failure`
-            raise failure(error, self._who, model) from None
-        return f"{self._who} answers and knows the model '{model}'"
+        options = self._options
+        return await check_model(self._client, options.model, options.first_token_s, self._who)
 
     async def close(self) -> None:
         await self._client.close()

@@ -11,7 +11,7 @@ import openai
 from openai import AsyncOpenAI
 
 from ditto_avatar.errors import ProviderFailed, ProviderRefused
-from ditto_avatar.providers.retry import Transient
+from ditto_avatar.providers.retry import Transient, before_deadline
 
 OPENAI_URL = "https://api.openai.com/v1"
 # Servers of one's own mostly want no key, but the protocol has a place for one.
@@ -36,6 +36,17 @@ def service_name(base_url: str | None) -> str:
     if base_url is None or base_url.rstrip("/") == OPENAI_URL:
         return "OpenAI"
     return f"The model server at {urlsplit(base_url).netloc.rpartition('@')[2]}"
+
+
+async def check_model(client: AsyncOpenAI, model: str, seconds: float, who: str) -> str:
+    """Ask the service for `model`, which costs nothing; a sentence that it answered."""
+    try:
+        await before_deadline(
+            client.models.retrieve(model), seconds, f"{who} did not answer in time."
+        )
+    except Exception as error:  # the border to the library: see `failure`
+        raise failure(error, who, model) from None
+    return f"{who} answers and knows the model '{model}'"
 
 
 def failure(error: Exception, who: str, model: str) -> ProviderFailed:

@@ -24,6 +24,7 @@ from ditto_avatar.speech.resample import pcm16_to_float
 from ditto_avatar.types import SAMPLE_RATE_HZ, Emotion, Language, SpeechChunk, Voice
 
 _NAME = "google"
+GOOGLE_ENDPOINT = "texttospeech.googleapis.com:443"
 _WHO = "Google's text-to-speech"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _WAV_HEADER_BYTES = 44
@@ -51,7 +52,7 @@ class GoogleSpeechOptions:
     """Endpoint (``host:port``), speaking rate, and the deadlines for the first and every further
     sound. `plaintext` speaks without TLS, to a double on loopback for instance."""
 
-    endpoint: str = "texttospeech.googleapis.com:443"
+    endpoint: str = GOOGLE_ENDPOINT
     plaintext: bool = False
     rate: float = 1.1
     first_sound_s: float = 6.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from openai import AsyncOpenAI, omit
 
 from ditto_avatar.errors import ProviderFailed
-from ditto_avatar.providers.openai import connect, failure, service_name
+from ditto_avatar.providers.openai import check_model, connect, failure, service_name
 from ditto_avatar.providers.retry import Retries, before_deadline
 from ditto_avatar.speech.resample import StreamResampler, pcm16_to_float
 from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
@@ -97,15 +97,8 @@ class OpenAISpeech:
 
     async def check(self) -> str:
         """One cheap call: asks for the model by name. Raises like `speak`."""
-        try:
-            await before_deadline(
-                self._client.models.retrieve(self._options.model),
-                self._options.first_sound_s,
-                f"{self._who} did not answer in time.",
-            )
-        except Exception as error:  # the border to the library: see `failure`
-            raise failure(error, self._who, self._options.model) from None
-        return f"{self._who} answers and knows the model '{self._options.model}'"
+        options = self._options
+        return await check_model(self._client, options.model, options.first_sound_s, self._who)
 
     async def close(self) -> None:
         await self._client.close()

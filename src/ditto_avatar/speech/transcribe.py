@@ -11,7 +11,7 @@ import numpy.typing as npt
 from openai import AsyncOpenAI
 
 from ditto_avatar.errors import InvalidAudio, ProviderFailed
-from ditto_avatar.providers.openai import connect, failure, service_name
+from ditto_avatar.providers.openai import check_model, connect, failure, service_name
 from ditto_avatar.providers.retry import Retries, before_deadline
 from ditto_avatar.types import SAMPLE_RATE_HZ, Language
 
@@ -61,15 +61,8 @@ class OpenAITranscriber:
 
     async def check(self) -> str:
         """One cheap call: asks for the model by name. Raises like `transcribe`."""
-        try:
-            await before_deadline(
-                self._client.models.retrieve(self._options.model),
-                self._options.answer_s,
-                f"{self._who} did not answer in time.",
-            )
-        except Exception as error:  # the border to the library: see `failure`
-            raise failure(error, self._who, self._options.model) from None
-        return f"{self._who} answers and knows the model '{self._options.model}'"
+        options = self._options
+        return await check_model(self._client, options.model, options.answer_s, self._who)
 
     async def close(self) -> None:
         await self._client.close()
