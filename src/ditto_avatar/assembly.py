@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from pydantic import SecretStr
 
 from ditto_avatar.dialogue.base import DialogueEngine
 from ditto_avatar.dialogue.fallback import FallbackDialogue
-from ditto_avatar.errors import InvalidInput
+from ditto_avatar.errors import InvalidInput, Unavailable
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import BUNDLED, AvatarLibrary
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
+from ditto_avatar.speech.listening import Transcriber
 
 
 def open_avatars(settings: Settings) -> AvatarLibrary:
@@ -33,13 +34,32 @@ def open_speech(settings: Settings) -> FallbackSpeech:
     return FallbackSpeech([_SPEECHES[name](settings) for name in speech_order(settings)])
 
 
-def open_face(settings: Settings, name: str | None = None) -> FaceEngine:
-    """The face engine `name`, or the one that `settings.engine` names."""
-    wanted = name or settings.engine
+async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:
+    """The face engine `name`, or the one that the settings name."""
+    wanted = name or face_name(settings)
     if wanted not in _FACES:
         known = ", ".join(_FACES)
         raise InvalidInput(f"There is no face engine {wanted!r}; there are: {known}.")
-    return _FACES[wanted](settings)
+    return await _FACES[wanted](settings)
+
+
+def face_name(settings: Settings) -> str:
+    """The name of the face engine: Ditto when there are checkpoints, unless one is named."""
+    if settings.engine == "auto":
+        return "ditto" if settings.checkpoints is not None else "puppet"
+    return settings.engine
+
+
+def open_transcriber(settings: Settings) -> Transcriber | None:
+    """What understands the microphone; None leaves it to the browser."""
+    if settings.openai_api_key is None:
+        return None
+    from ditto_avatar.speech.transcribe import OpenAITranscriber, TranscriberOptions
+
+    options = TranscriberOptions(
+        model=settings.openai_transcribe_model, base_url=settings.openai_speech_url
+    )
+    return OpenAITranscriber(_secret(settings.openai_api_key), options)
 
 
 def dialogue_order(settings: Settings) -> list[str]:
@@ -98,7 +118,8 @@ def _google(settings: Settings) -> SpeechEngine:
         plaintext=settings.google_plaintext,
         rate=settings.speaking_rate,
     )
-    return GoogleSpeech(_secret(settings.tts_api_key), settings.google_credentials, options)
+    google = GoogleSpeech(_secret(settings.tts_api_key), settings.google_credentials, options)
+    return _with_phonemes(google, settings)
 
 
 def _openai_speech(settings: Settings) -> SpeechEngine:
@@ -107,13 +128,47 @@ def _openai_speech(settings: Settings) -> SpeechEngine:
     options = OpenAISpeechOptions(
         model=settings.openai_speech_model, base_url=settings.openai_speech_url
     )
-    return OpenAISpeech(_secret(settings.openai_api_key), options)
+    return _with_phonemes(OpenAISpeech(_secret(settings.openai_api_key), options), settings)
 
 
-def _puppet(settings: Settings) -> FaceEngine:
+def _with_phonemes(engine: SpeechEngine, settings: Settings) -> SpeechEngine:
+    """For a face that moves by phonemes; Ditto listens to the sound itself."""
+    if face_name(settings) == "ditto":
+        return engine
+    from ditto_avatar.speech.aligned import AlignedSpeech
+
+    return AlignedSpeech(engine, _espeak(settings))
+
+
+async def _puppet(settings: Settings) -> FaceEngine:
     from ditto_avatar.face.puppet.engine import PuppetEngine
 
     return PuppetEngine()
+
+
+async def _ditto(settings: Settings) -> FaceEngine:
+    if settings.checkpoints is None:
+        raise Unavailable("The Ditto face needs DITTO_CHECKPOINTS, the folder of its weights.")
+    try:
+        from ditto_avatar.face.ditto.engine import DittoEngine
+        from ditto_avatar.face.ditto.options import DittoOptions
+    except ImportError as error:
+        raise Unavailable(
+            f"The Ditto face needs more packages ({error.name} is missing): "
+            "pip install 'ditto-avatar[ditto]'."
+        ) from error
+    options = DittoOptions(
+        checkpoints=settings.checkpoints,
+        device=settings.device,
+        preset=settings.preset,
+        backend=settings.backend,
+        sampling_timesteps=settings.sampling_timesteps,
+        max_size=settings.max_size,
+        template_n_frames=settings.template_n_frames,
+        overlap=settings.overlap,
+        max_streams=settings.max_streams,
+    )
+    return await DittoEngine.load(options)
 
 
 def _secret(value: SecretStr | None) -> str | None:
@@ -129,6 +184,7 @@ _SPEECHES: dict[str, Callable[[Settings], SpeechEngine]] = {
     "google": _google,
     "openai": _openai_speech,
 }
-_FACES: dict[str, Callable[[Settings], FaceEngine]] = {
+_FACES: dict[str, Callable[[Settings], Awaitable[FaceEngine]]] = {
     "puppet": _puppet,
+    "ditto": _ditto,
 }

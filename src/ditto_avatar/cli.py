@@ -102,7 +102,7 @@ async def _render(
 
     avatar = _find_avatar(settings, avatar_name)
     speech = assembly.open_speech(settings)
-    face = assembly.open_face(settings, engine)
+    face = await assembly.open_face(settings, engine)
     try:
         if audio is not None:
             samples = await asyncio.to_thread(read_audio, audio)

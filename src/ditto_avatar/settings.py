@@ -40,7 +40,9 @@ class Settings(BaseSettings):
         "info", description="how much is logged"
     )
 
-    engine: Literal["puppet", "ditto"] = Field("puppet", description="what draws the face")
+    engine: Literal["auto", "puppet", "ditto"] = Field(
+        "auto", description="what draws the face; auto takes Ditto if there are checkpoints"
+    )
     speech: Literal["auto", "espeak", "google", "openai"] = Field(
         "auto", description="what speaks; auto takes the best one there is a key for"
     )
@@ -49,6 +51,33 @@ class Settings(BaseSettings):
     )
     notes_dir: Path | None = Field(
         None, description="Markdown notes the offline dialogue answers from (default: about itself)"
+    )
+
+    checkpoints: Path | None = Field(None, description="folder of the released Ditto weights")
+    device: str = Field("auto", description="where Ditto runs: auto, cuda, cuda:1, cpu")
+    preset: Literal["speed", "quality"] = Field(
+        "speed", description="Ditto's values: 10 steps at 512 pixels, or the released offline ones"
+    )
+    backend: Literal["auto", "eager", "compiled"] = Field(
+        "auto", description="how Ditto's networks run"
+    )
+    sampling_timesteps: Positive | None = Field(
+        None, description="Ditto's diffusion steps, instead of the preset's"
+    )
+    max_size: Positive | None = Field(
+        None, description="Ditto's longest side of a source in pixels, instead of the preset's"
+    )
+    template_n_frames: int | None = Field(
+        None, description="idle frames Ditto moves over (-1: all), instead of the preset's"
+    )
+    overlap: Positive | None = Field(
+        None, description="frames that Ditto's clips share, instead of the checkpoint's"
+    )
+    max_streams: Positive | None = Field(
+        None, description="performances Ditto runs at once, instead of the measured number"
+    )
+    checkpoints_endpoint: str | None = Field(
+        None, description="mirror of the model hub that checkpoints are downloaded from"
     )
 
     openai_api_key: SecretStr | None = Field(

@@ -59,7 +59,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         avatars = await asyncio.to_thread(open_avatars, settings)
         default = avatars.find(settings.avatar)
         dialogue, speech = open_dialogue(settings), open_speech(settings)
-        face = open_face(settings)
+        face = await open_face(settings)
         for engine in (dialogue, speech, face):
             stack.push_async_callback(engine.close)
         clips = ClipFolder(

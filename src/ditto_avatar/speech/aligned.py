@@ -1,0 +1,74 @@
+"""A voice that knows no phonemes borrows them: the embedded voice says the same sentence, and
+the alignment finds its phonemes in the foreign sound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from ditto_avatar.errors import DittoAvatarError
+from ditto_avatar.speech.alignment import aligned
+from ditto_avatar.speech.base import SpeechEngine
+from ditto_avatar.speech.voices import voice_for
+from ditto_avatar.types import Emotion, SpeechChunk, Voice, joined
+
+
+class AlignedSpeech:
+    """A `SpeechEngine` that gives `engine`'s sound with the phonemes of `reference`."""
+
+    def __init__(self, engine: SpeechEngine, reference: SpeechEngine) -> None:
+        self._engine = engine
+        self._reference = reference
+
+    @property
+    def name(self) -> str:
+        """The name of the engine whose sound is heard."""
+        return self._engine.name
+
+    def voices(self) -> Sequence[Voice]:
+        return self._engine.voices()
+
+    async def speak(
+        self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        # The reference is ready long before a service has answered.
+        reference = asyncio.create_task(self._say(sentence, voice))
+        try:
+            async with aclosing(self._engine.speak(sentence, voice, emotion)) as chunks:
+                first = await anext(chunks, None)
+                if first is None:
+                    return
+                known = await reference
+                rest = _after(first, chunks)
+                if first.phonemes or not known.phonemes:
+                    async for chunk in rest:
+                        yield chunk
+                else:
+                    async with aclosing(aligned(rest, known)) as matched:
+                        async for chunk in matched:
+                            yield chunk
+        finally:
+            reference.cancel()
+            await asyncio.wait([reference])
+
+    async def close(self) -> None:
+        await self._engine.close()
+        await self._reference.close()
+
+    async def _say(self, sentence: str, voice: Voice) -> SpeechChunk:
+        try:
+            own = voice_for(self._reference, sentence, voice.language)
+            async with aclosing(self._reference.speak(sentence, own)) as chunks:
+                return joined([chunk async for chunk in chunks])
+        except DittoAvatarError:
+            # Without phonemes the face follows the sound alone.
+            return joined([])
+
+
+async def _after(
+    first: SpeechChunk, rest: AsyncGenerator[SpeechChunk, None]
+) -> AsyncGenerator[SpeechChunk, None]:
+    yield first
+    async for chunk in rest:
+        yield chunk
