@@ -172,19 +172,20 @@ class MediaPipeReader:
 
 
 def voiced_energy(samples: FloatArray, shift: int = 0) -> FloatArray:
-    """What the sound asks of the mouth, frame by frame (n,): the level between 100 Hz and 1 kHz,
-    35 dB below its peak to the peak, `shift` samples later."""
+    """What the sound asks of the mouth, frame by frame (n,), `shift` samples later: the loudness
+    (energy to the power 0.3, after Stevens) between 300 Hz and 3 kHz, where vowels ring."""
     count = len(samples) // SAMPLES_PER_FRAME
     window = np.hanning(2 * SAMPLES_PER_FRAME)
-    padded = np.pad(samples, 16_000)
+    low, high = (round(hz * len(window) / SAMPLE_RATE_HZ) for hz in (300, 3_000))
+    padded = np.pad(samples, SAMPLE_RATE_HZ)
     energy = np.zeros(count)
     for frame in range(count):
-        start = 16_000 + shift + frame * SAMPLES_PER_FRAME - SAMPLES_PER_FRAME // 2
+        middle = SAMPLE_RATE_HZ + shift + frame * SAMPLES_PER_FRAME + SAMPLES_PER_FRAME // 2
+        start = middle - len(window) // 2
         spectrum = np.abs(np.fft.rfft(padded[start : start + len(window)] * window)) ** 2
-        low, high = (round(hz * len(window) / SAMPLE_RATE_HZ) for hz in (100, 1_000))
         energy[frame] = spectrum[low:high].sum()
-    level = 10 * np.log10(energy + 1e-6)
-    return np.clip(1 + (level - level.max()) / 35, 0, 1).astype(np.float32)
+    loudness: FloatArray = ((energy / (energy.max() + 1e-9)) ** 0.3).astype(np.float32)
+    return loudness
 
 
 def offset_ms(film: Film) -> float:
@@ -219,13 +220,17 @@ def _closing(phoneme: Phoneme) -> tuple[float, float]:
 
 
 def silent_frames(film: Film) -> Bools:
-    """Frames at least 120 ms into a silence, (n,)."""
-    quiet = voiced_energy(film.sound.samples) <= 0
+    """Frames that are at least 120 ms into a silence, and 80 ms before its end, (n,)."""
+    samples = film.sound.samples
+    frames = samples[: len(samples) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME]
+    level = np.abs(frames.reshape(-1, SAMPLES_PER_FRAME)).max(1)
+    quiet = level < 0.01 * np.abs(samples).max()
     silent = quiet.copy()
     for back in (1, 2, 3):
         silent[back:] &= quiet[:-back]
-        silent[:back] &= quiet[:back]
-    return silent
+    for ahead in (1, 2):
+        silent[:-ahead] &= quiet[ahead:]
+    return np.asarray(silent, np.bool_)
 
 
 async def films(

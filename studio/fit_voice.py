@@ -136,7 +136,7 @@ def examples(chunk: SpeechChunk) -> tuple[FloatArray, FloatArray]:
         centre = frame * SAMPLES_PER_FRAME
         near = [g for g in asked if g.start - REACH < centre < g.end + REACH]
         around = (padded[frame + CONTEXT - 1].voiced + padded[frame + CONTEXT + 1].voiced) / 2
-        voiced = 0.5 * voices[frame].voiced + 0.5 * around
+        voiced = 0.7 * voices[frame].voiced + 0.3 * around
         targets.append(sounded(blend(frame, near), voiced))
     return np.stack(inputs), np.stack(targets)
 

@@ -18,8 +18,8 @@ from ditto_avatar.face.puppet.arkit import SHAPES
 from ditto_avatar.face.puppet.coarticulation import REACH, Gesture, blend, gestures, pauses
 from ditto_avatar.face.puppet.life import Life
 from ditto_avatar.face.puppet.mouth_shapes import arkit_weights
-from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
-from ditto_avatar.face.puppet.voice import CONTEXT, SILENCE, Voice, VoiceMeter, listener
+from ditto_avatar.face.puppet.visemes import CHANNELS
+from ditto_avatar.face.puppet.voice import CONTEXT, SILENCE, Voice, VoiceMeter, listener, sounded
 from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray, Phoneme
 
 LOOK_AHEAD: Final = 3
@@ -110,12 +110,11 @@ class Actor:
         horizon = known * SAMPLES_PER_FRAME
         self._forget(frame)
         spoken = [p for p in self._phonemes if p.start < horizon]
-        loudness = self._loudness(frame, known)
-        channels = self._channels(frame, known, spoken, loudness)
+        channels = self._channels(frame, known, spoken)
         while len(self._moods) > 1 and self._moods[1][0] <= frame * SAMPLES_PER_FRAME:
             self._moods.popleft()
         _, emotion, intensity = self._moods[0]
-        face, head = self._life.step(frame, spoken, loudness, emotion, intensity)
+        face, head = self._life.step(frame, spoken, emotion, intensity)
         return Pose(np.clip(arkit_weights(channels) + face, 0, 1), head)
 
     def _listen(self, sound: FloatArray) -> None:
@@ -129,17 +128,14 @@ class Actor:
         place = frame - self._first_voice
         return self._voices[place] if 0 <= place and frame < known else SILENCE
 
-    def _loudness(self, frame: int, known: int) -> float:
-        """Loudness around the frame: attack is seen early, decay is not held."""
-        here = self._voice(frame, known).loudness
-        around = (
-            self._voice(frame - 1, known).loudness + self._voice(frame + 1, known).loudness
-        ) / 2
-        return 0.6 * here + 0.4 * around
+    def _voiced(self, frame: int, known: int) -> float:
+        """The voice's energy around the frame: an onset is seen early, an end is not held."""
+        here, before, after = (
+            self._voice(place, known).voiced for place in (frame, frame - 1, frame + 1)
+        )
+        return 0.7 * here + 0.15 * (before + after)
 
-    def _channels(
-        self, frame: int, known: int, spoken: list[Phoneme], loudness: float
-    ) -> FloatArray:
+    def _channels(self, frame: int, known: int, spoken: list[Phoneme]) -> FloatArray:
         horizon = known * SAMPLES_PER_FRAME
         begin = frame * SAMPLES_PER_FRAME
         end = begin + SAMPLES_PER_FRAME
@@ -152,8 +148,7 @@ class Actor:
         if rule > 0:
             asked = [g for g in self._gestures if g.start < horizon]
             asked += pauses(spoken, begin - REACH, horizon)
-            phonetic = blend(frame, asked)
-            phonetic[Channel.JAW] *= np.float32(0.45 + 0.65 * loudness)
+            phonetic = sounded(blend(frame, asked), self._voiced(frame, known))
             channels = rule * phonetic + (1 - rule) * channels
         return channels
 

@@ -20,12 +20,12 @@ _MS = SAMPLE_RATE_HZ // 1000
 
 # How far before and after a sound its wish is felt, in ms, by channel: JAW, CLOSE, BITE, ROUND,
 # FUNNEL, WIDE, TONGUE, LIFT. Rounding is early and stays, the tongue is quick.
-_BEFORE = np.array([55, 26, 30, 95, 75, 60, 30, 60], np.float32) * _MS
-_AFTER = np.array([50, 26, 30, 60, 60, 60, 30, 60], np.float32) * _MS
+_BEFORE = np.array([55, 14, 16, 95, 75, 60, 30, 60], np.float32) * _MS
+_AFTER = np.array([50, 14, 16, 60, 60, 60, 30, 60], np.float32) * _MS
 _HARD: Final = np.array([Channel.CLOSE, Channel.BITE, Channel.TONGUE])
 
-# The closure of a stop lies before its burst, and lips need this long to meet.
-_CLOSURE = 30 * _MS
+# A stop this long holds its own closure; a shorter one, after a pause, closes before it sounds.
+_CLOSURE = 60 * _MS
 # A gap shorter than this between sounds is no pause.
 _SHORTEST_PAUSE = 45 * _MS
 # The mouth starts to close this long after the last sound and opens before the next.
@@ -59,7 +59,8 @@ def gestures(phoneme: Phoneme) -> list[Gesture]:
         viseme = VISEMES[symbol]
         begin, length = int(start), int(end - start)
         if viseme.stop:
-            made.append(Gesture(begin - min(_CLOSURE, length), begin + length // 2, viseme))
+            early = max(0, _CLOSURE - length)
+            made.append(Gesture(begin - early, begin + length // 2, viseme))
         elif viseme.held:
             made.append(Gesture(begin + length // 6, begin + length * 2 // 3, viseme))
         else:

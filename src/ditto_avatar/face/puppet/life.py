@@ -95,7 +95,6 @@ class Life:
         self,
         frame: int,
         spoken: Sequence[Phoneme],
-        loudness: float,
         emotion: Emotion,
         intensity: float,
     ) -> tuple[FloatArray, FloatArray]:

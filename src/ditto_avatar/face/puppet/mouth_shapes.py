@@ -12,7 +12,7 @@ from ditto_avatar.types import FloatArray
 
 # What each channel does at 1; jaw and lips are joined further below.
 _TABLE: Final[dict[Channel, dict[str, float]]] = {
-    Channel.JAW: {"jawOpen": 0.62, "mouthLowerDown": 0.1},
+    Channel.JAW: {"jawOpen": 0.72, "mouthLowerDown": 0.1},
     Channel.CLOSE: {"mouthPress": 0.3, "mouthRollLower": 0.12, "mouthRollUpper": 0.1},
     Channel.BITE: {"mouthRollLower": 0.5, "mouthUpperUp": 0.22, "mouthShrugLower": 0.12},
     Channel.ROUND: {"mouthPucker": 0.75, "mouthFunnel": 0.2},
@@ -32,6 +32,8 @@ def _matrix() -> FloatArray:
 
 
 _MATRIX: Final = _matrix()
+# How much of a small opening of the jaw is shown.
+_SHUT_JAW: Final = np.float32(0.35)
 _JAW_OPEN: Final = INDEX["jawOpen"]
 _MOUTH_CLOSE: Final = INDEX["mouthClose"]
 _OPENERS: Final = [
@@ -48,6 +50,8 @@ def arkit_weights(channels: FloatArray) -> FloatArray:
     eased = channels.copy()
     # Lips meet more easily over a jaw that comes to meet them, and do not pull apart meanwhile.
     eased[Channel.JAW] *= 1 - np.float32(0.55) * shut
+    # Lips part a little with the first movement of the jaw; consonants keep it small.
+    eased[Channel.JAW] *= _SHUT_JAW + (1 - _SHUT_JAW) * eased[Channel.JAW]
     weights = eased @ _MATRIX
     openers = weights[_OPENERS] * (1 - channels[Channel.CLOSE])
     weights[_OPENERS] = openers

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from ditto_avatar.face.puppet.visemes import CHANNELS
+from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
 from ditto_avatar.spectrum import BANDS, HOP, WINDOW, log_mel
 from ditto_avatar.types import SAMPLES_PER_FRAME, FloatArray
 
@@ -29,18 +29,27 @@ _FORGET: Final = 0.028
 _SPAN: Final = 6.5
 _SILENCE: Final = 1.0
 _OVERLAP: Final = WINDOW - HOP
+# 300 Hz to 3 kHz.
+_VOWEL_BANDS: Final = slice(3, 18)
+# Loudness grows with this power of the energy (Stevens 1957).
+_LOUDNESS_POWER: Final = 0.3
+# How much of the jaw follows the voice's energy directly, and how far at the voice's peak.
+_BY_ENERGY: Final = 0.5
+_AT_PEAK: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One frame of sound: `loudness` from 0 (silence) to 1 (the voice's own peak), `bands` (52,)
-    the mel bands of its two halves relative to the peak, mostly 0 to 1."""
+    """One frame of sound: `loudness` from 0 (silence) to 1 (the voice's own peak), `voiced` the
+    same between 300 Hz and 3 kHz, where an open mouth is heard, `bands` (52,) the mel bands of
+    its two halves relative to the peak, mostly 0 to 1."""
 
     loudness: float
+    voiced: float
     bands: FloatArray
 
 
-SILENCE: Final = Voice(0.0, np.zeros(FEATURES, np.float32))
+SILENCE: Final = Voice(0.0, 0.0, np.zeros(FEATURES, np.float32))
 
 
 class VoiceMeter:
@@ -55,13 +64,28 @@ class VoiceMeter:
         # One shape for every frame: the sums come out the same to the last bit.
         bands = log_mel(np.concatenate([self._before, samples]))
         self._before = samples[SAMPLES_PER_FRAME - _OVERLAP :].copy()
-        level = float(np.log(np.exp(bands).sum(1) + 1e-3).mean())
+        energy = np.exp(bands)
+        level = float(np.log(energy.sum(1) + 1e-3).mean())
+        vowels = float(np.log(energy[:, _VOWEL_BANDS].sum(1) + 1e-3).mean())
         self._peak = max(self._peak - _FORGET, level, _LEAST_PEAK)
         floor = max(self._peak - _SPAN, _SILENCE)
         loudness = float(np.clip((level - floor) / (self._peak - floor), 0, 1))
+        least = np.exp(_LOUDNESS_POWER * (floor - self._peak))
+        sones = np.exp(_LOUDNESS_POWER * (vowels - self._peak))
+        voiced = float(np.clip((sones - least) / (1 - least), 0, 1))
         halves = bands.reshape(2, -1, BANDS).mean(1)
         relative = np.clip(1 + (halves - np.float32(self._peak)) / 9, 0, 1.5)
-        return Voice(loudness, relative.reshape(-1).astype(np.float32))
+        return Voice(loudness, voiced, relative.reshape(-1).astype(np.float32))
+
+
+def sounded(channels: FloatArray, voiced: float) -> FloatArray:
+    """`channels` (8,) of the phonemes with the jaw as open as the voice (0 to 1) sounds: a whisper
+    opens less than a shout, whatever the vowel."""
+    result = channels.copy()
+    shaped = channels[Channel.JAW] * np.float32(0.5 + 0.5 * voiced)
+    energy = np.float32(_AT_PEAK * voiced)
+    result[Channel.JAW] = (1 - _BY_ENERGY) * shaped + _BY_ENERGY * energy
+    return result
 
 
 @dataclass(frozen=True, slots=True)
