@@ -11,7 +11,7 @@ import numpy as np
 from ditto_avatar.face.avatar import MouthAtlas
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
-from ditto_avatar.face.puppet.fields import Grid, grid_over, interpolate
+from ditto_avatar.face.puppet.fields import Grid, combine, grid_over, interpolate
 from ditto_avatar.types import ByteArray, FloatArray
 
 _NODES_ACROSS: Final = 36
@@ -83,7 +83,7 @@ class Mouth:
     def sources(self, patch: int, weights: FloatArray, at: FloatArray) -> FloatArray:
         """Where in `patch` (its pixels) the neutral positions `at` (…, …, 2) come from when the
         patch is bent to ARKit weights (52,)."""
-        flat = self._offsets[patch] + weights @ self._fields[patch]
+        flat = self._offsets[patch] + combine(weights, self._fields[patch])
         field = flat.reshape(self.grid.rows, self.grid.columns, 2)
         place = at
         for _ in range(_TURNS):

@@ -106,7 +106,8 @@ class Listener:
         """Channels (8,), 0 to 1, of the middle one of 7 frames."""
         bands = np.concatenate([voice.bands for voice in around])
         seen = (bands - self.mean) * self.scale
-        hidden = np.tanh(seen @ self.hidden + self.hidden_bias)
+        # Not a product of matrices: see `fields.combine`.
+        hidden = np.tanh(np.einsum("i,ij->j", seen, self.hidden) + self.hidden_bias)
         result: FloatArray = np.clip(hidden @ self.output + self.output_bias, 0, 1)
         return result
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ditto_avatar.face.puppet.actor import Pose
-from ditto_avatar.face.puppet.fields import floats
+from ditto_avatar.face.puppet.fields import combine, floats
 from ditto_avatar.face.puppet.model import EYE_SHAPES, FaceModel, Placement
 from ditto_avatar.types import FloatArray
 
@@ -31,9 +31,9 @@ class Warp:
         self._place = place
         grid = model.grid
         self._turn: FloatArray | None = None
-        moved = pose.weights @ model.fields
+        moved = combine(pose.weights, model.fields)
         if pose.head.any():
-            turn = pose.head @ model.turns
+            turn = combine(pose.head, model.turns)
             self._turn = self._projected(turn, grid.rows, grid.columns)
             moved = moved + turn
         self._skin = self._projected(moved, grid.rows, grid.columns)
@@ -45,7 +45,7 @@ class Warp:
                 half = EYE_SHAPES // 2
                 eyes = eyes * (1 - np.repeat(closure, half))
             fine = model.lid_grid
-            self._lids = self._projected(eyes @ model.lids, fine.rows, fine.columns)
+            self._lids = self._projected(combine(eyes, model.lids), fine.rows, fine.columns)
 
     def moving(self) -> FloatArray | None:
         """The neutral corners (2, 2), low and high, of what moves; None if nothing does."""
