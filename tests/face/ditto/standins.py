@@ -48,6 +48,7 @@ SMALL = Sizes(
     hourglass_width=4,
     hourglass_limit=16,
     hourglass_levels=2,
+    mask_kernel=3,
     decoder_width=16,
     decoder_blocks=1,
     decoder_last=8,
@@ -78,10 +79,14 @@ def small_networks() -> dict[str, nn.Module]:
         with torch.random.fork_rng():
             torch.manual_seed(index)
             networks[name] = build(SMALL).eval().requires_grad_(False)
-    with torch.no_grad():
-        networks["lmdm"].motion_out.weight.mul_(0.05)  # type: ignore[union-attr,operator]
-        networks["stitch_network"].layers[-1].weight.mul_(0.01)  # type: ignore[index,operator]
-        networks["stitch_network"].layers[-1].bias.mul_(0.01)  # type: ignore[index,operator]
+    # Motion stays small, stitching smaller, and pictures have contrast.
+    for name, layer, factor in (
+        ("lmdm", "motion_out", 0.05),
+        ("stitch_network", "layers.3", 0.01),
+        ("decoder", "last", 20.0),
+    ):
+        for parameter in networks[name].get_submodule(layer).parameters():
+            parameter.data.mul_(factor)
     return networks
 
 
@@ -248,7 +253,7 @@ def _template203() -> npt.NDArray[np.float64]:
     eyes = ((0, 33), (6, 159), (12, 133), (18, 145), (24, 263), (30, 386), (36, 362), (42, 374))
     for index, place in (*eyes, (48, 61), (66, 291)):
         points[index] = mesh[place]
-    return points / FACE_SIDE
+    return np.asarray(points / FACE_SIDE)
 
 
 def _landmarks() -> Any:

@@ -187,6 +187,25 @@ class Driver:
     ) -> tuple[FloatArray, FloatArray]:
         """Source and driving keypoints (m, 21, 3) each, before stitching, for the motion rows
         (m, 265), the source frames `index` (m,) and where in a blink the frames are."""
+        rows, pose = self._describe(motion, index, controls, blink)
+        canonical = self.source.keypoints[index]
+        own = self.source.rows[index]
+        return place_keypoints(canonical, own), place_keypoints(canonical, rows, pose)
+
+    def rows(
+        self, motion: FloatArray, index: IndexArray, blink: IndexArray | None = None
+    ) -> FloatArray:
+        """The driven motion rows (m, 265) themselves, for a source that is to move on its own."""
+        return self._describe(motion, index, None, blink)[0]
+
+    def _describe(
+        self,
+        motion: FloatArray,
+        index: IndexArray,
+        controls: Sequence[FrameControl] | None,
+        blink: IndexArray | None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Rows (m, 265) and the pose (m, 3) in degrees, which offsets may have changed."""
         controls = controls or [NOTHING] * len(motion)
         own = self.source.rows[index]
         rows = self._mixed(motion, own)
@@ -196,8 +215,7 @@ class Driver:
         pose = self._faded_pose(rows, own, controls)
         if self.options.eyes:
             self._turn_eyes(rows, own, pose)
-        canonical = self.source.keypoints[index]
-        return place_keypoints(canonical, own), place_keypoints(canonical, rows, pose)
+        return rows, pose
 
     def _mixed(self, motion: FloatArray, own: FloatArray) -> FloatArray:
         """The source's rows with the driven parts moved as the drive moves."""

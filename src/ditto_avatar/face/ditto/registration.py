@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,10 +107,7 @@ def save_registration(path: Path, key: str, registration: Registration) -> None:
     }
     if registration.still is not None and registration.keypoints is not None:
         arrays |= {"still": registration.still, "still_keypoints": registration.keypoints}
-    content: dict[str, npt.NDArray[Any]] = {}
-    if path.is_file():
-        with np.load(path) as file:
-            content = dict(file)
+    content = _read_arrays(path)
     prefix = f"ditto.{key}."
     content = {name: value for name, value in content.items() if not name.startswith(prefix)}
     content |= {prefix + name: value for name, value in arrays.items()}
@@ -125,18 +123,15 @@ def save_registration(path: Path, key: str, registration: Registration) -> None:
 
 def load_registration(path: Path, key: str) -> Registration | None:
     """The registration made with these weights, or None where there is none that can be read."""
-    if not path.is_file():
-        return None
     prefix = f"ditto.{key}."
+    arrays = {
+        name.removeprefix(prefix): value
+        for name, value in _read_arrays(path).items()
+        if name.startswith(prefix)
+    }
+    if not arrays:
+        return None
     try:
-        with np.load(path) as file:
-            arrays = {
-                name.removeprefix(prefix): file[name]
-                for name in file.files
-                if name.startswith(prefix)
-            }
-        if not arrays:
-            return None
         motion = SourceMotion(
             *(arrays[name] for name in ("rows", "keypoints", "eye_open", "eye_ball", "canonical"))
         )
@@ -147,9 +142,21 @@ def load_registration(path: Path, key: str) -> Registration | None:
             arrays.get("still"),
             arrays.get("still_keypoints"),
         )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        log.warning("%s cannot be read and is computed again: %s.", path, error)
+    except KeyError as error:
+        log.warning("%s lacks %s and is computed again.", path, error)
         return None
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Everything in a file of features; nothing where it is missing or damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file, np.load(file) as content:
+            return dict(content)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        log.warning("%s cannot be read and is computed again: %s.", path, error)
+        return {}
 
 
 class PictureCache:

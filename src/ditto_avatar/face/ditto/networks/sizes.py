@@ -27,6 +27,7 @@ class Sizes:
     hourglass_width: int = 32
     hourglass_limit: int = 1024
     hourglass_levels: int = 5
+    mask_kernel: int = 7
 
     decoder_width: int = 512
     decoder_blocks: int = 6

@@ -100,11 +100,12 @@ class WarpNetwork(nn.Module):
 
     def __init__(self, sizes: Sizes = RELEASED) -> None:
         super().__init__()
-        motions = sizes.keypoints + 1
+        motions, kernel = sizes.keypoints + 1, sizes.mask_kernel
         self.compression = nn.Conv3d(sizes.volume_channels, sizes.compressed_channels, 1)
         self.hourglass = Hourglass(motions * (sizes.compressed_channels + 1), sizes)
-        self.mask = nn.Conv3d(self.hourglass.channels, motions, 7, padding=3)
-        self.occlusion = nn.Conv2d(self.hourglass.channels * sizes.volume_depth, 1, 7, padding=3)
+        self.mask = nn.Conv3d(self.hourglass.channels, motions, kernel, padding=kernel // 2)
+        flat = self.hourglass.channels * sizes.volume_depth
+        self.occlusion = nn.Conv2d(flat, 1, kernel, padding=kernel // 2)
         self.third = nn.Conv2d(sizes.flat_volume, sizes.feature_channels, 3, padding=1)
         self.fourth = nn.Conv2d(sizes.feature_channels, sizes.feature_channels, 1)
 

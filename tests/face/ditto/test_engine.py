@@ -1,0 +1,288 @@
+"""Performances: sound in pieces becomes frames, sentence by sentence, viewer by viewer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ditto_avatar.errors import Busy, InvalidAvatar
+from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.ditto.engine import DittoEngine
+from ditto_avatar.face.ditto.models import DittoModels
+from ditto_avatar.face.ditto.options import DittoOptions
+from ditto_avatar.face.ditto.performance import UNREAD_FRAMES, DittoPerformance
+from ditto_avatar.face.ditto.registration import FEATURES_FILE
+from ditto_avatar.types import Emotion, FloatArray, VideoFrame
+from tests.fakes import packs
+
+FRAME = 640
+
+
+def speech(frames: float, seed: int = 0) -> FloatArray:
+    """Something that sounds, with pauses."""
+    count = int(frames * FRAME)
+    noise = np.random.default_rng(seed).standard_normal(count)
+    return (0.2 * noise * (np.sin(np.arange(count) / 3_000) > 0)).astype(np.float32)
+
+
+@pytest.fixture
+async def engine(models: DittoModels, options: DittoOptions) -> AsyncIterator[DittoEngine]:
+    engine = DittoEngine(models, options)
+    yield engine
+    await engine.close()
+
+
+async def watch(performance: DittoPerformance) -> list[VideoFrame]:
+    return [frame async for frame in performance]
+
+
+async def perform(
+    performance: DittoPerformance,
+    pieces: Sequence[FloatArray],
+    *,
+    sentences: bool = False,
+    emotion: Emotion = Emotion.NEUTRAL,
+) -> list[VideoFrame]:
+    """All frames of sound that is pushed in pieces, each a sentence if asked for."""
+    watching = asyncio.create_task(watch(performance))
+    for piece in pieces:
+        await performance.push(piece, emotion=emotion)
+        if sentences:
+            await performance.flush()
+    await performance.finish()
+    return await watching
+
+
+def pictures(frames: Sequence[VideoFrame]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    return np.stack([frame.yuv for frame in frames]).astype(np.int64)
+
+
+async def test_every_started_frame_of_sound_is_drawn(engine: DittoEngine, avatar: Avatar) -> None:
+    frames = await perform(await engine.open(avatar), [speech(33.4)])
+    assert [frame.index for frame in frames] == list(range(34))
+    assert all(frame.yuv.shape == (480, 256) for frame in frames)
+
+
+async def test_the_first_picture_continues_the_idle_loop(
+    engine: DittoEngine, avatar: Avatar
+) -> None:
+    frames = await perform(await engine.open(avatar, start_frame=7), [speech(7)])
+    assert [frame.idle_frame for frame in frames] == [7, 8, 9, 9, 8, 7, 7]
+
+
+async def test_the_whole_idle_loop_is_used_where_quality_is_asked_for(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    engine = DittoEngine(models, replace(options, template_n_frames=-1))
+    frames = await perform(await engine.open(avatar, start_frame=9), [speech(6)])
+    assert [frame.idle_frame for frame in frames] == [9, 10, 11, 0, 1, 2]
+    await engine.close()
+
+
+async def test_the_mouth_follows_the_sound(models: DittoModels, options: DittoOptions) -> None:
+    """The same performance with other sound draws other pictures."""
+    drawn = []
+    for seed in (1, 1, 2):
+        engine = DittoEngine(models, options)
+        drawn.append(
+            pictures(await perform(await engine.open(packed(options)), [speech(12, seed)]))
+        )
+        await engine.close()
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+def packed(options: DittoOptions) -> Avatar:
+    folder = options.checkpoints / "oval"
+    if not folder.exists():
+        packs.make_pack(folder, frames=4, atlas=False, blendshapes=False)
+    return load_avatar(folder)
+
+
+async def test_sound_in_any_pieces_gives_the_same_pictures(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    sound, drawn = speech(30), []
+    for size in (len(sound), 5_000, 333):
+        engine = DittoEngine(models, options)
+        pieces = [sound[first : first + size] for first in range(0, len(sound), size)]
+        drawn.append(pictures(await perform(await engine.open(avatar), pieces)))
+        await engine.close()
+    assert np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(drawn[0], drawn[2])
+
+
+async def test_a_sentence_is_drawn_before_it_is_complete(
+    engine: DittoEngine, avatar: Avatar
+) -> None:
+    performance = await engine.open(avatar)
+    await performance.push(speech(40))
+    first = await anext(aiter(performance))
+    assert first.index == 0
+    await performance.cancel()
+
+
+async def test_a_flush_draws_all_that_is_owed(engine: DittoEngine, avatar: Avatar) -> None:
+    performance = await engine.open(avatar)
+    await performance.push(speech(9.5))
+    await performance.flush()
+    frames = aiter(performance)
+    assert [(await anext(frames)).index for _ in range(10)] == list(range(10))
+    await performance.cancel()
+
+
+async def test_sentences_continue_each_other_without_a_jump(
+    engine: DittoEngine, avatar: Avatar
+) -> None:
+    sound = speech(60)
+    pieces = [sound[: 30 * FRAME], sound[30 * FRAME :]]
+    frames = await perform(await engine.open(avatar), pieces, sentences=True)
+    assert [frame.index for frame in frames] == list(range(60))
+    moves = np.abs(np.diff(pictures(frames), axis=0)).mean(axis=(1, 2))
+    # Between frames of one idle frame nothing but the motion changes the picture.
+    same = [i for i in range(59) if frames[i].idle_frame == frames[i + 1].idle_frame]
+    usual = max(moves[i] for i in same if i != 29)
+    assert frames[29].idle_frame == frames[30].idle_frame
+    assert moves[29] <= usual
+
+
+async def test_a_flush_inside_the_sound_changes_only_what_was_not_yet_heard(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    """Frames far enough from the flush are those of the same sound without one."""
+    sound, drawn = speech(80), []
+    pieces = [sound[: 30 * FRAME], sound[30 * FRAME :]]
+    for sentences in (False, True):
+        engine = DittoEngine(models, options)
+        performance = await engine.open(avatar)
+        drawn.append(pictures(await perform(performance, pieces, sentences=sentences)))
+        await engine.close()
+    assert np.array_equal(drawn[0][:10], drawn[1][:10])
+    assert np.array_equal(drawn[0][42:70], drawn[1][42:70])
+
+
+async def test_emotions_change_the_face(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    drawn = []
+    for emotion in (Emotion.NEUTRAL, Emotion.ANGRY):
+        engine = DittoEngine(models, options)
+        performance = await engine.open(avatar)
+        drawn.append(pictures(await perform(performance, [speech(20)], emotion=emotion)))
+        await engine.close()
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
+async def test_cancelling_ends_the_iteration_and_frees_the_place(
+    engine: DittoEngine, avatar: Avatar
+) -> None:
+    performance = await engine.open(avatar)
+    watching = asyncio.create_task(watch(performance))
+    await performance.push(speech(200))
+    await performance.cancel()
+    await performance.cancel()
+    assert len(await watching) < 200
+    assert engine.streams == 0
+    await performance.push(speech(10))
+
+
+async def test_a_slow_reader_holds_up_nobody_else(engine: DittoEngine, avatar: Avatar) -> None:
+    slow, quick = await engine.open(avatar), await engine.open(avatar)
+    await slow.push(speech(100))
+    assert len(await perform(quick, [speech(50)])) == 50
+    assert slow._frames.qsize() <= UNREAD_FRAMES
+    await slow.cancel()
+
+
+async def test_viewers_at_the_same_time_get_what_they_get_alone(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    engine = DittoEngine(models, options)
+    both = [await engine.open(avatar), await engine.open(avatar)]
+    sounds = [[speech(21, 1)], [speech(21, 2)]]
+    together = await asyncio.gather(*map(perform, both, sounds))
+    await engine.close()
+    engine = DittoEngine(models, options)
+    for sound, shared in zip(sounds, together, strict=True):
+        alone = await perform(await engine.open(avatar), sound)
+        # In a batch sums are added in another order: a grey level may round the other way.
+        assert np.abs(pictures(alone) - pictures(shared)).max() <= 1
+    await engine.close()
+
+
+async def test_a_full_engine_says_so(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    engine = DittoEngine(models, replace(options, max_streams=1))
+    first = await engine.open(avatar)
+    with pytest.raises(Busy, match="All 1 places"):
+        await engine.open(avatar)
+    await first.cancel()
+    await (await engine.open(avatar)).cancel()
+    await engine.close()
+
+
+async def test_closing_the_engine_ends_every_performance(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    engine = DittoEngine(models, options)
+    watching = [asyncio.create_task(watch(await engine.open(avatar))) for _ in range(2)]
+    await engine.close()
+    assert await asyncio.gather(*watching) == [[], []]
+
+
+async def test_silence_alone_is_drawn_too(engine: DittoEngine, avatar: Avatar) -> None:
+    frames = await perform(await engine.open(avatar), [np.zeros(3_000, np.float32)])
+    assert len(frames) == 5
+
+
+async def test_no_sound_gives_no_frames(engine: DittoEngine, avatar: Avatar) -> None:
+    assert await perform(await engine.open(avatar), []) == []
+
+
+async def test_an_avatar_is_registered_once_and_kept_in_its_pack(
+    models: DittoModels, options: DittoOptions, tmp_path: Path
+) -> None:
+    avatar = packed(options)
+    engine = DittoEngine(models, options)
+    await (await engine.open(avatar)).cancel()
+    await engine.close()
+    path = avatar.features_folder / FEATURES_FILE
+    written = path.stat().st_mtime_ns
+    with np.load(path) as file:
+        assert f"ditto.{models.key}.rows" in file.files
+    engine = DittoEngine(models, options)
+    await (await engine.open(load_avatar(avatar.folder))).cancel()
+    await engine.close()
+    assert path.stat().st_mtime_ns == written
+    other = DittoEngine(replace(models, key="other"), options)
+    await (await other.open(load_avatar(avatar.folder))).cancel()
+    await other.close()
+    with np.load(path) as file:
+        assert {f"ditto.{models.key}.rows", "ditto.other.rows"} <= set(file.files)
+
+
+async def test_a_damaged_registration_is_computed_again(
+    models: DittoModels, options: DittoOptions
+) -> None:
+    avatar = packed(options)
+    path = avatar.features_folder / FEATURES_FILE
+    path.parent.mkdir()
+    path.write_bytes(b"PK\x03\x04 not really")
+    engine = DittoEngine(models, options)
+    assert len(await perform(await engine.open(avatar), [speech(3)])) == 3
+    await engine.close()
+
+
+async def test_an_avatar_without_a_face_is_refused(
+    engine: DittoEngine, options: DittoOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "draw", lambda points: np.full((320, 256, 3), 128, np.uint8))
+    with pytest.raises(InvalidAvatar, match="no face was found"):
+        await engine.open(packed(options))
+    assert engine.streams == 0
