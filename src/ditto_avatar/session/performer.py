@@ -174,7 +174,8 @@ class Performer:
 
     async def _think(self, run: _Run) -> None:
         """Words to viewers, sentences to the speaker."""
-        async with aclosing(clauses(self._pieces(run))) as stream:
+        tagged = run.job.prompt is not None
+        async with aclosing(clauses(self._pieces(run), tagged=tagged)) as stream:
             async for item in stream:
                 now = self._clock.now()
                 if isinstance(item, TextDelta):
