@@ -152,6 +152,30 @@ def test_an_interruption_leads_back_to_the_idle_loop(
     assert not [m for m in server.received if m.get("media_ms", 0) > 7000]
 
 
+def test_an_interruption_within_the_first_fade_shows_no_gap(
+    page: Page, server: PageServer
+) -> None:
+    open_page(page, server.url)
+    watch(page)
+    page.evaluate(
+        """() => {
+          const stage = document.getElementById("stage");
+          const stop = () => document.getElementById("interrupt").click();
+          new MutationObserver((_, observer) => {
+            if (stage.dataset.phase !== "speaking") return;
+            observer.disconnect();
+            requestAnimationFrame(() => requestAnimationFrame(stop));
+          }).observe(stage, { attributes: true });
+        }"""
+    )
+    ask(page, "Hello")
+    dropped = server.wait_for("playback", state="dropped")
+    assert dropped["media_ms"] < 600
+    expect_phase(page, "ready")
+    wait_until(page, "[...document.querySelectorAll('#layers video[src]')].length === 1")
+    assert_never_blank(watched(page))
+
+
 def test_two_people_see_only_their_own_answers(
     context: BrowserContext, browser: Browser, server: PageServer
 ) -> None:

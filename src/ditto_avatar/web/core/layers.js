@@ -1,7 +1,7 @@
 /**
- * The stack of video elements. Every layer is always opaque; what is seen is simply the one on
- * top, and a layer is raised only when it has painted a picture. So there is never a moment with
- * nothing to see.
+ * The stack of video elements. At the bottom of what is seen lies the idle loop, always opaque; a
+ * segment comes on top of it, when it has painted a picture, and leaves again. So there is never a
+ * moment with nothing to see, whatever is interrupted when.
  */
 import { within } from "./clock.js";
 
@@ -59,16 +59,10 @@ export class Layers {
   #clock;
   #layers;
   #top = 0;
-  #front = null;
 
   constructor(videos, clock) {
     this.#clock = clock;
     this.#layers = videos.map((video) => new Layer(video, clock));
-  }
-
-  /** The layer on top, or null before the first picture. */
-  get front() {
-    return this.#front;
   }
 
   /** Video elements that nobody uses. */
@@ -85,20 +79,29 @@ export class Layers {
 
   /** Puts `layer` on top, blending it in over `fadeMs`; resolves when it hides all others. */
   async raise(layer, fadeMs) {
-    const { video } = layer;
-    video.style.zIndex = String(++this.#top);
-    this.#front = layer;
-    if (fadeMs === 0) return;
-    const fade = video.animate([{ opacity: 0 }, { opacity: 1 }], { duration: fadeMs });
-    // In a hidden tab animations stand still, but the answer goes on.
-    await within(this.#clock, fadeMs + 200, fade.finished.catch(() => {}));
+    layer.video.style.zIndex = String(++this.#top);
+    await this.#fade(layer, 0, 1, fadeMs);
+  }
+
+  /** Lets `layer` vanish over `fadeMs`, from however much of it is seen now. It stays so until it
+   * is given back. */
+  async lower(layer, fadeMs) {
+    await this.#fade(layer, Number(getComputedStyle(layer.video).opacity), 0, fadeMs);
   }
 
   /** Gives the layer back; it sinks to the bottom of the stack. */
   free(layer) {
     layer.unwatch();
     layer.video.style.zIndex = "0";
+    for (const fade of layer.video.getAnimations()) fade.cancel();
     layer.owner = null;
+  }
+
+  async #fade({ video }, from, to, duration) {
+    const states = [{ opacity: from }, { opacity: to }];
+    const { finished } = video.animate(states, { duration, fill: "forwards" });
+    // In a hidden tab animations stand still, but the answer goes on.
+    await within(this.#clock, duration + 200, finished.catch(() => {}));
   }
 }
 

@@ -267,8 +267,7 @@ export class Player extends Emitter {
     this.emit("idle");
     this.#idle.unfollow();
     await this.#idle.align(frame, IDLE_TOLERANCE_FRAMES);
-    // A new segment may have come on top in the meantime; it hides both.
-    if (this.#onScreen === null) await this.#layers.raise(this.#idle.layer, fadeMs);
+    await this.#layers.lower(leaving.layer, fadeMs);
     leaving.close();
     await this.#changeAvatar();
     this.#refresh();
@@ -315,7 +314,9 @@ export class Player extends Emitter {
       if (previous) return this.#release(idle);
     }
     this.#idle = idle;
-    if (!this.#onScreen) await this.#layers.raise(layer, previous ? FADE_MS : 0);
+    const raised = this.#layers.raise(layer, previous && !this.#onScreen ? FADE_MS : 0);
+    if (this.#onScreen) this.#layers.raise(this.#onScreen.layer, 0);
+    await raised;
     if (previous) this.#release(previous);
   }
 

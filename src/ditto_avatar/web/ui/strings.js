@@ -1,4 +1,5 @@
-/** Every text of the page, in every language of the page. */
+/** Every text of the page, in every language of the page. A notice without a text of its own is
+ * told in the server's words, which are English and often say more. */
 export const STRINGS = {
   en: {
     languages: "Language",
@@ -49,6 +50,10 @@ export const STRINGS = {
       microphone_missing: "No microphone was found.",
       speech_unsupported: "This browser cannot turn speech into text. Please type instead.",
       avatars_failed: "The presenters could not be loaded.",
+      invalid_input: null,
+      not_found: null,
+      unavailable: null,
+      provider_failed: null,
       internal: "Something went wrong. Please try again.",
     },
   },
@@ -101,6 +106,10 @@ export const STRINGS = {
       microphone_missing: "마이크를 찾지 못했어요.",
       speech_unsupported: "이 브라우저는 음성 인식을 지원하지 않아요. 글로 입력해 주세요.",
       avatars_failed: "진행자를 불러오지 못했어요.",
+      invalid_input: "입력한 내용을 처리할 수 없어요. 너무 길거나 비어 있지 않은지 확인해 주세요.",
+      not_found: "찾을 수 없는 항목이에요.",
+      unavailable: "이 서버에서는 쓸 수 없는 기능이에요.",
+      provider_failed: "외부 서비스가 응답하지 않았어요. 잠시 후에 다시 시도해 주세요.",
       internal: "문제가 생겼어요. 다시 시도해 주세요.",
     },
   },
