@@ -26,8 +26,8 @@ SHAPES: dict[str, Expression] = {
         for jaw in JAWS
         for lips, shape in LIPS.items()
     },
-    "closed": {"mouthPress": 0.3, "mouthRollLower": 0.15, "mouthRollUpper": 0.12},
-    "fv": {"jawOpen": 0.05, "mouthRollLower": 0.55, "mouthUpperUp": 0.35, "mouthShrugLower": 0.1},
+    "closed": {"mouthRollLower": 0.22, "mouthRollUpper": 0.18, "mouthShrugLower": 0.12},
+    "fv": {"jawOpen": 0.05, "mouthRollLower": 0.55, "mouthUpperUp": 0.5, "mouthShrugLower": 0.1},
     "ln": {"jawOpen": 0.22, "mouthLowerDown": 0.2, "mouthUpperUp": 0.2},
     "th": {"jawOpen": 0.16, "mouthLowerDown": 0.25, "mouthUpperUp": 0.25, "tongueOut": 0.4},
     "ch": {"jawOpen": 0.06, "mouthFunnel": 0.5, "mouthUpperUp": 0.25, "mouthLowerDown": 0.3},

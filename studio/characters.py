@@ -37,10 +37,13 @@ class Character:
     skin_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     skin_saturation: float = 1.0
     subsurface_mm: float = 5.0
-    wrinkles: float = 0.0
     cloth_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     top: tuple[float, float, float] | None = None
     """A plain colour for clothes whose picture carries a pattern."""
+    top_amount: float = 1.0
+    hairline: float = 0.45
+    lash_colour: tuple[float, float, float] = (0.006, 0.005, 0.005)
+    lash_amount: float = 1.0
     lid_amount: float = 0.0
     rest: Expression = field(default_factory=dict)
     backdrop: str = "morning"
@@ -99,7 +102,10 @@ MINA = Character(
     lip_amount=0.5,
     lip_colour=(0.5, 0.13, 0.13),
     blush=0.12,
-    top=(0.62, 0.66, 0.74),
+    top=(0.5, 0.58, 0.72),
+    top_amount=0.86,
+    hairline=0.35,
+    exposure=0.15,
     rest={
         "mouthSmile": 0.28, "cheekSquint": 0.12, "browInnerUp": 0.2, "jawOpen": -0.015,
         "browDown": -0.2, "browOuterUp": -0.15,
@@ -132,8 +138,8 @@ JAMES = Character(
     lip_amount=0.3,
     blush=0.05,
     rest={
-        "mouthSmile": 0.26, "cheekSquint": 0.12, "browInnerUp": 0.12, "jawOpen": -0.01,
-        "browDown": -0.2, "eyeSquint": 0.12, "eyeBlink": 0.06,
+        "mouthSmile": 0.33, "cheekSquint": 0.15, "browInnerUp": 0.12, "jawOpen": -0.01,
+        "browDown": -0.25, "eyeSquint": 0.1,
     },
     subsurface_mm=3.5,
     backdrop="evening",
@@ -142,34 +148,41 @@ JAMES = Character(
 
 SOFIA = Character(
     name="sofia",
-    macro=_macro("caucasian", "female", 0.42, 0.4),
+    macro=_macro("caucasian", "female", 0.52, 0.4),
     detail={
         "head-oval": 0.3,
+        "head-age-incr": 0.35,
         **both("eye-scale-incr", 0.15),
+        **both("eye-bag-incr", 0.35),
         "mouth-angles-up": 0.2,
     },
-    skin="middleage_lightskinned_female_diffuse2.png",
+    skin="old_lightskinned_female_diffuse.png",
     hair="bob02",
     sweep=0.62,
     clothes="female_casualsuit02",
     eyebrows="eyebrow001",
     eyelashes="eyelashes03",
     eyes="blue_eye.png",
-    hair_gain=(0.62, 0.5, 0.38),
-    hair_saturation=1.3,
-    grey=0.35,
+    hair_gain=(0.6, 0.5, 0.4),
+    hair_saturation=1.15,
+    hair_strands=(420.0, 6.0),
+    grey=0.2,
     root_colour=(0.2, 0.14, 0.09),
+    hairline=0.25,
+    lash_colour=(0.03, 0.02, 0.015),
+    lash_amount=0.65,
+    exposure=0.1,
     brow_colour=(0.06, 0.04, 0.03),
     lip_colour=(0.5, 0.14, 0.14),
     lip_amount=0.45,
     lid_amount=0.3,
     blush=0.14,
+    skin_saturation=0.9,
     top=(0.09, 0.16, 0.2),
     rest={
         "mouthSmile": 0.24, "cheekSquint": 0.1, "browInnerUp": 0.08, "jawOpen": -0.01,
         "browDown": -0.1,
     },
-    wrinkles=0.5,
     backdrop="studio",
     seed=37,
 )

@@ -23,10 +23,13 @@ def detect(pictures: list[Path]) -> np.ndarray[tuple[int, int, int], np.dtype[np
         static_image_mode=True, max_num_faces=1, refine_landmarks=True
     ) as mesh:
         for row, path in enumerate(pictures):
-            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if image is None:
                 raise FileNotFoundError(path)
-            faces = mesh.process(image[..., ::-1]).multi_face_landmarks
+            if image.shape[2] == 4:
+                alpha = image[..., 3:] / 255
+                image = (image[..., :3] * alpha + 140 * (1 - alpha)).astype(np.uint8)
+            faces = mesh.process(np.ascontiguousarray(image[..., ::-1])).multi_face_landmarks
             if faces:
                 points = np.array([[p.x, p.y, p.z] for p in faces[0].landmark], np.float32)
                 found[row] = points * [image.shape[1], image.shape[0], image.shape[1]]

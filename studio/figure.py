@@ -18,9 +18,12 @@ CAMERA_DISTANCE = 11.0
 NECK_PIVOT = np.array([0.0, 6.25, 0.1])
 IRIS_RADIUS = 0.0585
 """Decimetres: a human iris measures 11.7 mm across, near enough in everyone."""
+REFINED = ("teeth", "tongue", "clothes", "eyes", "hair")
 UPPER_TEETH = np.array([0.0, -0.03, 0.015])
 LOWER_TEETH = np.array([0.0, -0.06, 0.01])
-"""Decimetres that the kit's teeth are moved."""
+LOWER_TEETH_OPEN = np.array([0.0, 0.07, -0.1])
+"""Decimetres that the kit's teeth are moved, and the lower row moreover under a jaw that is wide
+open, lest it come through the chin."""
 FLOOR_Y = 3.6
 """What lies below is outside every picture and is dropped."""
 
@@ -146,12 +149,16 @@ class Figure:
             if name == "teeth":
                 shown = ~self._deep_gums(faces)
                 faces, uvs = faces[shown], uvs[shown]
-            if name in ("teeth", "tongue", "clothes", "eyes"):
+            if name == "hair":
+                shown = ~self._unseen_hair(faces)
+                faces, uvs = faces[shown], uvs[shown]
+            if name in REFINED:
                 self._refined[name] = Refined(faces, uvs, 1)
                 faces, uvs = self._refined[name].faces, self._refined[name].corner_uvs
             self.meshes[name] = Mesh(faces, uvs)
         self._eye_turns: dict[int, Points] = {}
         self.rest = self._fitted(self.neutral)
+        self._tuck = self._tucked_in()
         self._iris_rims = self._find_iris_rims()
         self._straighten_eyes()
         self._neck = {name: neck_weight(points) for name, points in self.rest.items()}
@@ -163,6 +170,35 @@ class Figure:
         self._units[SHAPES.index("jawOpen")].add_to(opened, 1.0)
         way = np.linalg.norm(fit.place(opened) - fit.place(self.neutral), axis=1)
         return np.asarray(way > way.max() / 2)
+
+    def _unseen_hair(self, faces: Indices) -> npt.NDArray[np.bool_]:
+        """Locks behind the neck of combed hair: only their torn lower edge would be seen."""
+        if not self.character.sweep:
+            return np.zeros(len(faces), bool)
+        middle = self.parts["hair"].fit.place(self.neutral)[faces].mean(1)
+        aside = np.abs(middle[:, 0])
+        behind = (middle[:, 1] < 6.75) & (aside < 0.66) & (middle[:, 2] < 0.55)
+        return np.asarray(behind | ((middle[:, 1] < 6.6) & (aside < 0.55)))
+
+    def _tucked_in(self) -> Points:
+        """How the skin (n, 3) gives way under the clothes' edge, so that none comes through."""
+        skin = self.rest["skin"]
+        corners = skin[self.meshes["skin"].faces]
+        normals = np.zeros_like(skin)
+        across = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+        for corner in range(4):
+            np.add.at(normals, self.meshes["skin"].faces[:, corner], across)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        cloth = self.rest["clothes"]
+        cloth = cloth[cloth[:, 1] > skin[:, 1].min() - 0.2]
+        gap = np.full(len(skin), np.inf)
+        low = np.flatnonzero(skin[:, 1] < cloth[:, 1].max() + 0.2)
+        for start in range(0, len(low), 512):
+            part = low[start : start + 512]
+            distance = ((skin[part, None] - cloth[None]) ** 2).sum(2)
+            gap[part] = np.sqrt(distance.min(1))
+        share = 1 - _ramp(gap, 0.03, 0.14)
+        return np.asarray(-0.045 * share[:, None] * normals)
 
     def _deep_gums(self, faces: Indices) -> npt.NDArray[np.bool_]:
         """The lowest faces of the lower gum: a wide open jaw would push them through the chin."""
@@ -201,13 +237,13 @@ class Figure:
         shown &= self.neutral[self.base.faces][..., 1].max(1) > FLOOR_Y
         return self.base.faces[shown], self.base.uvs[self.base.face_uvs[shown]]
 
-    def _fitted(self, base: Points) -> dict[str, Points]:
-        """Every mesh's vertices on a base mesh."""
+    def _fitted(self, base: Points, jaw: float = 0.0) -> dict[str, Points]:
+        """Every mesh's vertices on a base mesh whose jaw is opened by `jaw`, 0 to 1."""
         placed = {"skin": self.skin.refine(base)}
         for name, part in self.parts.items():
             points = part.fit.place(base)
             if name == "teeth":
-                points = self._seated(points)
+                points = self._seated(points, jaw)
             elif name == "hair" and self.character.sweep:
                 points = _swept(points, self.character.sweep)
             refined = self._refined.get(name)
@@ -215,11 +251,12 @@ class Figure:
             placed[name] = self._turned_eyes(points) if name == "eyes" else points
         return placed
 
-    def _seated(self, teeth: Points) -> Points:
+    def _seated(self, teeth: Points, jaw: float) -> Points:
         """Teeth (n, 3) moved to where speech shows them: the upper edge just below the closed
         lips' line, the lower row behind it."""
         lower = self._lower_teeth[:, None]
-        moved: Points = teeth + np.where(lower, LOWER_TEETH, UPPER_TEETH)
+        below = LOWER_TEETH + max(jaw, 0.0) ** 2 * LOWER_TEETH_OPEN
+        moved: Points = teeth + np.where(lower, below, UPPER_TEETH)
         return moved
 
     def expressed(self, shape_weights: tuple[float, ...]) -> Points:
@@ -232,15 +269,17 @@ class Figure:
 
     def place(self, pose: Pose) -> dict[str, Points]:
         """The vertices of every mesh in a pose, in the kit's coordinates."""
-        moved = self._fitted(self.expressed(pose.weights))
+        jaw = pose.weights[SHAPES.index("jawOpen")]
+        moved = self._fitted(self.expressed(pose.weights), jaw)
+        moved["skin"] = moved["skin"] + self._tuck
         # Hair sits on the skull, clothes on the trunk: an expression must not tug at them.
         moved["hair"] = self.rest["hair"].copy()
         moved["clothes"] = self.rest["clothes"].copy()
         if pose.tongue_up:
             tongue, rest = moved["tongue"], self.rest["tongue"]
-            tip = _ramp(rest[:, 2], rest[:, 2].max() - 0.3, rest[:, 2].max())
-            tongue[:, 1] += pose.tongue_up * 0.17 * tip
-            tongue[:, 2] += pose.tongue_up * 0.03 * tip
+            tip = _ramp(rest[:, 2], rest[:, 2].max() - 0.25, rest[:, 2].max())
+            tongue[:, 1] += pose.tongue_up * (0.07 + 0.06 * tip)
+            tongue[:, 2] += pose.tongue_up * 0.03
         return {
             name: self.moved(points, self.rest[name], pose, self._neck[name])
             for name, points in moved.items()

@@ -54,26 +54,27 @@ def views() -> list[tuple[int, str, dict[str, float]]]:
     return [*((turn, "n", {}) for turn in TURNS), *jaw]
 
 
-def render(folder: Path) -> None:
+def render(folder: Path, device: str) -> None:
     """Draw the plain views (needs bpy); pictures on disk are kept."""
-    import cv2
-
     from studio.scene import Quality, Scene
 
     folder.mkdir(parents=True, exist_ok=True)
     for character in people():
         figure = Figure(character, kit_folder())
-        for turn, short, expression in views():
-            path = folder / f"{character.name}_{turn}_{short}.png"
-            if path.exists():
+        for turn in TURNS:
+            wanted = [
+                (folder / f"{character.name}_{angle}_{short}.png", expression)
+                for angle, short, expression in views()
+                if angle == turn
+            ]
+            missing = [job for job in wanted if not job[0].exists()]
+            if not missing:
                 continue
-            scene = Scene(figure, plain_camera(turn), Quality(8))
+            scene = Scene(figure, plain_camera(turn), Quality(16, device))
             scene.hide("hair")
-            scene.pose(Pose(tuple(weights(expression))))
-            scene.render(path)
-            picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            alpha = picture[..., 3:] / 255
-            cv2.imwrite(str(path), picture[..., :3] * alpha + 140 * (1 - alpha))
+            for path, expression in missing:
+                scene.pose(Pose(tuple(weights(expression))))
+                scene.render(path)
 
 
 def people() -> list[Character]:
@@ -238,9 +239,10 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--render", action="store_true")
     parser.add_argument("--points", type=Path)
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     given = parser.parse_args()
     if given.render:
-        render(given.pictures)
+        render(given.pictures, given.device)
         return
     names = sorted(path.name for path in given.pictures.glob("*.png"))
     mean, weight = gather(given.pictures, np.load(given.points)["points"], names)

@@ -123,7 +123,7 @@ def _skin(name: str, figure: Figure) -> Any:
     patches = shader.noise(rest, 9.0, 4.0)
     grain = shader.noise(rest, 60.0, 3.0)
     colour = shader.mix(
-        shader.math("MULTIPLY", patches, 0.16), colour, (0.62, 0.24, 0.18, 1), "OVERLAY"
+        shader.math("MULTIPLY", patches, 0.1), colour, (0.62, 0.24, 0.18, 1), "OVERLAY"
     )
     colour = shader.mix(
         shader.math("MULTIPLY", grain, 0.12), colour, (0.35, 0.3, 0.28, 1), "SOFT_LIGHT"
@@ -141,7 +141,7 @@ def _skin(name: str, figure: Figure) -> Any:
         shader.math("MULTIPLY", lids, character.lid_amount), colour, (0.05, 0.025, 0.02, 1)
     )
     # Where hair begins the scalp shows through it: no wig's edge.
-    hairline = shader.math("MULTIPLY", shader.attribute("hairline").outputs["Fac"], 0.6)
+    hairline = shader.math("MULTIPLY", shader.attribute("hairline").outputs["Fac"], character.hairline)
     hairline = shader.math(
         "MULTIPLY", hairline, shader.math("MULTIPLY_ADD", shader.noise(rest, 40.0, 2.0), 0.8, 0.6)
     )
@@ -179,8 +179,8 @@ def _hair(name: str, figure: Figure) -> Any:
         Scale=(*character.hair_strands, 1.0),
     )
     strands = shader.noise(along.outputs[0], 1.0, 4.0, 0.65)
-    contrast = shader.math("MULTIPLY_ADD", strands, 2.2, -0.6)
-    colour = shader.mix(0.75, colour, shader.mix(1.0, colour, _grey(shader, contrast), "MULTIPLY"))
+    contrast = shader.math("MULTIPLY_ADD", strands, 1.8, 0.0)
+    colour = shader.mix(0.7, colour, shader.mix(1.0, colour, _grey(shader, contrast), "MULTIPLY"))
     grey = shader.math("MULTIPLY", shader.math("GREATER_THAN", strands, 0.56), character.grey)
     colour = shader.mix(grey, colour, (0.42, 0.41, 0.40, 1))
     normal = shader.bump(strands, 0.9, 1.2)
@@ -208,14 +208,17 @@ def _strands(name: str, figure: Figure) -> Any:
     """Lashes and brows: dark, matt, shaped by the picture's alpha."""
     shader = _Shader(name)
     picture = shader.picture(_texture(name, figure))
-    dark = (0.006, 0.005, 0.005) if name == "eyelashes" else figure.character.brow_colour
+    character = figure.character
+    lashes = name == "eyelashes"
+    dark = character.lash_colour if lashes else character.brow_colour
+    alpha = shader.math("MULTIPLY", picture.outputs[1], character.lash_amount if lashes else 1.0)
     principled = shader.add("ShaderNodeBsdfPrincipled")
     shader.set(
         principled,
         Base_Color=(*dark, 1),
         Roughness=0.6,
         Specular_IOR_Level=0.2,
-        Alpha=picture.outputs[1],
+        Alpha=alpha,
     )
     return shader.finish(principled.outputs[0])
 
@@ -228,13 +231,17 @@ def _cloth(name: str, figure: Figure) -> Any:
     colour = shader.adjusted(picture.outputs[0], 1.0, character.cloth_tint)
     if character.top is not None:
         # The folds' shading stays in the normal map; the pattern goes.
-        colour = shader.mix(0.94, colour, (*character.top, 1))
+        colour = shader.mix(character.top_amount, colour, (*character.top, 1))
+    shade = texture.with_name(texture.name.replace("diffuse", "ao"))
+    if shade.is_file():
+        occluded = shader.picture(shade, colour=False).outputs[0]
+        colour = shader.mix(0.8, colour, occluded, "MULTIPLY")
     rest = shader.attribute("rest").outputs["Vector"]
     weave = shader.bump(shader.noise(rest, 220.0, 1.0), 0.25, 0.3)
     bumped = texture.with_name(texture.name.replace("diffuse", "normal"))
     if bumped.is_file():
         folds = shader.add("ShaderNodeNormalMap")
-        shader.set(folds, Color=shader.picture(bumped, colour=False).outputs[0], Strength=0.8)
+        shader.set(folds, Color=shader.picture(bumped, colour=False).outputs[0], Strength=1.4)
         weave = shader.bump(shader.noise(rest, 220.0, 1.0), 0.25, 0.3, folds.outputs[0])
     principled = shader.add("ShaderNodeBsdfPrincipled")
     shader.set(

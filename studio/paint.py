@@ -25,7 +25,7 @@ def paint(figure: Figure) -> dict[str, Points]:
     lids = np.zeros(len(skin))
     for ring in (topology.RIGHT_LIDS, topology.LEFT_LIDS):
         lids = np.maximum(lids, _along(skin, points[list(ring)], 0.022))
-    hair = _nearness(skin, figure.rest["hair"], 0.07) * (skin[:, 1] > points[10, 1] - 1.2)
+    hair = _nearness(skin, figure.rest["hair"][::3], 0.055) * (skin[:, 1] > points[10, 1] - 1.2)
     return {
         "hairline": hair,
         "lips": lips * near * (skin[:, 2] > mouth_z),
