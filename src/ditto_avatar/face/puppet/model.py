@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.avatar import Avatar
@@ -28,6 +29,8 @@ _SMALLEST_FACE_PX: Final = 48
 _FURTHEST_TURN_DEG: Final = 35
 # The eyes' shapes come first in ARKit's order.
 EYE_SHAPES: Final = 14
+BLINKS: Final = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
+BLINK_LEVELS: Final = 5
 # The smooth rest of an idle frame's motion is read off these points: lips, and one in three.
 _SPREAD: Final = np.array(sorted({*range(0, 468, 3), *lm.LIPS}))
 
@@ -65,6 +68,7 @@ class FaceModel:
         self.turns = self._turns(low, high)
         self.lid_grid = _eyes_grid(self.neutral)
         self.lids = self._lids()
+        self.blinks = self._blinks()
         identity = np.eye(len(_SPREAD), dtype=np.float32)
         self._rest_matrix = interpolate(
             self.neutral[_SPREAD, :2], identity, self.grid.nodes.reshape(-1, 2), smoothing=2.0
@@ -126,7 +130,9 @@ class FaceModel:
         border = np.concatenate([nodes[0], nodes[-1], nodes[:, 0], nodes[:, -1]])[::3]
         fields = np.zeros((EYE_SHAPES, nodes.shape[0] * nodes.shape[1] * 3), np.float32)
         for gaze in (False, True):
-            shapes = [i for i in range(EYE_SHAPES) if ("Look" in SHAPES[i]) is gaze]
+            shapes = [
+                i for i in range(EYE_SHAPES) if ("Look" in SHAPES[i]) is gaze and i not in BLINKS
+            ]
             chosen = np.array([*skin, *lm.IRISES]) if gaze else skin
             points = np.concatenate([self.neutral[chosen, :2], border])
             values = np.zeros((len(points), len(shapes), 3), np.float32)
@@ -136,6 +142,49 @@ class FaceModel:
             by_shape = made.reshape(-1, len(shapes), 3).transpose(1, 0, 2)
             fields[shapes] = by_shape.reshape(len(shapes), -1)
         return fields
+
+    def _blinks(self) -> FloatArray:
+        """Ways back (2, 5, rows * columns * 2) on the finer grid of the left and right eye's blink
+        at weights 0, 1/4, … 1. Lids slide over an eyeball that stays: what lies above the upper
+        lid's edge comes with it, what lies below the lower one's with that."""
+        nodes = self.lid_grid.nodes
+        flat = nodes.reshape(-1, 2)
+        border = np.concatenate([nodes[0], nodes[-1], nodes[:, 0], nodes[:, -1]])[::3]
+        ways = np.zeros((2, BLINK_LEVELS, len(flat), 2), np.float32)
+        for side, eye in enumerate((lm.LEFT_EYE, lm.RIGHT_EYE)):
+            moved = self.basis[BLINKS[side], :468, :2] * self._lids_meet(BLINKS[side], eye)
+            near = self._around(eye)
+            for level in range(1, BLINK_LEVELS):
+                shift = moved * np.float32(level / (BLINK_LEVELS - 1))
+                ends = self.neutral[:468, :2] + shift
+                upper = _edge(ends[list(eye[:9])], flat)
+                lower = _edge(ends[[*eye[8:], eye[0]]], flat)
+                middle = _edge(self.neutral[[eye[0], eye[8]], :2], self.neutral[near, :2])
+                for edge, rim, sign in ((upper, eye[:9], -1), (lower, (*eye[8:], eye[0]), 1)):
+                    beyond = sign * (self.neutral[near, 1] - middle) > 0
+                    chosen = np.array(sorted({*near[beyond], *rim}))
+                    points = np.concatenate([ends[chosen], border])
+                    values = np.concatenate([-shift[chosen], np.zeros_like(border)])
+                    made = interpolate(points, values, flat, smoothing=0.3)
+                    outside = sign * (flat[:, 1] - edge) > 0
+                    ways[side, level, outside] = made[outside]
+        return ways.reshape(2, BLINK_LEVELS, -1)
+
+    def _around(self, eye: tuple[int, ...]) -> npt.NDArray[np.intp]:
+        """The points of `eye` and of the skin around it."""
+        rim = self.neutral[list(eye), :2]
+        low, high = rim.min(0), rim.max(0)
+        reach = (high[0] - low[0]) * 0.55
+        points = self.neutral[:468, :2]
+        return np.flatnonzero(((points > low - reach) & (points < high + reach)).all(1))
+
+    def _lids_meet(self, shape: int, eye: tuple[int, ...]) -> np.float32:
+        """The factor at which the blink brings the lids of `eye` (corner, upper, corner, lower)
+        together without crossing them."""
+        upper, lower = list(eye[2:7]), list(eye[14:9:-1])
+        apart = self.neutral[lower, 1] - self.neutral[upper, 1]
+        closing = self.basis[shape, upper, 1] - self.basis[shape, lower, 1]
+        return np.float32(np.clip(apart.sum() / max(float(closing.sum()), 1e-3), 0, 1.5))
 
     def _place(self, frame: int) -> Placement:
         points = self._arrays.landmarks[frame]
@@ -236,6 +285,12 @@ def _eyes_grid(neutral: FloatArray) -> Grid:
     width = high[0] - low[0]
     margin = np.array([0.14, 0.16], np.float32) * width
     return grid_over(low - margin, high + margin, max(2.0, float(width) / 48))
+
+
+def _edge(line: FloatArray, at: FloatArray) -> FloatArray:
+    """The height y (q,) of the polyline `line` (m, 2) at the x of points `at` (q, 2)."""
+    order = np.argsort(line[:, 0])
+    return floats(np.interp(at[:, 0], line[order, 0], line[order, 1]))
 
 
 def _rim(low: FloatArray, high: FloatArray) -> FloatArray:

@@ -96,11 +96,10 @@ class Renderer:
 
     def _bend(self, source: Planes, target: Planes, warp: Warp) -> None:
         moving = warp.moving()
-        if moving is None:
-            return
-        region = self._cover(warp, moving, _SKIN_STEP)
-        self._move(source, target, region, warp.back(region.grid.nodes))
-        if warp.blinking:
+        if moving is not None:
+            region = self._cover(warp, moving, _SKIN_STEP)
+            self._move(source, target, region, warp.back(region.grid.nodes))
+        if warp.eyes_move:
             nodes = self.model.lid_grid.nodes
             region = self._cover(warp, floats([nodes[0, 0], nodes[-1, -1]]), _EYE_STEP)
             self._move(source, target, region, warp.back(region.grid.nodes, eyes=True))

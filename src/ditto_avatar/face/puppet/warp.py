@@ -8,14 +8,13 @@ import numpy as np
 
 from ditto_avatar.face.puppet.actor import Pose
 from ditto_avatar.face.puppet.fields import combine, floats
-from ditto_avatar.face.puppet.model import EYE_SHAPES, FaceModel, Placement
+from ditto_avatar.face.puppet.model import BLINK_LEVELS, BLINKS, EYE_SHAPES, FaceModel, Placement
 from ditto_avatar.types import FloatArray
 
 # Displacements smaller than this, in px, are not worth a new picture.
 STILL_PX: Final = 0.06
 # A displacement field says where a point goes; where one comes from is found in so many steps.
 _TURNS: Final = 2
-_LID_TURNS: Final = 4
 
 
 class Warp:
@@ -38,6 +37,7 @@ class Warp:
             moved = moved + turn
         self._skin = self._projected(moved, grid.rows, grid.columns)
         self._lids: FloatArray | None = None
+        self._blinks: FloatArray | None = None
         eyes = pose.weights[:EYE_SHAPES]
         if eyes.any():
             if closure is not None:
@@ -46,32 +46,38 @@ class Warp:
                 eyes = eyes * (1 - np.repeat(closure, half))
             fine = model.lid_grid
             self._lids = self._projected(combine(eyes, model.lids), fine.rows, fine.columns)
+            ways = sum(_blink(model.blinks[i], float(eyes[b])) for i, b in enumerate(BLINKS))
+            self._blinks = floats(ways).reshape(fine.rows, fine.columns, 2)
 
     def moving(self) -> FloatArray | None:
-        """The neutral corners (2, 2), low and high, of what moves; None if nothing does."""
-        low, high = np.full(2, np.inf), np.full(2, -np.inf)
-        for field, grid in ((self._skin, self._model.grid), (self._lids, self._model.lid_grid)):
-            if field is None:
-                continue
-            places = grid.nodes[np.abs(field).max(2) > STILL_PX]
-            if len(places):
-                low = np.minimum(low, places.min(0) - grid.step)
-                high = np.maximum(high, places.max(0) + grid.step)
-        return floats([low, high]) if low[0] < high[0] else None
+        """The neutral corners (2, 2), low and high, of the skin that moves; None if none does. The
+        eyes are apart, see `eyes_move`."""
+        grid = self._model.grid
+        places = grid.nodes[np.abs(self._skin).max(2) > STILL_PX]
+        if not len(places):
+            return None
+        return floats([places.min(0) - grid.step, places.max(0) + grid.step])
 
     @property
-    def blinking(self) -> bool:
+    def eyes_move(self) -> bool:
         """Whether the eyes need their finer nodes."""
-        return self._lids is not None and float(np.abs(self._lids).max()) > STILL_PX
+        return any(
+            field is not None and float(np.abs(field).max()) > STILL_PX
+            for field in (self._lids, self._blinks)
+        )
 
     def back(self, at: FloatArray, *, eyes: bool = False) -> FloatArray:
         """From the frame positions `at` (…, …, 2) to where their pixels come from: the way back
         (…, …, 2) in px. With `eyes`, the lids' motion counts as well."""
         neutral = self.neutral(at, turned=False)
-        place = neutral
-        for _ in range(_LID_TURNS if eyes else _TURNS):
-            place = floats(neutral - self._forward(place, eyes) @ self._place.inverse.T)
-        return -self._forward(place, eyes)
+        opened = neutral
+        if eyes and self._blinks is not None:
+            opened = neutral + self._model.lid_grid.sample(self._blinks, neutral)
+        place = opened
+        for _ in range(_TURNS):
+            place = floats(opened - self._forward(place, eyes) @ self._place.inverse.T)
+        way = -self._forward(place, eyes)
+        return floats(way + (opened - neutral) @ self._place.linear.T) if eyes else way
 
     def neutral(self, at: FloatArray, *, turned: bool = True) -> FloatArray:
         """Neutral positions of frame positions `at` (…, …, 2), the shapes left aside; with
@@ -98,3 +104,11 @@ class Warp:
 
     def _projected(self, moved: FloatArray, rows: int, columns: int) -> FloatArray:
         return floats(moved.reshape(-1, 3) @ self._place.projection.T).reshape(rows, columns, 2)
+
+
+def _blink(ways: FloatArray, weight: float) -> FloatArray:
+    """The way back (n,) at `weight` between the levels of `ways` (5, n)."""
+    at = min(max(weight, 0.0), 1.0) * (BLINK_LEVELS - 1)
+    level = min(int(at), BLINK_LEVELS - 2)
+    share = np.float32(at - level)
+    return floats(ways[level] * (1 - share) + ways[level + 1] * share)
