@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page
 
 from tests.fakes.page_server import PageServer
 
+pytestmark = pytest.mark.e2e
+
 FOLDER = Path(__file__).parent
 TESTS = [
     (file.name, name)

@@ -8,6 +8,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.fakes.page_server import Answer, PageServer
 from tests.web.screen import ask, expect_phase, open_page, wait_until
 
+pytestmark = pytest.mark.e2e
+
 SIZES = [(360, 740), (390, 844), (768, 1024), (1280, 800), (1920, 1080), (740, 360)]
 PARTS = ["#stage", "#text", "#languages", "#status", "#mute"]
 

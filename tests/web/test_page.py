@@ -20,6 +20,8 @@ from tests.web.screen import (
     watched,
 )
 
+pytestmark = pytest.mark.e2e
+
 NO_STREAMS = "delete globalThis.MediaSource; delete globalThis.ManagedMediaSource;"
 
 
@@ -152,9 +154,7 @@ def test_an_interruption_leads_back_to_the_idle_loop(
     assert not [m for m in server.received if m.get("media_ms", 0) > 7000]
 
 
-def test_an_interruption_within_the_first_fade_shows_no_gap(
-    page: Page, server: PageServer
-) -> None:
+def test_an_interruption_within_the_first_fade_shows_no_gap(page: Page, server: PageServer) -> None:
     open_page(page, server.url)
     watch(page)
     page.evaluate(

@@ -14,6 +14,8 @@ from tests.fakes.browser import BLOCKED_SOUND_FLAG, chromium
 from tests.fakes.page_server import Answer, PageServer
 from tests.web.screen import ask, expect_phase, open_page
 
+pytestmark = pytest.mark.e2e
+
 SPEAKING = "[...document.querySelectorAll('#layers video[src]')].find((v) => !v.loop && !v.paused)"
 
 

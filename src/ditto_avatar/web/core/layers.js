@@ -80,13 +80,14 @@ export class Layers {
   /** Puts `layer` on top, blending it in over `fadeMs`; resolves when it hides all others. */
   async raise(layer, fadeMs) {
     layer.video.style.zIndex = String(++this.#top);
-    await this.#fade(layer, 0, 1, fadeMs);
+    await this.#fade(layer, 0, 1, { duration: fadeMs });
   }
 
   /** Lets `layer` vanish over `fadeMs`, from however much of it is seen now. It stays so until it
    * is given back. */
   async lower(layer, fadeMs) {
-    await this.#fade(layer, Number(getComputedStyle(layer.video).opacity), 0, fadeMs);
+    const { opacity } = getComputedStyle(layer.video);
+    await this.#fade(layer, Number(opacity), 0, { duration: fadeMs, fill: "forwards" });
   }
 
   /** Gives the layer back; it sinks to the bottom of the stack. */
@@ -97,11 +98,10 @@ export class Layers {
     layer.owner = null;
   }
 
-  async #fade({ video }, from, to, duration) {
-    const states = [{ opacity: from }, { opacity: to }];
-    const { finished } = video.animate(states, { duration, fill: "forwards" });
+  async #fade({ video }, from, to, timing) {
+    const { finished } = video.animate([{ opacity: from }, { opacity: to }], timing);
     // In a hidden tab animations stand still, but the answer goes on.
-    await within(this.#clock, duration + 200, finished.catch(() => {}));
+    await within(this.#clock, timing.duration + 200, finished.catch(() => {}));
   }
 }
 

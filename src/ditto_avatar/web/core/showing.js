@@ -48,7 +48,8 @@ export class Showing extends Emitter {
 
   constructor({ segment, layer, layers, clock, MediaSource, neededSeconds }) {
     super();
-    Object.assign(this, { segment, layer });
+    this.segment = segment;
+    this.layer = layer;
     /** Resolves when it has ended, one way or another. */
     this.over = new Promise((resolve) => (this.#settle = resolve));
     this.#layers = layers;

@@ -14,11 +14,20 @@ export class Segment extends Emitter {
   lastFrame = null;
   clipUrl = null;
   duration = null;
+  /** Media second at which the clip goes on, when the stream stopped in the middle. */
+  resumeAt = 0;
+  /** Whether it comes from the history. */
+  replayed = false;
 
-  constructor({ turn, generation, segment, index, text, mime, first_frame: firstFrame }) {
+  constructor({ turn, generation, segment, index, text, mime = null, first_frame: firstFrame }) {
     super();
-    Object.assign(this, { turn, generation, id: segment, index, text, firstFrame });
-    this.mime = mime ?? null;
+    this.turn = turn;
+    this.generation = generation;
+    this.id = segment;
+    this.index = index;
+    this.text = text;
+    this.mime = mime;
+    this.firstFrame = firstFrame;
   }
 
   /** Whether fragments have come, or may still come, without a hole. */
