@@ -27,7 +27,15 @@ def _numpy_rebuilders() -> dict[str, Callable[..., Any]]:
     """numpy's own functions that arrays and scalars are pickled with."""
     rebuild: Any = np.zeros(1).__reduce__()[0]
     scalar: Any = np.float32(0).__reduce__()[0]
-    return {"_reconstruct": rebuild, "scalar": scalar}
+    buffer: Any = np.zeros(1).__reduce_ex__(5)[0]
+    return {"_reconstruct": rebuild, "scalar": scalar, "_frombuffer": buffer}
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    """Bytes as old pickle protocols write them; no other codec is admitted."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"it asks for the codec {encoding!r}")
+    return text.encode("latin1")
 
 
 def _admitted() -> Mapping[tuple[str, str], Any]:
@@ -36,14 +44,13 @@ def _admitted() -> Mapping[tuple[str, str], Any]:
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
         ("collections", "OrderedDict"): OrderedDict,
-        ("builtins", "set"): set,
-        ("builtins", "frozenset"): frozenset,
-        ("builtins", "slice"): slice,
-        ("builtins", "complex"): complex,
-        ("builtins", "bytearray"): bytearray,
+        ("_codecs", "encode"): _latin1,
     }
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        names |= {(module, name): function for name, function in rebuilders.items()}
+    for kind in (set, frozenset, slice, complex, bytearray):
+        names |= {(module, kind.__name__): kind for module in ("builtins", "__builtin__")}
+    for package in ("numpy.core", "numpy._core"):
+        for part in ("multiarray", "numeric"):
+            names |= {(f"{package}.{part}", name): call for name, call in rebuilders.items()}
     return names
 
 

@@ -99,6 +99,7 @@ def _read_video(
     frames: list[ByteArray] = []
     start: Fraction | None = None
     last: ByteArray | None = None
+    end = Fraction(0)
     stream.thread_type = "AUTO"
     for frame in container.decode(stream):
         if frame.pts is None or stream.time_base is None:
@@ -110,8 +111,9 @@ def _read_video(
             frames.append(last)
         if len(frames) >= limit:
             return frames
+        end = due + Fraction(frame.duration or 0) * stream.time_base * FRAME_RATE_HZ
         upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
         last = _fitted(np.ascontiguousarray(upright), max_size, name)
-    if last is not None and len(frames) < limit:
+    while last is not None and len(frames) < limit and (len(frames) < end or not frames):
         frames.append(last)
     return frames
