@@ -52,7 +52,7 @@ def face_name(settings: Settings) -> str:
 
 def open_transcriber(settings: Settings) -> Transcriber | None:
     """What understands the microphone; None leaves it to the browser."""
-    if settings.openai_api_key is None:
+    if not _openai_hears_and_speaks(settings):
         return None
     from ditto_avatar.speech.transcribe import OpenAITranscriber, TranscriberOptions
 
@@ -76,11 +76,18 @@ def speech_order(settings: Settings) -> list[str]:
     usable = []
     if settings.tts_api_key or settings.google_credentials:
         usable.append("google")
-    if settings.openai_api_key and settings.openai_base_url is None:
+    if _openai_hears_and_speaks(settings):
         usable.append("openai")
     first = [] if settings.speech == "auto" else [settings.speech]
     others = [] if settings.speech == "espeak" else usable
     return list(dict.fromkeys([*first, *others, "espeak"]))
+
+
+def _openai_hears_and_speaks(settings: Settings) -> bool:
+    """A key beside `openai_base_url` belongs to that server, which knows text only."""
+    if settings.openai_speech_url is not None:
+        return True
+    return settings.openai_api_key is not None and settings.openai_base_url is None
 
 
 def _offline(settings: Settings) -> DialogueEngine:

@@ -56,6 +56,9 @@ class Transcripts:
             raise text
         return text
 
+    async def close(self) -> None:
+        pass
+
 
 @dataclass
 class Stage:
@@ -68,7 +71,7 @@ class Stage:
     def played(self, seconds: float) -> FloatArray:
         return self.sound
 
-    def spoken(self) -> str:
+    def spoken(self, seconds: float) -> str:
         return self.words
 
 

@@ -10,7 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ditto_avatar.assembly import open_avatars, open_dialogue, open_face, open_speech
+from ditto_avatar.assembly import (
+    open_avatars,
+    open_dialogue,
+    open_face,
+    open_speech,
+    open_transcriber,
+)
 from ditto_avatar.clock import SystemClock
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.avatar import Avatar
@@ -29,6 +35,7 @@ from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.session.warm_up import prepare, read_phrases, warm_up
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
+from ditto_avatar.speech.listening import Listener
 from ditto_avatar.types import FRAME_RATE_HZ, Fallback
 
 log = logging.getLogger(__name__)
@@ -47,6 +54,8 @@ class House:
     admission: Admission
     registry: Registry
     metrics: Metrics
+    listener: Listener | None
+    """What understands microphones; None leaves it to the browsers."""
 
 
 @asynccontextmanager
@@ -60,8 +69,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         default = avatars.find(settings.avatar)
         dialogue, speech = open_dialogue(settings), open_speech(settings)
         face = await open_face(settings)
-        for engine in (dialogue, speech, face):
-            stack.push_async_callback(engine.close)
+        transcriber = open_transcriber(settings)
+        for engine in (dialogue, speech, face, transcriber):
+            if engine is not None:
+                stack.push_async_callback(engine.close)
         clips = ClipFolder(
             settings.data_dir / "clips",
             max_age_s=settings.clip_max_age_s,
@@ -109,6 +120,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             max_text=settings.max_text,
             find_avatar=avatars.find,
             describe_avatar=describe_avatar,
+            transcription="browser" if transcriber is None else "server",
         )
         registry = Registry(
             services,
@@ -131,7 +143,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             task = asyncio.create_task(chore)
             stack.push_async_callback(asyncio.wait, [task])
             stack.callback(task.cancel)
-        yield House(settings, avatars, speech, clips, admission, registry, metrics)
+        listener = Listener(transcriber) if transcriber is not None else None
+        yield House(settings, avatars, speech, clips, admission, registry, metrics, listener)
 
 
 async def _prepare_others(face: FaceEngine, avatars: AvatarLibrary, default: Avatar) -> None:

@@ -18,8 +18,10 @@ from ditto_avatar.errors import (
 from ditto_avatar.server import wire
 from ditto_avatar.server.house import House
 from ditto_avatar.session import events
+from ditto_avatar.session.microphone import Microphone
 from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
 from ditto_avatar.session.session import MESSAGE, SAY, Session
+from ditto_avatar.speech.listening import ListenMode
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -45,8 +47,9 @@ async def connect(socket: WebSocket) -> None:
         return
     outbox = Outbox(streams=hello.playback is wire.PlaybackMode.STREAM)
     session.attach(outbox, resumed=resumed, after=hello.after if resumed else None)
+    viewer = _Viewer(house, session, outbox)
     writer = asyncio.create_task(_write(socket, outbox))
-    reader = asyncio.create_task(_read(socket, _Viewer(house, session, outbox)))
+    reader = asyncio.create_task(_read(socket, viewer))
     try:
         await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -54,7 +57,7 @@ async def connect(socket: WebSocket) -> None:
         outbox.close()
         for task in (writer, reader):
             task.cancel()
-        await asyncio.gather(writer, reader, return_exceptions=True)
+        await asyncio.gather(writer, reader, viewer.microphone.close(), return_exceptions=True)
 
 
 async def _greeting(socket: WebSocket) -> wire.Hello | None:
@@ -112,6 +115,12 @@ class _Viewer:
         self.house = house
         self.session = session
         self.outbox = outbox
+        self.microphone = Microphone(
+            house.listener,
+            session,
+            tell=lambda event: session.tell(outbox, event),
+            fail=self.fail,
+        )
 
     async def handle(self, message: wire.ClientMessage) -> None:
         """Do what a message asks for. Raises `DittoAvatarError`."""
@@ -131,14 +140,12 @@ class _Viewer:
                 self._playback(message)
             case wire.Ping(t=t):
                 session.tell(self.outbox, events.Pong(t))
-            case wire.AudioStart() | wire.AudioStop():
-                raise InvalidInput("This server does not take sound; please write.")
+            case wire.AudioStart(mode=mode):
+                self.microphone.start(ListenMode(mode))
+            case wire.AudioStop():
+                self.microphone.stop()
             case wire.Hello():
                 raise InvalidInput("hello is the first message only.")
-
-    def handle_sound(self, data: bytes) -> None:
-        """Microphone samples."""
-        raise InvalidInput(f"Expected audio.start before {len(data):,} bytes of sound.")
 
     def fail(self, error: Exception) -> None:
         """Tell this viewer what went wrong; the connection stays."""
@@ -167,7 +174,7 @@ async def _read(socket: WebSocket, viewer: _Viewer) -> None:
             if (text := frame.get("text")) is not None:
                 await viewer.handle(wire.parse(text))
             else:
-                viewer.handle_sound(frame.get("bytes") or b"")
+                viewer.microphone.push(frame.get("bytes") or b"")
         except DittoAvatarError as error:
             viewer.fail(error)
         except Exception as error:

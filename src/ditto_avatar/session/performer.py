@@ -32,7 +32,7 @@ from ditto_avatar.session.playout import Pace, Segment
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.speech.voices import voice_for
-from ditto_avatar.types import FRAME_RATE_HZ, Fallback, Language, Voice
+from ditto_avatar.types import FRAME_RATE_HZ, Fallback, FloatArray, Language, Voice
 
 log = logging.getLogger(__name__)
 
@@ -296,7 +296,13 @@ class Performer:
             made = await segment.draw(frame)
             if segment.drawn == 1:
                 run.notify(
-                    self._began(segment.id, segment.index, segment.sentence, segment.first_frame)
+                    self._began(
+                        segment.id,
+                        segment.index,
+                        segment.sentence,
+                        segment.first_frame,
+                        segment.sound.so_far,
+                    )
                 )
             self._tell_fragments(run, segment.id, made)
             await self._complete(run, segment)
@@ -305,7 +311,9 @@ class Performer:
         take = act.take
         run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
         await self._keep_pace(run, take.frames)
-        run.notify(self._began(act.id, act.index, act.sentence, take.first_frame))
+        run.notify(
+            self._began(act.id, act.index, act.sentence, take.first_frame, lambda: take.audio)
+        )
         self._tell_fragments(run, act.id, take.fragments, end=len(take.fragments))
         run.notify(t.SegmentDrawn(act.id, take.frames / FRAME_RATE_HZ))
         await run.finished.put((act.id, take))
@@ -314,9 +322,17 @@ class Performer:
         await run.pace.wait(run.frames_shown / FRAME_RATE_HZ)
         run.frames_shown += frames
 
-    def _began(self, segment: str, index: int, sentence: Sentence, frame: int) -> t.SegmentBegan:
+    def _began(
+        self,
+        segment: str,
+        index: int,
+        sentence: Sentence,
+        frame: int,
+        sound: Callable[[], FloatArray],
+    ) -> t.SegmentBegan:
         now = self._clock.now()
-        return t.SegmentBegan(segment, index, sentence.text, sentence.emotion, frame, MIME, now)
+        text, emotion = sentence.text, sentence.emotion
+        return t.SegmentBegan(segment, index, text, emotion, frame, MIME, now, sound)
 
     async def _complete(self, run: _Run, segment: Segment) -> None:
         """Finish `segment` if its last picture has been drawn. Whoever comes last does it: the

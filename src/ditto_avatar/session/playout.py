@@ -20,6 +20,24 @@ from ditto_avatar.types import FRAME_RATE_HZ, SAMPLES_PER_FRAME, FloatArray, Vid
 T = TypeVar("T")
 
 
+class Sound:
+    """Samples (n,) at 16 kHz that grow. Apart from the segment, so that whoever compares the
+    microphone with it does not keep the pictures as well."""
+
+    __slots__ = ("samples",)
+
+    def __init__(self) -> None:
+        self.samples: FloatArray = np.zeros(0, np.float32)
+
+    def so_far(self) -> FloatArray:
+        """All of them until now."""
+        return self.samples
+
+    def add(self, samples: FloatArray) -> None:
+        """Append samples (n,)."""
+        self.samples = np.concatenate((self.samples, samples))
+
+
 @dataclass(slots=True)
 class Segment:
     """A sentence while it is spoken and drawn.
@@ -41,13 +59,13 @@ class Segment:
     first_frame: int = 0
     last_frame: int = 0
     fragments: list[Fragment] = field(default_factory=list)
-    _audio: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    sound: Sound = field(default_factory=Sound)
     _running: asyncio.Future[list[Fragment]] | None = None
 
     @property
     def audio(self) -> FloatArray:
         """All samples so far, (n,)."""
-        return self._audio
+        return self.sound.samples
 
     @property
     def seconds(self) -> float:
@@ -61,21 +79,21 @@ class Segment:
 
     def add_audio(self, samples: FloatArray) -> None:
         """Sound to be drawn next."""
-        self._audio = np.concatenate((self._audio, samples))
+        self.sound.add(samples)
 
     def close(self) -> int:
         """The sentence is spoken, a last partial frame is filled with silence; how many pictures
         it will have."""
-        missing = -len(self._audio) % SAMPLES_PER_FRAME
+        missing = -len(self.audio) % SAMPLES_PER_FRAME
         if missing:
             self.add_audio(np.zeros(missing, np.float32))
-        self.frames = len(self._audio) // SAMPLES_PER_FRAME
+        self.frames = len(self.audio) // SAMPLES_PER_FRAME
         return self.frames
 
     async def draw(self, frame: VideoFrame) -> list[Fragment]:
         """Encode the next picture with its sound; the fragments it completed."""
         start = self.drawn * SAMPLES_PER_FRAME
-        samples = self._audio[start : start + SAMPLES_PER_FRAME]
+        samples = self.audio[start : start + SAMPLES_PER_FRAME]
         if len(samples) < SAMPLES_PER_FRAME:
             samples = np.pad(samples, (0, SAMPLES_PER_FRAME - len(samples)))
         if self.drawn == 0:
@@ -86,7 +104,7 @@ class Segment:
 
     def take(self) -> Take:
         """The finished sentence as it can be kept and played again."""
-        return Take(tuple(self.fragments), self._audio, self.first_frame, self.last_frame)
+        return Take(tuple(self.fragments), self.audio, self.first_frame, self.last_frame)
 
     async def finish(self) -> list[Fragment]:
         """The fragments that remain once the segment is complete."""

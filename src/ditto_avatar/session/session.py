@@ -27,6 +27,7 @@ from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.clips import Clip
+from ditto_avatar.session.heard import Loudspeaker
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.outbox import Numbered, Outbox
 from ditto_avatar.session.performer import Job, Performer
@@ -38,7 +39,7 @@ from ditto_avatar.session.store import (
     StoredSession,
     StoredTurn,
 )
-from ditto_avatar.types import FRAME_RATE_HZ, Language
+from ditto_avatar.types import FRAME_RATE_HZ, FloatArray, Language
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class Session:
         self._idle_frame = 0.0
         self._idle_at = self._clock.now()
         self._paint_delay_s = _FIRST_GUESS_S
+        self._loudspeaker = Loudspeaker(self._clock)
         self._closed = False
 
     @property
@@ -143,6 +145,7 @@ class Session:
         if turn is None or turn.phase in t.FINAL:
             return False
         began = self._clock.now()
+        self._loudspeaker.stop()
         self._happened(turn, t.Interrupt(reason, began))
         if task is not None:
             await asyncio.wait([task])
@@ -157,6 +160,7 @@ class Session:
         if turn is None:
             return
         now = self._clock.now()
+        self._loudspeaker.report(segment, seconds, ended=ended)
         if painted_after_s is not None:
             self._painted(turn, painted_after_s)
         if turn.phase not in t.FINAL:
@@ -282,6 +286,8 @@ class Session:
     def _happened(self, turn: t.Turn, happened: t.Input) -> list[t.Action]:
         actions = turn.handle(happened)
         self._apply(turn, actions)
+        if isinstance(happened, t.SegmentBegan) and actions:
+            self._begin_to_sound(happened)
         return actions
 
     def _apply(self, turn: t.Turn, actions: list[t.Action]) -> None:
@@ -298,6 +304,21 @@ class Session:
                     return self._settle(turn, actions[place + 1 :])
                 case t.Perform():
                     pass  # `_run` waits for exactly this one
+
+    # What the microphone is compared with -------------------------------------------------
+
+    def played(self, seconds: float) -> FloatArray:
+        """The sound of the last `seconds`, as a microphone's `Scene` has it."""
+        return self._loudspeaker.played(seconds)
+
+    def spoken(self, seconds: float) -> str:
+        """The sentences that sounded in the last `seconds`."""
+        return self._loudspeaker.spoken(seconds)
+
+    def _begin_to_sound(self, began: t.SegmentBegan) -> None:
+        # Only a microphone of the server's needs it.
+        if self._services.transcription == "server" and began.sound is not None:
+            self._loudspeaker.begin(began.segment, began.text, began.sound)
 
     # Keeping -----------------------------------------------------------------------------
 

@@ -12,11 +12,12 @@ phase changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ditto_avatar.session import events
-from ditto_avatar.types import Emotion
+from ditto_avatar.types import Emotion, FloatArray
 
 
 class Phase(StrEnum):
@@ -82,6 +83,8 @@ class SegmentBegan:
     first_frame: int
     mime: str
     at: float
+    sound: Callable[[], FloatArray] | None = None
+    """Its samples (n,) at 16 kHz so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,9 @@ class Transcriber(Protocol):
     async def transcribe(self, samples: Int16Array, language: Language) -> str:
         """The words in int16 samples (n,) at 16 kHz, empty when there are none."""
 
+    async def close(self) -> None:
+        """Free connections."""
+
 
 class Scene(Protocol):
     """What the presenter is doing, as the session knows it."""
@@ -63,8 +66,8 @@ class Scene(Protocol):
         """The sound that the page has played in the last `seconds` up to now, float32 (n,) at
         16 kHz; shorter or empty when it has been silent."""
 
-    def spoken(self) -> str:
-        """The sentences that the presenter has been saying in the last seconds, or empty."""
+    def spoken(self, seconds: float) -> str:
+        """The sentences of which the page has played anything in the last `seconds`, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +159,15 @@ class Listener:
         async for piece in pieces:
             for found in await asyncio.to_thread(segmenter.push, piece):
                 if isinstance(found, SpeechBegan):
-                    spoken = scene.spoken()
+                    spoken = scene.spoken(len(found.samples) / SAMPLE_RATE_HZ)
                     if await self._interrupts(found, scene):
                         await events.put(Interrupted())
                 else:
-                    await utterances.put(_Utterance(found.samples, _both(spoken, scene.spoken())))
+                    await utterances.put(self._utterance(found, spoken, scene))
+                    spoken = ""
         for left in segmenter.finish():
             if isinstance(left, SpeechEnded):
-                await utterances.put(_Utterance(left.samples, _both(spoken, scene.spoken())))
+                await utterances.put(self._utterance(left, spoken, scene))
         await utterances.put(None)
 
     async def _hear_all(
@@ -177,12 +181,22 @@ class Listener:
         room = _LONGEST_PUSH_TO_TALK_S * SAMPLE_RATE_HZ
         async for piece in pieces:
             # Beyond a minute the rest is not heard: nobody asks for that long.
-            kept.append(piece[:room])
-            room -= len(kept[-1])
+            if room:
+                kept.append(piece[:room])
+                room -= len(kept[-1])
         samples = np.concatenate(kept) if kept else np.zeros(0, np.int16)
         if len(samples) * 1000 >= self._options.shortest_ms * SAMPLE_RATE_HZ:
             await utterances.put(_Utterance(samples, ""))
         await utterances.put(None)
+
+    def _utterance(self, ended: SpeechEnded, spoken: str, scene: Scene) -> _Utterance:
+        """`spoken` is what the presenter was saying when it began. What begins in silence is no
+        echo: answers often repeat words of the question."""
+        if spoken:
+            # By now the pause behind it has passed as well.
+            seconds = len(ended.samples) / SAMPLE_RATE_HZ + self._options.pause_ms / 1000
+            spoken = _both(spoken, scene.spoken(seconds))
+        return _Utterance(ended.samples, spoken)
 
     async def _interrupts(self, began: SpeechBegan, scene: Scene) -> bool:
         seconds = len(began.samples) / SAMPLE_RATE_HZ + _ECHO_DELAY_S

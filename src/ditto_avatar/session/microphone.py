@@ -1,0 +1,195 @@
+"""One viewer's microphone: samples in; words, interruptions and questions out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+
+from ditto_avatar.errors import (
+    Busy,
+    DittoAvatarError,
+    InvalidInput,
+    ProviderFailed,
+    TooLarge,
+    Unavailable,
+)
+from ditto_avatar.session import events
+from ditto_avatar.session.session import MESSAGE, Session
+from ditto_avatar.speech.listening import (
+    HeardEvent,
+    Int16Array,
+    Interrupted,
+    Listener,
+    ListenMode,
+    NotUnderstood,
+    Understood,
+)
+from ditto_avatar.types import SAMPLE_RATE_HZ
+
+log = logging.getLogger(__name__)
+
+MAX_PIECE_BYTES = 2 * SAMPLE_RATE_HZ * 2
+# Sound that waits to be listened to; beyond it the oldest is lost.
+_MAX_WAITING_SAMPLES = 10 * SAMPLE_RATE_HZ
+# Recordings that are still being understood after their microphone was switched off.
+_MAX_UNFINISHED = 4
+
+
+class Microphone:
+    """Listens between `start` and `stop`, as often as a viewer switches it on.
+
+    `tell` takes events for this viewer only, `fail` errors. Without a `listener` the browser has
+    to understand by itself. Belongs to the event loop.
+    """
+
+    def __init__(
+        self,
+        listener: Listener | None,
+        session: Session,
+        *,
+        tell: Callable[[events.Event], object],
+        fail: Callable[[Exception], object],
+    ) -> None:
+        self._listener = listener
+        self._session = session
+        self._tell = tell
+        self._fail = fail
+        self._recording: Recording | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refused = False
+
+    def start(self, mode: ListenMode) -> None:
+        """Switch on. Raises `Unavailable` without a transcriber, `InvalidInput` when it is on
+        already, `Busy` when too much is still being understood."""
+        # From here on sound is expected, or its refusal has been told.
+        self._refused = self._listener is None
+        if self._listener is None:
+            raise Unavailable(
+                "This server has no transcription: let the browser understand speech, or write."
+            )
+        if self._recording is not None:
+            raise InvalidInput(
+                "The microphone is on already: expected audio.stop, came audio.start."
+            )
+        if len(self._tasks) >= _MAX_UNFINISHED:
+            self._refused = True
+            raise Busy("What was said before is still being understood; please wait a moment.")
+        self._recording = Recording(self._fell_behind)
+        task = asyncio.create_task(self._listen(self._listener, self._recording, mode))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def push(self, data: bytes) -> None:
+        """Signed 16-bit little-endian samples at 16 kHz. Raises `InvalidInput` for anything else
+        and `TooLarge` beyond 2 s in one piece; sound without a `start` is refused once."""
+        if self._recording is None:
+            if not self._refused:
+                self._refused = True
+                raise InvalidInput(f"Expected audio.start before {len(data):,} bytes of sound.")
+            return
+        if len(data) > MAX_PIECE_BYTES:
+            raise TooLarge(
+                f"At most {MAX_PIECE_BYTES:,} bytes (2 s) of sound can be taken at once, "
+                f"{len(data):,} came."
+            )
+        if not data or len(data) % 2:
+            raise InvalidInput(
+                f"Expected 16-bit samples, so an even number of bytes; {len(data):,} came."
+            )
+        self._recording.put(np.frombuffer(data, "<i2").astype(np.int16))
+
+    def stop(self) -> None:
+        """Switch off; what was said until now is still understood. Nothing happens when it is
+        off."""
+        if self._recording is not None:
+            self._recording.end()
+            # A piece that was on its way may still come.
+            self._recording, self._refused = None, True
+
+    async def close(self) -> None:
+        """End at once, with everything that is still being understood."""
+        self._recording = None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self, listener: Listener, recording: Recording, mode: ListenMode) -> None:
+        try:
+            async for event in listener.listen(recording, mode, self._session):
+                await self._act(event)
+        except Exception as error:
+            # The border of a task: the connection lives on without a microphone.
+            log.exception("the microphone failed")
+            self._fail(error)
+        finally:
+            if self._recording is recording:
+                self._recording, self._refused = None, True
+
+    async def _act(self, event: HeardEvent) -> None:
+        try:
+            match event:
+                case Interrupted():
+                    await self._session.interrupt("user")
+                case Understood(text):
+                    self._tell(events.Transcript(text, final=True))
+                    await self._session.submit(MESSAGE, text)
+                case NotUnderstood(reason):
+                    self._fail(ProviderFailed(reason))
+        except DittoAvatarError as error:
+            self._fail(error)
+
+    def _fell_behind(self) -> None:
+        self._tell(
+            events.Notice(
+                "microphone_behind",
+                "The server cannot listen as fast as you speak: the oldest sound was lost.",
+            )
+        )
+
+
+class Recording:
+    """Pieces of sound on their way to the listener: bounded, the oldest dropped on overflow, of
+    which `on_overflow` hears once."""
+
+    def __init__(
+        self, on_overflow: Callable[[], object], *, max_samples: int = _MAX_WAITING_SAMPLES
+    ) -> None:
+        self._on_overflow = on_overflow
+        self._max_samples = max_samples
+        self._pieces: deque[Int16Array] = deque()
+        self._samples = 0
+        self._ended = False
+        self._overflowed = False
+        self._changed = asyncio.Event()
+
+    def put(self, piece: Int16Array) -> None:
+        """Add int16 samples (n,); never waits."""
+        self._pieces.append(piece)
+        self._samples += len(piece)
+        while self._samples > self._max_samples:
+            self._samples -= len(self._pieces.popleft())
+            if not self._overflowed:
+                self._overflowed = True
+                self._on_overflow()
+        self._changed.set()
+
+    def end(self) -> None:
+        """No more will come."""
+        self._ended = True
+        self._changed.set()
+
+    async def __aiter__(self) -> AsyncIterator[Int16Array]:
+        while True:
+            while self._pieces:
+                piece = self._pieces.popleft()
+                self._samples -= len(piece)
+                yield piece
+            if self._ended:
+                return
+            self._changed.clear()
+            await self._changed.wait()
