@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from bench import cpu
+import sys
+
+from bench import cpu, latency, load
 
 
 def main() -> None:
-    """Run all benches; each writes its own file under results/."""
-    cpu.main()
+    """Run the benches named on the command line, or all; each writes its file under results/."""
+    benches = {"cpu": cpu.main, "latency": latency.main, "load": load.main}
+    for name in sys.argv[1:] or benches:
+        sys.argv[1:] = []
+        benches[name]()
 
 
 if __name__ == "__main__":

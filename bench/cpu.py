@@ -8,7 +8,6 @@ import tempfile
 import time
 from pathlib import Path
 
-
 from bench import report
 from bench.packs import square_pack
 from bench.serving import serving

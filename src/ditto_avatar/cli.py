@@ -145,7 +145,7 @@ def _settings() -> Settings:
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(message)s",
-        handlers=[RichHandler(console=console, show_path=False)],
+        handlers=[RichHandler(settings.log_level.upper(), console=console, show_path=False)],
         force=True,
     )
     for library in ("alembic", "bm25s"):

@@ -1,0 +1,162 @@
+"""How soon an answer begins and ends on demand, at the server and on the screen
+(results/latency.json). Drawn sentences are not cached here: every answer is made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Page, WebSocket, sync_playwright
+
+from bench import report
+from bench.serving import Serving, serving
+
+QUESTIONS = [
+    "What is Ditto Avatar?",
+    "How do I connect a language model?",
+    "Do I need a graphics card?",
+    "Which languages do you speak?",
+    "Can I use my own face?",
+    "무엇을 할 수 있어요?",
+    "언어 모델은 어떻게 연결하나요?",
+    "Is it free?",
+]
+LONG = "This is a long sentence that goes on and on, and it will be interrupted. " * 6
+TURNS, SCREEN_TURNS, INTERRUPTIONS = 32, 16, 12
+TARGETS = {
+    "text_to_first_fragment_ms_p50": "<= 350",
+    "text_to_first_fragment_ms_p95": "<= 700",
+    "first_painted_frame_ms_p50": "<= 600",
+    "barge_in_server_ms": "<= 150",
+    "barge_in_screen_ms": "<= 300",
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+# Resolves with the ms from the click on the interrupt button until the idle loop hides all else.
+_INTERRUPT = """async () => {
+  const videos = [...document.querySelectorAll("#layers video")];
+  const z = (video) => Number(video.style.zIndex || 0);
+  const began = performance.now();
+  document.getElementById("interrupt").click();
+  for (;;) {
+    const top = videos.reduce((a, b) => (z(b) > z(a) ? b : a));
+    if (top.loop && top.getAnimations().length === 0) return performance.now() - began;
+    await new Promise(requestAnimationFrame);
+  }
+}"""
+
+
+async def at_the_server() -> dict[str, list[float]]:
+    """ms until the first fragment arrives, and until the interruption that follows is answered."""
+    fragments: list[float] = []
+    interruptions: list[float] = []
+    async with serving(DITTO_CACHE_MB="0") as server, server.viewer() as viewer:
+        for turn in range(TURNS + 2):
+            question = QUESTIONS[turn % len(QUESTIONS)]
+            asked = await viewer.send(type="user.text", text=question, idle_frame=turn)
+            arrived, _ = await viewer.until("segment.data")
+            fragments.append((arrived - asked) * 1000)
+            sent = await viewer.send(type="interrupt")
+            stopped, _ = await viewer.until("turn.interrupted")
+            interruptions.append((stopped - sent) * 1000)
+    return {"fragments": fragments[2:], "interruptions": interruptions}
+
+
+def on_the_screen(server: Serving) -> dict[str, list[float]]:
+    """ms from Enter to the first painted frame, and from a click to the idle loop, in Chromium."""
+    painted: list[float] = []
+    interruptions: list[float] = []
+    with browser_page(server.url) as page:
+        reports = _painted_reports(page)
+        page.goto(server.url)
+        page.wait_for_selector('#stage[data-phase="ready"]')
+        for turn in range(SCREEN_TURNS + 2):
+            box = page.locator("#text")
+            box.fill(QUESTIONS[turn % len(QUESTIONS)])
+            box.press("Enter")
+            page.wait_for_selector('#stage[data-phase="speaking"]')
+            page.evaluate(_INTERRUPT)
+            page.wait_for_selector('#stage[data-phase="ready"]')
+            painted = [report["since_text_ms"] for report in reports]
+        for _ in range(INTERRUPTIONS):
+            box.fill(LONG)
+            box.press("Enter")
+            page.wait_for_selector('#stage[data-phase="speaking"]')
+            page.wait_for_function(
+                "() => [...document.querySelectorAll('#layers video')]"
+                ".some((v) => !v.loop && v.currentTime > 0.5)"
+            )
+            interruptions.append(page.evaluate(_INTERRUPT))
+            page.wait_for_selector('#stage[data-phase="ready"]')
+    return {"painted": painted[2:], "interruptions": interruptions}
+
+
+@contextmanager
+def browser_page(url: str) -> Iterator[Page]:
+    """A page of the system's Chromium."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        raise SystemExit("the figures on the screen need Chromium (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        browser.close()
+
+
+def _painted_reports(page: Page) -> list[dict[str, Any]]:
+    """Filled with what the page tells the server about first painted frames."""
+    reports: list[dict[str, Any]] = []
+
+    def sent(payload: str | bytes) -> None:
+        if isinstance(payload, str):
+            message = json.loads(payload)
+            if message["type"] == "playback" and "since_text_ms" in message:
+                reports.append(message)
+
+    def opened(socket: WebSocket) -> None:
+        socket.on("framesent", sent)
+
+    page.on("websocket", opened)
+    return reports
+
+
+async def measure() -> dict[str, Any]:
+    """All figures."""
+    server_side = await at_the_server()
+    async with serving(DITTO_CACHE_MB="0") as server:
+        screen = await asyncio.to_thread(on_the_screen, server)
+    fragments, painted = server_side["fragments"], screen["painted"]
+    return {
+        "text_to_first_fragment_ms_p50": round(report.p50(fragments), 1),
+        "text_to_first_fragment_ms_p95": round(report.percentile(fragments, 95), 1),
+        "first_painted_frame_ms_p50": round(report.p50(painted), 1),
+        "first_painted_frame_ms_p95": round(report.percentile(painted, 95), 1),
+        "barge_in_server_ms": round(max(server_side["interruptions"]), 1),
+        "barge_in_screen_ms": round(max(screen["interruptions"]), 1),
+        "turns": len(fragments),
+        "turns_on_screen": len(painted),
+        "interruptions": INTERRUPTIONS,
+    }
+
+
+def main() -> None:
+    """Measure and write results/latency.json."""
+    report.write("latency", asyncio.run(measure()), TARGETS)
+
+
+if __name__ == "__main__":
+    main()
