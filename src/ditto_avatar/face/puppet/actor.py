@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from ditto_avatar.face.puppet.arkit import SHAPES
 from ditto_avatar.face.puppet.coarticulation import REACH, Gesture, blend, gestures, pauses
 from ditto_avatar.face.puppet.life import Life
-from ditto_avatar.face.puppet.mouth_shapes import arkit_weights
-from ditto_avatar.face.puppet.visemes import CHANNELS
+from ditto_avatar.face.puppet.motion import Pose
+from ditto_avatar.face.puppet.mouth_shapes import OPENERS, arkit_weights
+from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
 from ditto_avatar.face.puppet.voice import CONTEXT, SILENCE, Voice, VoiceMeter, listener, sounded
 from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray, Phoneme
 
@@ -27,28 +26,12 @@ LOOK_AHEAD: Final = 3
 _RULE = 200 * 16
 
 
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """One frame of motion: `weights` (52,) and `head` (3,) as in `MotionTrack`."""
-
-    weights: FloatArray
-    head: FloatArray
-
-    @property
-    def still(self) -> bool:
-        """Whether the idle loop's own picture is the right one."""
-        return not self.weights.any() and not self.head.any()
-
-
-REST: Final = Pose(np.zeros(len(SHAPES), np.float32), np.zeros(3, np.float32))
-
-
 class Actor:
-    """The motion of one performance."""
+    """The motion of one performance. With `eyes`, it also blinks and glances."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, eyes: bool = False) -> None:
         self._meter = VoiceMeter()
-        self._life = Life()
+        self._life = Life(eyes=eyes)
         self._rest = np.zeros(0, np.float32)
         self._voices: deque[Voice] = deque()
         self._first_voice = 0
@@ -114,7 +97,8 @@ class Actor:
         while len(self._moods) > 1 and self._moods[1][0] <= frame * SAMPLES_PER_FRAME:
             self._moods.popleft()
         _, emotion, intensity = self._moods[0]
-        face, head = self._life.step(frame, spoken, emotion, intensity)
+        face, head = self._life.step(frame, horizon, spoken, emotion, intensity)
+        face[OPENERS] *= 1 - max(channels[Channel.CLOSE], channels[Channel.BITE])
         return Pose(np.clip(arkit_weights(channels) + face, 0, 1), head)
 
     def _listen(self, sound: FloatArray) -> None:

@@ -9,19 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary, WeakSet
 
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.puppet.actor import Actor
+from ditto_avatar.face.puppet.motion import MotionTrack
 from ditto_avatar.face.puppet.performance import PuppetPerformance
+from ditto_avatar.face.puppet.playback import TrackActor
 from ditto_avatar.face.puppet.renderer import Renderer
 
 
 class PuppetEngine:
     """Draws on the CPU. `workers` threads draw (one per core unless told); each performance
-    uses one at a time."""
+    uses one at a time. With `motion`, performances act out that track instead of the sound."""
 
     name = "puppet"
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, motion: MotionTrack | None = None) -> None:
         count = workers or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="puppet")
+        self._motion = motion
         self._renderers: WeakKeyDictionary[Avatar, Renderer] = WeakKeyDictionary()
         self._lock = threading.Lock()
         self._performances: WeakSet[PuppetPerformance] = WeakSet()
@@ -32,7 +36,12 @@ class PuppetEngine:
         loop = asyncio.get_running_loop()
         renderer = await loop.run_in_executor(self._pool, self._renderer, avatar)
         count = avatar.frame_count
-        performance = PuppetPerformance(renderer.draw, self._pool, count, start_frame % count)
+        actor = (
+            Actor(eyes=not _blinks(avatar)) if self._motion is None else TrackActor(self._motion)
+        )
+        performance = PuppetPerformance(
+            actor, renderer.draw, self._pool, count, start_frame % count
+        )
         self._performances.add(performance)
         return performance
 
@@ -50,3 +59,9 @@ class PuppetEngine:
             if renderer is None:
                 renderer = self._renderers[avatar] = Renderer(avatar)
             return renderer
+
+
+def _blinks(avatar: Avatar) -> bool:
+    """Whether the idle loop closes the eyes."""
+    closure = avatar.arrays.eye_closure
+    return closure is not None and float(closure.max()) > 0.5

@@ -26,6 +26,22 @@ MAX_FRAMES: Final = 60 * 60 * FRAME_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Pose:
+    """One frame of motion: `weights` (52,) and `head` (3,) as in `MotionTrack`."""
+
+    weights: FloatArray
+    head: FloatArray
+
+    @property
+    def still(self) -> bool:
+        """Whether the idle loop's own picture is the right one."""
+        return not self.weights.any() and not self.head.any()
+
+
+REST: Final = Pose(np.zeros(len(SHAPES), np.float32), np.zeros(3, np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MotionTrack:
     """`n` frames of motion at 25 frames a second.
 
@@ -47,6 +63,10 @@ class MotionTrack:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    def pose(self, frame: int) -> Pose:
+        """The pose at `frame`; at rest after the end."""
+        return Pose(self.weights[frame], self.head[frame]) if frame < len(self) else REST
 
 
 def write_motion_csv(track: MotionTrack, path: Path) -> None:

@@ -36,7 +36,8 @@ _MATRIX: Final = _matrix()
 _SHUT_JAW: Final = np.float32(0.35)
 _JAW_OPEN: Final = INDEX["jawOpen"]
 _MOUTH_CLOSE: Final = INDEX["mouthClose"]
-_OPENERS: Final = [
+# Shapes that part the lips without the jaw; whoever presses the lips takes them back.
+OPENERS: Final = [
     *indices("mouthLowerDown"),
     *indices("mouthUpperUp"),
     *indices("mouthFunnel"),
@@ -53,8 +54,8 @@ def arkit_weights(channels: FloatArray) -> FloatArray:
     # Lips part a little with the first movement of the jaw; consonants keep it small.
     eased[Channel.JAW] *= _SHUT_JAW + (1 - _SHUT_JAW) * eased[Channel.JAW]
     weights = eased @ _MATRIX
-    openers = weights[_OPENERS] * (1 - channels[Channel.CLOSE])
-    weights[_OPENERS] = openers
+    openers = weights[OPENERS] * (1 - channels[Channel.CLOSE])
+    weights[OPENERS] = openers
     # ARKit's mouthClose undoes jawOpen of the same weight at the lips.
     weights[_MOUTH_CLOSE] = weights[_JAW_OPEN] * np.maximum(
         channels[Channel.CLOSE], np.float32(0.75) * channels[Channel.BITE]

@@ -12,7 +12,9 @@ from typing import Final
 import numpy as np
 
 from ditto_avatar.errors import InvalidAudio
-from ditto_avatar.face.puppet.actor import Actor, Pose
+from ditto_avatar.face.puppet.actor import Actor
+from ditto_avatar.face.puppet.motion import Pose
+from ditto_avatar.face.puppet.playback import TrackActor
 from ditto_avatar.types import (
     FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
@@ -37,15 +39,22 @@ Draw = Callable[[int, Pose], ByteArray]
 
 
 class PuppetPerformance:
-    """See `face.base.Performance`. `draw` gives the picture of an idle frame in a pose; it runs on
-    `pool`, for one performance on one thread at a time."""
+    """See `face.base.Performance`. `actor` decides how the face moves. `draw` gives the picture of
+    an idle frame in a pose; it runs on `pool`, for one performance on one thread at a time."""
 
-    def __init__(self, draw: Draw, pool: Executor, idle_frames: int, start_frame: int) -> None:
+    def __init__(
+        self,
+        actor: Actor | TrackActor,
+        draw: Draw,
+        pool: Executor,
+        idle_frames: int,
+        start_frame: int,
+    ) -> None:
         self._draw = draw
         self._pool = pool
         self._idle_frames = idle_frames
         self._start_frame = start_frame
-        self._actor = Actor()
+        self._actor = actor
         self._actor_lock = threading.Lock()
         self._drawn: deque[VideoFrame] = deque()
         self._count = 0

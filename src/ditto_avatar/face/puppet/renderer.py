@@ -13,11 +13,12 @@ from typing import Final
 import numpy as np
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.puppet.actor import REST, Pose
 from ditto_avatar.face.puppet.arkit import SHAPES
 from ditto_avatar.face.puppet.atlas import Mouth
 from ditto_avatar.face.puppet.fields import Grid, enlarge, floats, pick, soften
+from ditto_avatar.face.puppet.made_atlas import made_atlas
 from ditto_avatar.face.puppet.model import FaceModel
+from ditto_avatar.face.puppet.motion import REST, Pose
 from ditto_avatar.face.puppet.warp import Warp
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -73,9 +74,8 @@ class Renderer:
         self._idle = avatar.idle_frames
         self._closure = avatar.arrays.eye_closure
         self._width, self._height = avatar.width, avatar.height
-        self.mouth: Mouth | None = None
-        if avatar.atlas is not None:
-            self.mouth = Mouth(avatar.atlas, self.model.neutral, self.model.basis)
+        atlas = avatar.atlas or made_atlas(avatar, self.model.basis)
+        self.mouth = Mouth(atlas, self.model.neutral, self.model.basis)
         self._mesh = _mesh(self._width, self._height)
         self._half_mesh = _mesh(self._width // 2, self._height // 2)
         self._tones: dict[int, FloatArray] = {}
@@ -90,8 +90,7 @@ class Renderer:
         warp = Warp(self.model, self.model.placement(frame), pose, closure)
         source, target = self._planes(self._idle[frame]), self._planes(picture)
         self._bend(source, target, warp)
-        if self.mouth is not None:
-            self._fill_mouth(self.mouth, target, frame, warp, pose.weights)
+        self._fill_mouth(target, frame, warp, pose.weights)
         return picture
 
     def _bend(self, source: Planes, target: Planes, warp: Warp) -> None:
@@ -115,16 +114,15 @@ class Renderer:
         for index in (1, 2):
             target[index][region.chroma] = pick(source[index], half)
 
-    def _fill_mouth(
-        self, mouth: Mouth, target: Planes, frame: int, warp: Warp, weights: FloatArray
-    ) -> None:
+    def _fill_mouth(self, target: Planes, frame: int, warp: Warp, weights: FloatArray) -> None:
+        mouth = self.mouth
         x, y, width, height = mouth.box
         strength = min(mouth.opening(weights) / (_FULL_ATLAS * width), 1.0)
         if strength < 0.02:
             return
         region = self._cover(warp, floats([[x, y], [x + width, y + height]]), _MOUTH_STEP)
         neutral = warp.neutral(region.grid.nodes)
-        tone = mouth.grid.sample(self._tone(mouth, frame), neutral)
+        tone = mouth.grid.sample(self._tone(frame), neutral)
         luma = region.enlarged(np.ascontiguousarray(tone[..., 0]))
         chroma = region.halved(np.ascontiguousarray(tone[..., 1:]))
         for patch, share in mouth.choose(weights):
@@ -138,13 +136,14 @@ class Renderer:
         _lay(target[1][region.chroma], chroma[..., 0], half)
         _lay(target[2][region.chroma], chroma[..., 1], half)
 
-    def _tone(self, mouth: Mouth, frame: int) -> FloatArray:
+    def _tone(self, frame: int) -> FloatArray:
         """How the light of idle frame `frame` differs from the atlas's around the mouth: (rows,
         columns, 3) in Y, U and V on the mouth's grid."""
         with self._lock:
             found = self._tones.get(frame)
         if found is not None:
             return found
+        mouth = self.mouth
         nodes = mouth.grid.nodes
         at = Warp(self.model, self.model.placement(frame), REST, None).frame(nodes)
         half = floats((at + 0.5) / 2 - 0.5)

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from ditto_avatar.face.puppet.actor import Pose
 from ditto_avatar.face.puppet.fields import combine, floats
 from ditto_avatar.face.puppet.model import BLINK_LEVELS, BLINKS, EYE_SHAPES, FaceModel, Placement
+from ditto_avatar.face.puppet.motion import Pose
 from ditto_avatar.types import FloatArray
 
 # Displacements smaller than this, in px, are not worth a new picture.

@@ -1,0 +1,260 @@
+"""A mouth atlas for a face that brings none.
+
+The lips are cut along their line: what is above goes with the upper lip, what is below with the
+lower one. Between them shows the face's own open mouth, if one of its frames has it, or a drawn
+one in the light of the face: a dark cavity, a tongue, teeth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ditto_avatar.face.avatar import Avatar, MouthAtlas
+from ditto_avatar.face.puppet import landmarks as lm
+from ditto_avatar.face.puppet.arkit import INDEX, SHAPES, indices
+from ditto_avatar.face.puppet.fields import (
+    Grid,
+    floats,
+    grid_over,
+    interpolate,
+    pick,
+    soften,
+)
+from ditto_avatar.types import ByteArray, FloatArray
+
+_SHAPES: Final[dict[str, dict[str, float]]] = {
+    "rest": {},
+    "closed": {"mouthPress": 0.4},
+    "wide": {"mouthStretch": 0.5, "mouthSmile": 0.3, "jawOpen": 0.06},
+    "round": {"mouthPucker": 0.9, "jawOpen": 0.06},
+    **{f"jaw{jaw:.2f}": {"jawOpen": jaw} for jaw in (0.1, 0.25, 0.45, 0.75)},
+    **{
+        f"jaw{jaw:.2f}_round": {"jawOpen": jaw, "mouthPucker": 0.6, "mouthFunnel": 0.3}
+        for jaw in (0.2, 0.45)
+    },
+    **{
+        f"jaw{jaw:.2f}_wide": {"jawOpen": jaw, "mouthStretch": 0.4, "mouthSmile": 0.2}
+        for jaw in (0.2, 0.45)
+    },
+}
+# An own open mouth is used when its lips part by this share of the mouth's width.
+_OWN_OPENING: Final = 0.12
+_NODE_PX: Final = 3.0
+# Colours of a mouth in full light, RGB.
+_CAVITY: Final = np.array([62, 22, 24], np.float32)
+_TONGUE: Final = np.array([150, 78, 80], np.float32)
+_TEETH: Final = np.array([226, 218, 204], np.float32)
+
+_UPPER: Final = lm.INNER_LIPS[:11]
+_LOWER: Final = (*lm.INNER_LIPS[10:], lm.INNER_LIPS[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The face at rest around its mouth, in neutral coordinates.
+
+    `picture` (height, width, 3) float32 RGB covers `grid`, one node a pixel; `points` (478, 2).
+    `own` is the picture (H, W, 3) of an idle frame with an open mouth and its points, if any.
+    """
+
+    grid: Grid
+    picture: FloatArray
+    points: FloatArray
+    light: FloatArray
+    own: tuple[FloatArray, FloatArray] | None
+
+
+def made_atlas(avatar: Avatar, basis: FloatArray) -> MouthAtlas:
+    """An atlas of 12 shapes out of the avatar's own idle frames; `basis` (52, 478, 3)."""
+    neutral = avatar.arrays.neutral_landmarks
+    weights = np.zeros((len(_SHAPES), len(SHAPES)), np.float32)
+    for row, shape in zip(weights, _SHAPES.values(), strict=True):
+        for name, weight in shape.items():
+            row[list(indices(name))] = weight
+    points = floats(neutral + np.tensordot(weights, basis, axes=1))
+    source = _source(avatar, points)
+    jaw = basis[INDEX["jawOpen"], 14, 1]
+    patches = [
+        _patch(source, shape[:, :2], float(row[INDEX["jawOpen"]] * jaw))
+        for row, shape in zip(weights, points, strict=True)
+    ]
+    grid = source.grid
+    return MouthAtlas(
+        names=tuple(_SHAPES),
+        weights=weights,
+        landmarks=points,
+        box=(grid.left, grid.top, float(grid.columns), float(grid.rows)),
+        patches=np.stack(patches),
+    )
+
+
+def _source(avatar: Avatar, shapes: FloatArray) -> _Source:
+    arrays = avatar.arrays
+    neutral = arrays.neutral_landmarks[:, :2]
+    lips = shapes[:, list(lm.OUTER_LIPS), :2].reshape(-1, 2)
+    margin = 0.42 * np.ptp(neutral[list(lm.OUTER_LIPS), 0])
+    grid = grid_over(floats(lips.min(0) - margin), floats(lips.max(0) + margin), 1.0)
+    gaps = arrays.landmarks[:, [b for _, b in lm.GAPS], 1].mean(1)
+    gaps = gaps - arrays.landmarks[:, [a for a, _ in lm.GAPS], 1].mean(1)
+    frame = int(np.argmin(gaps))
+    seen = arrays.landmarks[frame, :468, :2]
+    coarse = grid_over(grid.nodes[0, 0], grid.nodes[-1, -1], 8.0)
+    moved = interpolate(neutral[:468:2], seen[::2] - neutral[:468:2], coarse.nodes.reshape(-1, 2),
+                        smoothing=1.0)  # fmt: skip
+    way = coarse.sample(moved.reshape(coarse.rows, coarse.columns, 2), grid.nodes)
+    picture = pick(_rgb(avatar.idle_frames[frame]), floats(grid.nodes + way))
+    cheeks = pick(picture, floats(neutral[None, [50, 280, 199]] - (grid.left, grid.top)))
+    own = None
+    widest = int(np.argmax(gaps))
+    width = np.ptp(arrays.landmarks[widest, list(lm.OUTER_LIPS), 0])
+    if gaps[widest] > _OWN_OPENING * width:
+        own = _rgb(avatar.idle_frames[widest]), floats(arrays.landmarks[widest, :, :2])
+    return _Source(grid, picture, floats(neutral), _light(cheeks), own)
+
+
+def _light(cheeks: FloatArray) -> FloatArray:
+    """The colour (3,) of the light on skin (1, n, 3), about 1 in a bright studio."""
+    bright = cheeks.reshape(-1, 3).mean(0)
+    # A dark skin is not a dark room: the light is judged by its square root, its tint slightly.
+    level = np.sqrt(np.clip(bright.max() / 215, 0.15, 1.1))
+    tint = (bright / bright.mean()) ** 0.15
+    return floats(level * tint)
+
+
+def _patch(source: _Source, shape: FloatArray, jaw_px: float) -> ByteArray:
+    """The mouth with its points at `shape` (478, 2), the jaw lowered by `jaw_px`."""
+    grid = source.grid
+    nodes = grid.nodes
+    coarse = grid_over(nodes[0, 0], nodes[-1, -1], _NODE_PX)
+    line = _line(shape)
+    skin = []
+    for sign, lips in ((-1, _UPPER), (1, _LOWER)):
+        middle = _height(_line(source.points), source.points[:468])
+        beyond = sign * (source.points[:468, 1] - middle) > 0.5
+        others = set(lm.INNER_LIPS) - set(lips)
+        near = {int(i) for i in np.flatnonzero(beyond) if _near(source, int(i))}
+        chosen = sorted((near - others) | set(lips))
+        way = interpolate(
+            shape[chosen],
+            source.points[chosen] - shape[chosen],
+            coarse.nodes.reshape(-1, 2),
+            smoothing=0.5,
+        )
+        at = nodes + coarse.sample(way.reshape(coarse.rows, coarse.columns, 2), nodes)
+        skin.append(pick(source.picture, floats(at - (grid.left, grid.top))))
+    below = np.clip((nodes[..., 1] - _height(line, nodes)) / 2 + 0.5, 0, 1)
+    face = _over(skin[0], skin[1], floats(below))
+    hole = _hole(source, shape)
+    if hole.max() > 0:
+        face = _over(face, _inside(source, shape, jaw_px), hole)
+    result: ByteArray = np.clip(face + 0.5, 0, 255).astype(np.uint8)
+    return result
+
+
+def _near(source: _Source, index: int) -> bool:
+    """Whether a point counts for the patch: in it, or a little outside."""
+    x, y = source.points[index]
+    grid = source.grid
+    margin = 0.3 * grid.columns
+    return bool(
+        grid.left - margin < x < grid.left + grid.columns + margin
+        and grid.top - margin < y < grid.top + grid.rows + margin
+    )
+
+
+def _line(points: FloatArray) -> FloatArray:
+    """The line (11, 2) along which the lips meet, from corner to corner."""
+    return floats((points[list(_UPPER)] + points[list(_LOWER)[::-1]]) / 2)
+
+
+def _height(line: FloatArray, at: FloatArray) -> FloatArray:
+    """The height y of `line` at the x of `at` (…, 2)."""
+    order = np.argsort(line[:, 0])
+    return floats(np.interp(at[..., 0], line[order, 0], line[order, 1]))
+
+
+def _hole(source: _Source, shape: FloatArray) -> FloatArray:
+    """Opacity (height, width) of what is seen between the lips at `shape`."""
+    grid = source.grid
+    ring = shape[list(lm.INNER_LIPS)] - (grid.left, grid.top)
+    rest = source.points[list(lm.INNER_LIPS)]
+    parted = _gap(shape) - _gap(source.points)
+    mask = np.zeros((grid.rows, grid.columns), np.uint8)
+    corners: npt.NDArray[Any] = np.round(ring * 16).astype(np.int32)
+    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, 4)
+    # Closed lips show nothing, however their points lie.
+    strength = np.clip(parted / (0.03 * np.ptp(rest[:, 0])), 0, 1)
+    return floats(soften(floats(mask / 255), 0.7) * strength)
+
+
+def _gap(points: FloatArray) -> float:
+    upper, lower = np.array(lm.GAPS).T
+    return float((points[lower, 1] - points[upper, 1]).mean())
+
+
+def _inside(source: _Source, shape: FloatArray, jaw_px: float) -> FloatArray:
+    """What is seen behind the lips at `shape`, (height, width, 3)."""
+    if source.own is None:
+        return _drawn(source, shape, jaw_px)
+    picture, points = source.own
+    nodes = source.grid.nodes
+    ring = list(lm.INNER_LIPS)
+    coarse = grid_over(nodes[0, 0], nodes[-1, -1], _NODE_PX)
+    way = interpolate(shape[ring], points[ring] - shape[ring], coarse.nodes.reshape(-1, 2), 2.0)
+    return pick(
+        picture, floats(nodes + coarse.sample(way.reshape(coarse.rows, coarse.columns, 2), nodes))
+    )
+
+
+def _drawn(source: _Source, shape: FloatArray, jaw_px: float) -> FloatArray:
+    """A drawn inner mouth in the light of the face."""
+    rest = source.points
+    left, right = rest[78], rest[308]
+    width = float(right[0] - left[0])
+    middle = float(_height(_line(rest), rest[[0, 17]]).mean())
+    centre = float((left[0] + right[0]) / 2)
+    x = (source.grid.nodes[..., 0] - centre) / width
+    y = (source.grid.nodes[..., 1] - middle) / width
+    ring = shape[list(lm.INNER_LIPS)]
+    drop = (source.grid.nodes[..., 1] - ring[:, 1].min()) / max(float(np.ptp(ring[:, 1])), 1.0)
+    dark = 0.55 + 0.45 * np.clip(drop, 0, 1)
+    picture = _CAVITY * dark[..., None]
+    jaw = jaw_px / width
+    # The tongue lies behind the lower teeth.
+    tongue = np.clip(1.2 - np.hypot(x / 0.34, (y - jaw - 0.02) / 0.2) ** 2, 0, 1)
+    picture = _over(picture, _TONGUE * (0.75 + 0.25 * tongue[..., None]), tongue)
+    lower = _teeth(x, -(y - jaw * 0.92) + 0.035, across=0.062, height=0.13)
+    picture = _over(picture, _TEETH * 0.72 * _round(x), lower)
+    upper = _teeth(x, y + 0.0, across=0.085, height=0.17)
+    picture = _over(picture, _TEETH * _round(x), upper)
+    # The upper lip throws a shadow, and the corners are dark.
+    shadow = np.clip(drop * 3.5 + 0.45, 0, 1) * np.clip(1.25 - (2.0 * np.abs(x)) ** 2, 0.25, 1)
+    return floats(picture * shadow[..., None] * source.light)
+
+
+def _teeth(x: FloatArray, y: FloatArray, across: float, height: float) -> FloatArray:
+    """Opacity of a row of teeth that ends at y = 0.06 (down is positive), in mouth widths."""
+    edge = 0.06 - 0.22 * x**2
+    row = np.clip((edge - y) / 0.012, 0, 1) * np.clip((y - edge + height) / 0.02, 0, 1)
+    place = np.abs((x / across) % 1.0 - 0.5) * 2
+    split = 1 - 0.35 * np.clip((place - 0.86) / 0.14, 0, 1)
+    return floats(row * split * np.clip((0.46 - np.abs(x)) / 0.05, 0, 1))
+
+
+def _round(x: FloatArray) -> FloatArray:
+    """The shade (…, 1) of a row of teeth that curves back into the mouth."""
+    return floats(np.clip(1.0 - 1.7 * x**2, 0.3, 1))[..., None]
+
+
+def _over(below: FloatArray, above: FloatArray, opacity: FloatArray) -> FloatArray:
+    return floats(below + (above - below) * opacity[..., None])
+
+
+def _rgb(picture: ByteArray) -> FloatArray:
+    """An I420 picture as float32 RGB (height, width, 3)."""
+    return floats(cv2.cvtColor(picture, cv2.COLOR_YUV2RGB_I420))
