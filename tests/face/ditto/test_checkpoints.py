@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ditto_avatar.errors import InvalidCheckpoint, ProviderFailed, StorageFull
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.checkpoints import download_checkpoints, verify_checkpoints
 from ditto_avatar.face.ditto.weights import manifest
-from tests.face.ditto import standins
-from tests.face.ditto.reference import tensors
 from tests.fakes import model_hub
 
 REPOSITORY = "someone/ditto"
@@ -112,41 +108,8 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
     assert hub.requests == []
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder with stand-in weights in files as they are released."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    for entry in FILES.values():
-        (root / entry.path).parent.mkdir(parents=True, exist_ok=True)
-    save_networks(root)
-    models = root / "models"
-    standins.write_onnx_models(models)
-    for name, file in (
-        ("audio_encoder", "hubert_streaming_fix_kv.onnx"),
-        ("landmarks", "landmark203.onnx"),
-        ("face_detector", "blaze_face.onnx"),
-        ("face_mesh", "face_mesh.onnx"),
-    ):
-        (models / file).replace(place(root, name))
-    values = {"online_mode": True, "overlap_v2": 70, "delta_eye_arr": np.zeros((15, 63))}
-    place(root, "config").write_bytes(pickle.dumps({"default_kwargs": values}))
-    return root
-
-
-def save_networks(root: Path) -> None:
-    for name, entry in FILES.items():
-        if entry.network is None:
-            continue
-        released = manifest()[entry.network]
-        state = {released.prefix + key: value for key, value in tensors(entry.network).items()}
-        torch.save(
-            state if released.container is None else {released.container: state},
-            place(root, name),
-        )
-
-
-def test_a_released_folder_is_found_in_order(folder: Path) -> None:
-    report = verify_checkpoints(folder)
+def test_a_released_folder_is_found_in_order(checkpoints: Path) -> None:
+    report = verify_checkpoints(checkpoints)
     assert report.ok, [file.problem for file in report.files if file.problem]
     assert len(report.files) == len(FILES)
     details = {file.path: file.detail for file in report.files}
@@ -155,12 +118,16 @@ def test_a_released_folder_is_found_in_order(folder: Path) -> None:
     assert all(file.bytes > 0 for file in report.files)
 
 
-def test_each_problem_is_told_beside_the_files_that_are_well(folder: Path, tmp_path: Path) -> None:
+def test_each_problem_is_told_beside_the_files_that_are_well(
+    checkpoints: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(folder, broken, copy_function=lambda a, b: Path(b).symlink_to(a))
+    shutil.copytree(checkpoints, broken, copy_function=lambda a, b: Path(b).symlink_to(a))
     place(broken, "decoder").unlink()
     place(broken, "stitch_network").unlink()
-    place(broken, "stitch_network").write_bytes(place(folder, "stitch_network").read_bytes()[:999])
+    place(broken, "stitch_network").write_bytes(
+        place(checkpoints, "stitch_network").read_bytes()[:999]
+    )
     place(broken, "face_mesh").unlink()
     place(broken, "face_mesh").write_bytes(b"<html>")
     report = verify_checkpoints(broken)

@@ -58,6 +58,7 @@ VIDEO_FRAMES = 250
 OFFLINE_OVERLAP = 10
 IDLE_QUALITY = "16"  # x264's constant rate factor
 POSTER_QUALITY = 90
+BT601, LIMITED = 6, 1  # how ITU-T H.273 numbers them
 
 Progress = Callable[[str, int, int], None]
 
@@ -266,6 +267,9 @@ def _write_idle(path: Path, frames: Sequence[ByteArray]) -> None:
         stream = container.add_stream("libx264", rate=FRAME_RATE_HZ)
         stream.width, stream.height = frames[0].shape[1], frames[0].shape[0] * 2 // 3
         stream.pix_fmt = "yuv420p"
+        codec = stream.codec_context
+        codec.colorspace = codec.color_primaries = codec.color_trc = BT601
+        codec.color_range = LIMITED
         stream.options = {"crf": IDLE_QUALITY, "preset": "medium", "bf": "0"}
         for index, picture in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")

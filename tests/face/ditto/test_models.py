@@ -1,0 +1,68 @@
+"""A whole checkpoint folder of full size, from files to frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ditto_avatar.errors import InvalidCheckpoint, Unavailable
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.ditto.checkpoint_files import place
+from ditto_avatar.face.ditto.engine import DittoEngine
+from ditto_avatar.face.ditto.models import choose_device, file_key, load_models
+from ditto_avatar.face.ditto.options import DittoOptions
+
+
+async def test_a_released_folder_draws_frames(checkpoints: Path, avatar: Avatar) -> None:
+    options = DittoOptions(checkpoints, device="cpu", sampling_timesteps=1)
+    told: list[str] = []
+    models = load_models(options, told.append)
+    assert len(told) == 7
+    engine = DittoEngine(models, options)
+    performance = await engine.open(avatar, start_frame=3)
+    await performance.push(np.zeros(900, np.float32))
+    await performance.finish()
+    frames = [frame async for frame in performance]
+    await engine.close()
+    assert [frame.idle_frame for frame in frames] == [3, 4]
+    assert all(frame.yuv.shape == (480, 256) for frame in frames)
+    assert not np.array_equal(frames[0].yuv, avatar.idle_frames[3])
+
+
+def test_a_folder_without_its_files_says_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match=r"and 10 more files are missing; .*download"):
+        load_models(DittoOptions(tmp_path))
+
+
+def test_the_key_changes_with_the_weights(checkpoints: Path, tmp_path: Path) -> None:
+    path = place(checkpoints, "stitch_network")
+    copy = tmp_path / "copy.pth"
+    copy.write_bytes(path.read_bytes())
+    assert file_key([path]) == file_key([copy])
+    copy.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert file_key([path]) != file_key([copy])
+
+
+def test_the_device_is_checked_first() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(Unavailable, match="'toaster' is no device"):
+        choose_device("toaster")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_gpu_is_named() -> None:
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(Unavailable, match="There is no CUDA device"):
+        choose_device("cuda")
+
+
+def test_presets_fill_in_what_is_not_set(tmp_path: Path) -> None:
+    speed = DittoOptions(tmp_path)
+    assert (speed.steps, speed.longest_side, speed.template_frames) == (10, 512, 3)
+    quality = replace(speed, preset="quality")
+    assert (quality.steps, quality.longest_side, quality.template_frames) == (50, 1_920, -1)
+    assert replace(quality, sampling_timesteps=7).steps == 7
