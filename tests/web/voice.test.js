@@ -54,7 +54,7 @@ test("the presenter's own words are an echo, another sentence is not", () => {
 test("both languages have the same texts", () => {
   const keys = (value) =>
     Object.entries(value).flatMap(([key, inner]) =>
-      typeof inner === "object" && !Array.isArray(inner) ? keys(inner).map((k) => `${key}.${k}`) : [key],
+      inner !== null && typeof inner === "object" && !Array.isArray(inner) ? keys(inner).map((k) => `${key}.${k}`) : [key],
     );
   equal(keys(STRINGS.ko).sort(), keys(STRINGS.en).sort());
 });
