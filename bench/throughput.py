@@ -1,0 +1,154 @@
+"""What the puppet costs: frames a second and core, memory, the wait for the first frame.
+
+    python -m bench.throughput          writes results/throughput.json
+
+At 512x512, on one core, speech all the time (silence would be free).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import report
+from bench.packs import square_pack
+from bench.quality import ENGLISH, spoken
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.puppet.actor import Actor
+from ditto_avatar.face.puppet.engine import PuppetEngine
+from ditto_avatar.face.puppet.motion import Pose
+from ditto_avatar.face.puppet.renderer import Renderer
+from ditto_avatar.media.encode import FragmentEncoder
+from ditto_avatar.types import SAMPLES_PER_FRAME, Language, Phoneme, SpeechChunk, VideoFrame, joined
+
+ROUNDS = 5
+PERFORMANCES = 8
+# The silence before each sentence.
+LEAD = 2_400
+TARGETS = {
+    "drawn_fps_per_core": ">= 300",
+    "drawn_and_encoded_fps_per_core": ">= 150",
+    "memory_per_performance_mb": "<= 60",
+    "first_frame_ms_p50": "<= 30",
+}
+
+
+async def speech() -> SpeechChunk:
+    """Half a minute of sentences without a pause between them."""
+    return joined([await spoken(text, Language.ENGLISH, "en-us+f3", 165) for text in ENGLISH[:10]])
+
+
+def poses(sound: SpeechChunk) -> list[Pose]:
+    """How the face moves to `sound`."""
+    actor = Actor()
+    actor.push(sound.samples, sound.phonemes)
+    actor.flush()
+    return [actor.act() for _ in range(actor.owed)]
+
+
+def drawn_fps(avatar: Avatar, sound: SpeechChunk) -> float:
+    """Frames acted and drawn a second, the best of some rounds (other processes only slow it)."""
+    renderer = Renderer(avatar)
+    rates = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        track = poses(sound)
+        for index, pose in enumerate(track):
+            renderer.draw(index % avatar.frame_count, pose)
+        rates.append(len(track) / (time.perf_counter() - began))
+    return max(rates)
+
+
+def encoded_fps(avatar: Avatar, sound: SpeechChunk) -> float:
+    """The same with H.264 and AAC."""
+    renderer = Renderer(avatar)
+    rates = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        encoder = FragmentEncoder(avatar.width, avatar.height)
+        track = poses(sound)
+        samples = np.pad(sound.samples, (0, len(track) * SAMPLES_PER_FRAME - len(sound.samples)))
+        for index, pose in enumerate(track):
+            picture = renderer.draw(index % avatar.frame_count, pose)
+            start = index * SAMPLES_PER_FRAME
+            encoder.encode(picture, samples[start : start + SAMPLES_PER_FRAME])
+        encoder.finish()
+        rates.append(len(track) / (time.perf_counter() - began))
+    return max(rates)
+
+
+async def first_frame_ms(engine: PuppetEngine, avatar: Avatar, sound: SpeechChunk) -> list[float]:
+    """From the first 200 ms of voice to the first frame."""
+    begin, end = LEAD, LEAD + 3_200
+    heard = [p for p in sound.phonemes if begin <= p.start and p.end < end]
+    phonemes = [Phoneme(p.symbol, p.start - begin, p.end - begin, p.stressed) for p in heard]
+    waits = []
+    for start in range(20):
+        performance = await engine.open(avatar, start)
+        frames = aiter(performance)
+        began = time.perf_counter()
+        await performance.push(sound.samples[begin:end], phonemes)
+        await anext(frames)
+        waits.append((time.perf_counter() - began) * 1_000)
+        await performance.cancel()
+    return waits
+
+
+async def memory_mb(engine: PuppetEngine, avatar: Avatar, sound: SpeechChunk) -> float:
+    """What a performance in full swing adds to the process."""
+    before = _resident_mb()
+    running: list[tuple[Any, AsyncIterator[VideoFrame]]] = []
+    for start in range(PERFORMANCES):
+        performance = await engine.open(avatar, start * 10)
+        await performance.push(sound.samples, sound.phonemes)
+        frames = aiter(performance)
+        for _ in range(30):
+            await anext(frames)
+        running.append((performance, frames))
+    grown = _resident_mb() - before
+    for performance, _ in running:
+        await performance.cancel()
+    return grown / PERFORMANCES
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def measure() -> dict[str, Any]:
+    """All figures on one core."""
+    cores = os.sched_getaffinity(0)
+    sound = await speech()
+    with square_pack() as avatar:
+        os.sched_setaffinity(0, {max(cores)})
+        engine = PuppetEngine(workers=1)
+        try:
+            first = await first_frame_ms(engine, avatar, sound)
+            memory = await memory_mb(engine, avatar, sound)
+            drawn, encoded = drawn_fps(avatar, sound), encoded_fps(avatar, sound)
+        finally:
+            await engine.close()
+            os.sched_setaffinity(0, cores)
+    return {
+        "drawn_fps_per_core": round(drawn, 1),
+        "drawn_and_encoded_fps_per_core": round(encoded, 1),
+        "memory_per_performance_mb": round(memory, 1),
+        "first_frame_ms_p50": round(report.p50(first[1:]), 1),
+        "first_frame_ms_p95": round(report.percentile(first[1:], 95), 1),
+    }
+
+
+def main() -> None:
+    """Measure and write."""
+    report.write("throughput", asyncio.run(measure()), TARGETS)
+
+
+if __name__ == "__main__":
+    main()
