@@ -77,7 +77,7 @@ class DittoEngine:
         if limit is not None and self.streams >= limit:
             raise Busy(f"All {limit} places of this engine are taken; try again in a moment.")
         try:
-            album = await self._stage.on_device(lambda: self._album(avatar))
+            album = await self._stage.on_registrar(lambda: self._album(avatar))
         except InvalidImage as error:
             raise InvalidAvatar(f"Ditto cannot draw this avatar: {error}") from error
         if self._silence is None:

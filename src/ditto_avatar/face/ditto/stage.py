@@ -44,12 +44,13 @@ class Stage:
         self._backlog: Backlog[_Asked] = Backlog({Kind.CLIP: largest, Kind.FRAME: largest})
         self._device = ThreadPoolExecutor(1, thread_name_prefix="ditto")
         self._sound = ThreadPoolExecutor(2, thread_name_prefix="ditto-sound")
+        self._register = ThreadPoolExecutor(1, thread_name_prefix="ditto-register")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def on_device(self, call: Callable[[], Result]) -> Result:
-        """Run something blocking between batches on the device's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._device, call)
+    async def on_registrar(self, call: Callable[[], Result]) -> Result:
+        """Run a registration, one at a time: seconds in which others go on being drawn."""
+        return await asyncio.get_running_loop().run_in_executor(self._register, call)
 
     async def on_sound(self, call: Callable[[], Result]) -> Result:
         """Run the audio encoder beside the device's thread."""
@@ -83,7 +84,7 @@ class Stage:
         while batch := self._backlog.next_batch():
             for job in batch:
                 job.payload.answer.cancel()
-        for pool in (self._device, self._sound):
+        for pool in (self._device, self._sound, self._register):
             await asyncio.to_thread(pool.shutdown)
 
     def _ask(
@@ -97,6 +98,7 @@ class Stage:
         return answer
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -104,7 +106,7 @@ class Stage:
                 wanted = [job.payload for job in batch if not job.payload.answer.done()]
                 works = [asked.work for asked in wanted]
                 try:
-                    results = await self.on_device(lambda works=works: self._do(works))  # type: ignore[misc]
+                    results = await loop.run_in_executor(self._device, self._do, works)
                 except Exception as error:  # the border of the task: the viewers get the error
                     log.exception("Ditto failed on a batch of %d.", len(works))
                     for asked in wanted:
