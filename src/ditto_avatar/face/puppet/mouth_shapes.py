@@ -13,12 +13,12 @@ from ditto_avatar.types import FloatArray
 # What each channel does at 1; jaw and lips are joined further below.
 _TABLE: Final[dict[Channel, dict[str, float]]] = {
     Channel.JAW: {"jawOpen": 0.72, "mouthLowerDown": 0.1},
-    Channel.CLOSE: {"mouthPress": 0.3, "mouthRollLower": 0.12, "mouthRollUpper": 0.1},
-    Channel.BITE: {"mouthRollLower": 0.5, "mouthUpperUp": 0.22, "mouthShrugLower": 0.12},
+    Channel.CLOSE: {"mouthRollLower": 0.22, "mouthRollUpper": 0.18, "mouthShrugLower": 0.12},
+    Channel.BITE: {"mouthRollLower": 0.55, "mouthUpperUp": 0.45, "mouthShrugLower": 0.1},
     Channel.ROUND: {"mouthPucker": 0.75, "mouthFunnel": 0.2},
     Channel.FUNNEL: {"mouthFunnel": 0.6, "mouthPucker": 0.15},
     Channel.WIDE: {"mouthStretch": 0.3, "mouthSmile": 0.22, "mouthDimple": 0.08},
-    Channel.TONGUE: {"tongueOut": 0.35, "mouthLowerDown": 0.05},
+    Channel.TONGUE: {"tongueOut": 0.4, "mouthLowerDown": 0.12, "mouthUpperUp": 0.1},
     Channel.LIFT: {"mouthUpperUp": 0.35, "mouthLowerDown": 0.25},
 }
 

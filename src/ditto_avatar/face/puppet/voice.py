@@ -33,6 +33,9 @@ _OVERLAP: Final = WINDOW - HOP
 _VOWEL_BANDS: Final = slice(3, 18)
 # Loudness grows with this power of the energy (Stevens 1957).
 _LOUDNESS_POWER: Final = 0.3
+_HARD: Final = np.array([Channel.CLOSE, Channel.BITE, Channel.TONGUE])
+_CONTRAST: Final = 1.8
+_BIAS: Final = 0.25
 # How much of the jaw follows the voice's energy directly, and how far at the voice's peak.
 _BY_ENERGY: Final = 0.5
 _AT_PEAK: Final = 0.9
@@ -108,7 +111,10 @@ class Listener:
         seen = (bands - self.mean) * self.scale
         # Not a product of matrices: see `fields.combine`.
         hidden = np.tanh(np.einsum("i,ij->j", seen, self.hidden) + self.hidden_bias)
-        result: FloatArray = np.clip(hidden @ self.output + self.output_bias, 0, 1)
+        guess = hidden @ self.output + self.output_bias
+        # Where the ear is unsure the fit answers with an average; lips either close or do not.
+        guess[_HARD] = _CONTRAST * (guess[_HARD] - 0.5) + 0.5 + _BIAS
+        result: FloatArray = np.clip(guess, 0, 1)
         return result
 
 
