@@ -63,6 +63,15 @@ async def speaking(client: Socket, server: Server) -> FloatArray:
     return sound.astype(np.float32)
 
 
+async def question(client: Socket) -> str:
+    """What the next turn asks; its answer is not waited for."""
+    started = await client.until("turn.started")
+    await client.send(type="interrupt")
+    await client.until("turn.interrupted")
+    text: str = started["text"]
+    return text
+
+
 async def test_what_is_said_hands_free_is_asked(serve: ServeWith) -> None:
     async with (
         listening(serve, Transcript("What can you do?")) as (server, openai),
@@ -73,8 +82,7 @@ async def test_what_is_said_hands_free_is_asked(serve: ServeWith) -> None:
         await send_sound(client, microphone(await person("What can you do?")))
         heard = await client.until("transcript")
         assert (heard["text"], heard["final"]) == ("What can you do?", True)
-        assert (await client.until("turn.started"))["text"] == "What can you do?"
-        assert (await client.until("turn.finished"))["text"]
+        assert await question(client) == "What can you do?"
     path, _, body = openai.requests[0]
     assert path == "/v1/audio/transcriptions"
     assert b"RIFF" in body
@@ -88,7 +96,7 @@ async def test_with_the_button_held_everything_until_its_release_is_asked(serve:
         await client.send(type="audio.start", mode="push_to_talk")
         await send_sound(client, microphone(await person("Yes. And no.")))
         await client.send(type="audio.stop")
-        assert (await client.until("turn.started"))["text"] == "Yes. And no."
+        assert await question(client) == "Yes. And no."
 
 
 async def test_speaking_over_the_presenter_interrupts(serve: ServeWith) -> None:
@@ -100,7 +108,7 @@ async def test_speaking_over_the_presenter_interrupts(serve: ServeWith) -> None:
         await client.send(type="audio.start", mode="hands_free")
         await send_sound(client, microphone(await person("Wait, stop that, please.")))
         assert (await client.until("turn.interrupted"))["reason"] == "user"
-        assert (await client.until("turn.started"))["text"] == "Wait, stop that, please."
+        assert await question(client) == "Wait, stop that, please."
 
 
 async def test_the_presenters_echo_neither_interrupts_nor_asks(serve: ServeWith) -> None:
@@ -116,8 +124,7 @@ async def test_the_presenters_echo_neither_interrupts_nor_asks(serve: ServeWith)
         async with asyncio.timeout(20):
             await openai.asked.wait()
         await client.send(type="say", text="Go on.")
-        assert (await client.until("turn.started"))["text"] == "Go on."
-        await client.until("turn.finished")
+        assert await question(client) == "Go on."
         assert not client.of("transcript")
         assert len(client.of("turn.started")) == 2
 
@@ -132,7 +139,7 @@ async def test_an_answer_in_the_presenters_own_words_is_heard(serve: ServeWith) 
         await client.send(type="playback", segment=segment, state="ended", media_ms=5_000)
         await client.send(type="audio.start", mode="hands_free")
         await send_sound(client, microphone(await person("The kitchen.")))
-        assert (await client.until("turn.started"))["text"] == "The kitchen."
+        assert await question(client) == "The kitchen."
 
 
 async def test_a_transcript_that_fails_is_one_error_and_the_next_one_comes(
@@ -148,7 +155,7 @@ async def test_a_transcript_that_fails_is_one_error_and_the_next_one_comes(
         error = await client.until("error")
         assert error["code"] == "provider_failed"
         await send_sound(client, sound)
-        assert (await client.until("turn.started"))["text"] == "Hello?"
+        assert await question(client) == "Hello?"
         assert len(client.of("error")) == 1
 
 
@@ -182,7 +189,7 @@ async def test_bytes_that_are_no_samples_get_one_error_and_listening_goes_on(
         assert (await client.until("error"))["code"] == code
         await send_sound(client, microphone(await person("Hello?")))
         await client.send(type="audio.stop")
-        assert (await client.until("turn.started"))["text"] == "Hello?"
+        assert await question(client) == "Hello?"
         assert len(client.of("error")) == 1
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 
 import numpy as np
 
@@ -120,8 +121,9 @@ class Microphone:
 
     async def _listen(self, listener: Listener, recording: Recording, mode: ListenMode) -> None:
         try:
-            async for event in listener.listen(recording, mode, self._session):
-                await self._act(event)
+            async with aclosing(listener.listen(recording, mode, self._session)) as heard:
+                async for event in heard:
+                    await self._act(event)
         except Exception as error:
             # The border of a task: the connection lives on without a microphone.
             log.exception("the microphone failed")
