@@ -9,7 +9,7 @@ sees, for MediaPipe is blurred exactly where an edge matters most.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ from studio import topology
 from studio.arkit import INDEX, SHAPES, weights
 from studio.camera import HEIGHT, WIDTH, Camera
 from studio.characters import CHARACTERS, Character
+from studio.check_landmarks import pose_of
 from studio.figure import Figure, Pose
-from studio.kit import Points, kit_folder
+from studio.kit import Indices, Points, kit_folder
 from studio.landmarks import FaceSurface, Landmarks
-from studio.raster import Raster, barycentric, rasterise
+from studio.project import camera_of
+from studio.raster import Raster, barycentric, rasterise, triangles
 
 SCALE = 4.0
 TURNS = (-40, -20, 0, 20, 40)
@@ -87,12 +89,10 @@ def people() -> list[Character]:
 def _seen(figure: Figure, surface: FaceSurface, pose: Pose, camera: Camera) -> tuple[Raster, int]:
     """The head with its eyeballs as the camera sees it; and how many triangles are skin."""
     base = figure.expressed(pose.weights)
-    skin = surface.points(base)
+    skin = figure.moved(surface.points(base), surface.points(figure.neutral), pose)
     eyes = figure.place(pose)["eyes"]
     vertices = np.concatenate([skin, eyes])
     shell = np.repeat(figure.cornea_faces(), 2)
-    from studio.raster import triangles
-
     eye_tris = triangles(figure.meshes["eyes"].faces)[~shell]
     tris = np.concatenate([surface.tris, eye_tris + len(skin)])
     return (
@@ -141,65 +141,106 @@ def _nearest(
     return moved
 
 
-def gather(pictures: Path, points: np.ndarray, names: list[str]) -> tuple[Points, Points]:
-    """Every sighting of every point, brought to the average head: the weighted mean (478, 3) and
-    the sum of weights (478,)."""
-    average = Figure(average_character(), kit_folder())
-    surface = FaceSurface(average.base)
-    home = surface.points(average.neutral)
-    sightings: list[tuple[Points, Points]] = []
-    outside = surface.outside
-    front = found_front(names, points)
-    halves = np.sign(np.round(front[:, 0] - np.median(front[[1, 4, 152, 10], 0])) / 6)
-    found = dict(zip(names, points, strict=True))
-    inner = list(topology.LIPS_INNER)
-    lids = [
-        point
-        for point in topology.RIGHT_LIDS + topology.LEFT_LIDS
-        if point not in topology.EYE_CORNERS
-    ]
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One picture that MediaPipe looked at, and what its points are trusted for."""
+
+    name: str
+    figure: Figure
+    pose: Pose
+    camera: Camera
+    shut: bool
+    dressed: bool = False
+
+
+def plain_sightings() -> list[Sighting]:
+    """The bald heads: shut mouths for the whole face, open ones for the lips' inner edge."""
+    found = []
     for character in people():
         figure = Figure(character, kit_folder())
         for turn, short, expression in views():
-            name = f"{character.name}_{turn}_{short}.png"
-            if name not in found:
-                continue
             pose = Pose(tuple(weights(expression)))
-            raster, skin_tris = _seen(figure, surface, pose, plain_camera(turn))
-            pixels = found[name][:, :2].astype(float)
-            if turn == 0:
-                pixels[lids] = _edge_snapped(raster, skin_tris, pixels[lids], True)
-            if short == "j":
-                pixels[inner] = _edge_snapped(raster, skin_tris, pixels[inner], False)
-            column = np.clip((pixels[:, 0] * SCALE).astype(int), 0, raster.ids.shape[1] - 1)
-            row = np.clip((pixels[:, 1] * SCALE).astype(int), 0, raster.ids.shape[0] - 1)
-            tri = raster.ids[row, column]
-            hit = (tri >= 0) & (tri < skin_tris)
-            hit &= outside[np.where(hit, tri, 0)]
-            # What a turned head hides, MediaPipe guesses.
-            hit &= halves * turn >= 0
-            corners = raster.projected[raster.tris[np.maximum(tri, 0)]]
-            share = barycentric(corners[..., :2], pixels)
-            normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-            facing = np.abs(normal[:, 2]) / np.maximum(np.linalg.norm(normal, axis=1), 1e-9)
-            confidence = facing**3 * hit
-            confidence[inner] *= short == "j"
-            confidence[lids] *= turn == 0
-            if short == "j":
-                others = np.setdiff1d(np.arange(478), inner)
-                confidence[others] = 0
-            chosen = np.where(hit, tri, 0)
-            at_home = (home[surface.tris[chosen]] * share[..., None]).sum(1)
-            sightings.append((at_home, confidence))
-    places = np.stack([place for place, _ in sightings])
-    trust = np.stack([weight for _, weight in sightings])
-    mean = robust_mean(places, trust)
-    return symmetric(mean, mirror_pairs(front)), trust.sum(0)
+            name = f"{character.name}_{turn}_{short}.png"
+            found.append(Sighting(name, figure, pose, plain_camera(turn), short == "n"))
+    return found
 
 
-def found_front(names: list[str], points: np.ndarray) -> Points:
-    """MediaPipe's points on the average head seen from the front, mouth shut."""
-    return np.asarray(points[names.index("average_0_n.png")], float)
+def dressed_sightings() -> list[Sighting]:
+    """The presenters as they are shown: with hair, MediaPipe sees another forehead."""
+    found = []
+    for character in CHARACTERS.values():
+        figure = Figure(character, kit_folder())
+        for check in ("neutral", "left", "right", "tilted", "brows", "gaze"):
+            name = f"{character.name}-{check}.png"
+            pose = pose_of(check)
+            found.append(Sighting(name, figure, pose, camera_of(figure), True, True))
+    return found
+
+
+def gather(found: dict[str, np.ndarray]) -> Points:
+    """Every sighting of every point, brought to the average head, averaged (478, 3)."""
+    average = Figure(average_character(), kit_folder())
+    surface = FaceSurface(average.base)
+    home = surface.points(average.neutral)
+    front = np.asarray(found["average_0_n.png"], float)
+    halves = np.sign(np.round(front[:, 0] - np.median(front[[1, 4, 152, 10], 0])) / 6)
+    places, trust = [], []
+    for sighting in [*plain_sightings(), *dressed_sightings()]:
+        if sighting.name not in found:
+            continue
+        pixels = found[sighting.name][:, :2].astype(float)
+        tri, share, facing = _carried_back(sighting, surface, pixels)
+        confidence = facing**3 * _trusted(sighting, halves)
+        places.append((home[surface.tris[tri]] * share[..., None]).sum(1))
+        trust.append(confidence)
+    mean = robust_mean(np.stack(places), np.stack(trust))
+    return symmetric(mean, mirror_pairs(front))
+
+
+def _trusted(sighting: Sighting, halves: Points) -> Points:
+    """How far a picture is trusted for each point (478,)."""
+    inner = list(topology.LIPS_INNER)
+    trust = np.full(478, 3.0 if sighting.dressed else 1.0)
+    trust[_INNER_LIDS] = float(sighting.camera.turn == 0 and not sighting.dressed)
+    if sighting.shut:
+        trust[inner] = 0
+    else:
+        trust[np.setdiff1d(np.arange(478), inner)] = 0
+    # What a turned head hides, MediaPipe guesses.
+    turn = sighting.camera.turn + -sighting.pose.rotation[1]
+    trust[halves * turn < 0] = 0
+    return trust
+
+
+_INNER_LIDS = [
+    point
+    for point in topology.RIGHT_LIDS + topology.LEFT_LIDS
+    if point not in topology.EYE_CORNERS
+]
+
+
+def _carried_back(
+    sighting: Sighting, surface: FaceSurface, pixels: Points
+) -> tuple[Indices, Points, Points]:
+    """The triangle under each pixel (478,), the shares of its corners (478, 3), and how squarely
+    it faces the camera (0 where there is no skin)."""
+    raster, skin_tris = _seen(sighting.figure, surface, sighting.pose, sighting.camera)
+    inner = list(topology.LIPS_INNER)
+    if sighting.camera.turn == 0 and not sighting.dressed:
+        pixels[_INNER_LIDS] = _edge_snapped(raster, skin_tris, pixels[_INNER_LIDS], True)
+    if not sighting.shut:
+        pixels[inner] = _edge_snapped(raster, skin_tris, pixels[inner], False)
+    column = np.clip((pixels[:, 0] * SCALE).astype(int), 0, raster.ids.shape[1] - 1)
+    row = np.clip((pixels[:, 1] * SCALE).astype(int), 0, raster.ids.shape[0] - 1)
+    tri = raster.ids[row, column]
+    hit = (tri >= 0) & (tri < skin_tris)
+    hit &= surface.outside[np.where(hit, tri, 0)]
+    tri = np.where(hit, tri, 0)
+    corners = raster.projected[raster.tris[tri]]
+    share = barycentric(corners[..., :2], pixels)
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing = np.abs(normal[:, 2]) / np.maximum(np.linalg.norm(normal, axis=1), 1e-9)
+    return tri, share, facing * hit
 
 
 def robust_mean(places: Points, trust: Points) -> Points:
@@ -238,14 +279,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--render", action="store_true")
-    parser.add_argument("--points", type=Path)
+    parser.add_argument("--dressed", type=Path, help="the pictures of check_landmarks")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     given = parser.parse_args()
     if given.render:
         render(given.pictures, given.device)
         return
-    names = sorted(path.name for path in given.pictures.glob("*.png"))
-    mean, weight = gather(given.pictures, np.load(given.points)["points"], names)
+    found: dict[str, np.ndarray] = {}
+    for folder in (given.pictures, given.dressed):
+        names = sorted(path.name for path in folder.glob("*.png"))
+        with np.load(folder / "points.npz") as stored:
+            found.update(zip(names, stored["points"], strict=True))
+    mean = gather(found)
     average = Figure(average_character(), kit_folder())
     table = Landmarks.nearest(FaceSurface(average.base), average.neutral, mean)
     table.save(Path(__file__).with_name("landmarks.npz"))
