@@ -90,7 +90,7 @@ def test_boxes_of_a_source_have_one_even_size_inside_the_picture() -> None:
 def test_a_crop_that_is_drawn_unchanged_gives_the_picture_back() -> None:
     """The way into the crop and the way back out of it are one another's reverse."""
     picture = np.asarray(cv2.GaussianBlur(reference_frame(), (31, 31), 0), np.uint8)
-    points = np.array([330, 250], np.float32) + 30 * normal("anywhere", 203, 2)
+    points = np.array([330, 250], np.float32) + 22 * normal("anywhere", 203, 2)
     inward = crop_matrix(points, PORTRAIT)
     crop = torch.from_numpy(cut_out(picture, inward, 512)).permute(2, 0, 1)[None] / 255
     found = blended(picture, inverse(inward), crop).astype(int)
