@@ -24,15 +24,17 @@ STOP_S = 30.0
 
 
 class Server:
-    """`ditto-avatar serve` with a data folder of its own; may be killed and started again."""
+    """`ditto-avatar serve` with a data folder of its own; may be killed and started again.
+    `settings` are environment variables."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **settings: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "server.log"
         self._data_dir = data_dir
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -44,6 +46,7 @@ class Server:
             "DITTO_DIALOGUE": "offline",
             "DITTO_SPEECH": "espeak",
             "DITTO_SHUTDOWN_S": "1",
+            **self._settings,
         }
         command = [sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -202,3 +204,24 @@ async def serving(app: Callable[[], Starlette]) -> AsyncIterator[str]:
         server.should_exit = True
         await task
         socket.close()
+
+
+@contextmanager
+def fake_openai_in_thread(*script: Script) -> Iterator[FakeOpenAI]:
+    """The same for tests without an event loop of their own."""
+    started: Future[tuple[FakeOpenAI, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        async with fake_openai(*script) as fake:
+            over = asyncio.Event()
+            started.set_result((fake, asyncio.get_running_loop(), over))
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    fake, loop, over = started.result(timeout=20)
+    try:
+        yield fake
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
