@@ -24,10 +24,10 @@ FEATURES: Final = 2 * BANDS
 
 # Natural logarithms of energy. A voice is believed to peak at least here (a murmur), and its peak
 # is forgotten this slowly a frame; what is this far below the peak is silence.
-_LEAST_PEAK: Final = 3.0
+_LEAST_PEAK: Final = 1.0
 _FORGET: Final = 0.028
 _SPAN: Final = 6.5
-_SILENCE: Final = 1.0
+_SILENCE: Final = -1.0
 _OVERLAP: Final = WINDOW - HOP
 # 300 Hz to 3 kHz.
 _VOWEL_BANDS: Final = slice(3, 18)
