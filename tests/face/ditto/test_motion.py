@@ -27,6 +27,7 @@ from ditto_avatar.face.ditto.layout import (
     mean_filter,
     mirror_index,
 )
+from ditto_avatar.face.ditto.networks import ClipPath
 from ditto_avatar.face.ditto.windows import (
     ClipRequest,
     MotionStream,
@@ -138,15 +139,15 @@ def predict(case: Case, request: ClipRequest) -> FloatArray:
     def noise(index: int) -> torch.Tensor:
         return given(f"{case.name}/noise{index}", 1, 80, 265)
 
-    clip = sampler.sample(
-        network("lmdm"),
-        sampler.schedule(STEPS),
-        torch.from_numpy(request.condition[None]),
-        torch.from_numpy(request.start[None]),
-        noise(STEPS - 1 + request.clip),
-        noise,
-    )
-    return clip[0].numpy()
+    path = ClipPath(network("lmdm"), sampler.schedule(STEPS))
+    with torch.inference_mode():
+        clip = path(
+            torch.from_numpy(request.condition[None]),
+            torch.from_numpy(request.start[None]),
+            noise(STEPS - 1 + request.clip),
+            torch.stack([noise(index) for index in range(STEPS - 1)]),
+        )
+    return np.asarray(clip[0])
 
 
 Predict = Callable[[ClipRequest], FloatArray]

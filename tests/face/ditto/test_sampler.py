@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ditto_avatar.face.ditto import sampler
+from ditto_avatar.face.ditto.networks import ClipPath
 from tests.face.ditto.reference import NETWORK_TOLERANCE, distance, given, golden, network
 
 
@@ -27,28 +28,26 @@ def test_one_step_predicts_the_reference_start_and_noise(time: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [5, 10])
+@torch.inference_mode()
 def test_a_whole_run_gives_the_reference_clip(steps: int) -> None:
     def noise(index: int) -> torch.Tensor:
         return given(f"ddim{steps}/noise{index}", 1, 80, 265)
 
-    found = sampler.sample(
-        network("lmdm"), sampler.schedule(steps), *clip(), noise(steps - 1), noise
-    )
+    path = ClipPath(network("lmdm"), sampler.schedule(steps))
+    noises = torch.stack([noise(index) for index in range(steps - 1)])
+    found = path(*clip(), noise(steps - 1), noises)
     assert distance(found, golden("lmdm")[f"ddim{steps}"]) < NETWORK_TOLERANCE
 
 
+@torch.inference_mode()
 def test_two_clips_in_one_batch_are_the_two_clips_alone() -> None:
-    denoise, steps = network("lmdm"), sampler.schedule(2)
+    path = ClipPath(network("lmdm"), sampler.schedule(2))
     condition, first = given("lmdm_cond", 2, 80, 1103), given("lmdm_cond_frame", 2, 265)
-    start = given("lmdm_x", 2, 80, 265)
-
-    def noise(index: int) -> torch.Tensor:
-        return given(f"step{index}", 80, 265)
-
-    together = sampler.sample(denoise, steps, condition, first, start, noise)
+    start, noises = given("lmdm_x", 2, 80, 265), given("noises", 1, 2, 80, 265)
+    together = path(condition, first, start, noises)
     for index in range(2):
         one = slice(index, index + 1)
-        alone = sampler.sample(denoise, steps, condition[one], first[one], start[one], noise)
+        alone = path(condition[one], first[one], start[one], noises[:, one])
         assert distance(together[one], alone.numpy()) < 1e-5
 
 

@@ -21,7 +21,7 @@ from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.performance import DittoPerformance, Walk
 from ditto_avatar.face.ditto.pipeline import Pipeline
 from ditto_avatar.face.ditto.registration import Album, Registration, registered
-from ditto_avatar.face.ditto.sampler import SeededNoise, schedule
+from ditto_avatar.face.ditto.sampler import SeededNoise
 from ditto_avatar.face.ditto.stage import Stage
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES, MotionStream, WindowOptions
 from ditto_avatar.types import Emotion, FloatArray
@@ -42,7 +42,7 @@ class DittoEngine:
         self._models = models
         self._options = options
         self._clock = clock
-        self.pipeline = Pipeline(models.runners, schedule(options.steps))
+        self.pipeline = Pipeline(models.runners, options.steps)
         self._stage = Stage(self.pipeline, options.feature_cache_mb * 1024 * 1024)
         self._registrations: WeakKeyDictionary[Avatar, Registration] = WeakKeyDictionary()
         self._owners = count()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ditto_avatar.face.ditto.composite import Backdrop, blend, paste, to_yuv
 from ditto_avatar.face.ditto.runtime.base import Runners
-from ditto_avatar.face.ditto.sampler import Noise, Step, sample
+from ditto_avatar.face.ditto.sampler import Noise
 from ditto_avatar.face.ditto.source import crop_tensor
 from ditto_avatar.face.ditto.windows import ClipRequest
 from ditto_avatar.types import ByteArray, FloatArray
@@ -58,16 +58,15 @@ class ClipJob:
 class Pipeline:
     """The networks of one device, in the order they are used."""
 
-    def __init__(self, runners: Runners, steps: tuple[Step, ...]) -> None:
+    def __init__(self, runners: Runners, steps: int) -> None:
         self.runners = runners
         self._steps = steps
 
     @torch.inference_mode()
-    def predict(
-        self, jobs: Sequence[ClipJob], steps: tuple[Step, ...] | None = None
-    ) -> list[FloatArray]:
-        """The motion (80, 265) of each clip, all in one batch."""
-        device = self.runners.device
+    def predict(self, jobs: Sequence[ClipJob], steps: int | None = None) -> list[FloatArray]:
+        """The motion (80, 265) of each clip, all in one batch, in the usual number of diffusion
+        steps or in `steps`."""
+        device, count = self.runners.device, steps or self._steps
 
         def on_device(arrays: list[FloatArray]) -> Tensor:
             return torch.from_numpy(np.stack(arrays)).to(device)
@@ -75,23 +74,19 @@ class Pipeline:
         condition = on_device([job.request.condition for job in jobs])
         first = on_device([job.request.start for job in jobs])
         start = torch.stack([job.noise.start(job.request.clip) for job in jobs])
-        clips = sample(
-            self.runners.denoise,
-            steps or self._steps,
-            condition,
-            first,
-            start,
-            lambda step: torch.stack([job.noise.step(step) for job in jobs]),
-        )
+        noises = start.new_empty((count - 1, *start.shape))
+        for step in range(count - 1):
+            for index, job in enumerate(jobs):
+                noises[step, index] = job.noise.step(step)
+        clips = self.runners.clip(condition, first, start, noises)
         return list(clips.float().cpu().numpy())
 
     @torch.inference_mode()
     def features(self, crops: Sequence[ByteArray]) -> list[tuple[Tensor, Tensor]]:
         """Volume and compressed volume of each crop (256, 256, 3)."""
         runners = self.runners
-        images = crop_tensor(crops, runners.device).to(runners.dtype)
-        volumes = runners.appearance(images)
-        compressed = runners.warp.compress(volumes)
+        volumes = runners.appearance(crop_tensor(crops, runners.device))
+        compressed = runners.compress(volumes)
         return [
             (volumes[i : i + 1].clone(), compressed[i : i + 1].clone()) for i in range(len(crops))
         ]
@@ -125,11 +120,9 @@ class Pipeline:
         def on_device(arrays: list[FloatArray]) -> Tensor:
             return torch.from_numpy(np.stack(arrays)).to(runners.device)
 
-        source = on_device([job.source for job in jobs])
-        driving = runners.stitch(source, on_device([job.driving for job in jobs]))
-        volume = torch.cat([job.picture.volume for job in jobs])
-        compressed = torch.cat([job.picture.compressed for job in jobs])
-        features = runners.warp(
-            volume, source.to(runners.dtype), driving.to(runners.dtype), compressed
+        return runners.frame(
+            torch.cat([job.picture.volume for job in jobs]),
+            torch.cat([job.picture.compressed for job in jobs]),
+            on_device([job.source for job in jobs]),
+            on_device([job.driving for job in jobs]),
         )
-        return runners.decode(features)

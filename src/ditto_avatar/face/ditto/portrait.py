@@ -39,7 +39,7 @@ from ditto_avatar.face.ditto.registration import (
     rgb,
     save_registration,
 )
-from ditto_avatar.face.ditto.sampler import SeededNoise, schedule
+from ditto_avatar.face.ditto.sampler import SeededNoise
 from ditto_avatar.face.ditto.source import SourceFrame
 from ditto_avatar.face.ditto.windows import (
     CLIP_FRAMES,
@@ -116,7 +116,7 @@ class _Maker:
         self._models = models
         self._options = options
         self._progress = progress
-        self._pipeline = Pipeline(models.runners, schedule(options.steps))
+        self._pipeline = Pipeline(models.runners, options.steps)
 
     def from_video(self, pictures: Sequence[ByteArray], folder: Path, name: str) -> None:
         self._progress("faces", 0, len(pictures))

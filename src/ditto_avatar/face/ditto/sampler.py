@@ -7,7 +7,6 @@ Denoising Diffusion Implicit Models (Song et al., arXiv 2010.02502) over a cosin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -15,21 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ditto_avatar.face.ditto.networks.diffusion import ClipContext
-
 TRAINING_STEPS = 1000
 COSINE_OFFSET = 0.008
 LARGEST_BETA = 0.999
-
-
-class Denoiser(Protocol):
-    """The network, or a faster runner of it."""
-
-    def encode(self, condition: Tensor, start: Tensor) -> ClipContext: ...
-
-    def __call__(
-        self, x: Tensor, time: Tensor, pooled: Tensor, keys: Tensor, values: Tensor, start: Tensor
-    ) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +98,3 @@ class SeededNoise:
 
     def start(self, clip: int) -> Tensor:
         return self._draw(1024 + clip)
-
-
-@torch.inference_mode()
-def sample(
-    denoise: Denoiser,
-    steps: tuple[Step, ...],
-    condition: Tensor,
-    first: Tensor,
-    start: Tensor,
-    draw: Callable[[int], Tensor],
-) -> Tensor:
-    """Motion (b, 80, 265) for `condition` (b, 80, 1103), continuing from the frames `first`
-    (b, 265), out of the start noise `start` (b, 80, 265) and the step noises `draw(i)`."""
-    context = denoise.encode(condition, first)
-    x = start
-    for index, step in enumerate(steps):
-        time = torch.full((x.shape[0],), step.time, dtype=torch.int64, device=x.device)
-        clean = denoise(x, time, *context)
-        if index == len(steps) - 1:
-            return clean
-        noise = step.noise_x * x - step.noise_start * clean
-        x = step.keep * clean + step.direct * noise + step.fresh * draw(index)
-    raise AssertionError("a schedule has at least one step")

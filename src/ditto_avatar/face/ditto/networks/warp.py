@@ -37,7 +37,9 @@ def shift_matrix(shift: Tensor, count: int) -> Tensor:
 
 def sample_volume(volume: Tensor, flow: Tensor) -> Tensor:
     """Trilinear samples of `volume` (b, c, d, h, w) at `flow` (b, d, h, w, 3) in -1..1, x first."""
-    return F.grid_sample(volume, flow, mode="bilinear", align_corners=False)
+    # In float32: half precision would place samples up to a hundredth of a voxel wrong.
+    samples = F.grid_sample(volume.float(), flow.float(), mode="bilinear", align_corners=False)
+    return samples.to(volume.dtype)
 
 
 class Down(nn.Module):
@@ -118,6 +120,7 @@ class WarpNetwork(nn.Module):
     ) -> Tensor:
         if compressed is None:
             compressed = self.compress(volume)
+        # Places are computed in the keypoints' precision, pictures in the volume's.
         shifts = F.pad(source - driving, (0, 0, 1, 0))  # (b, 22, 3); the first stays still
         candidates = self.candidates(compressed, shifts)  # (b, 22, 4, 16, 64, 64)
         heat = self.heat(driving, compressed) - self.heat(source, compressed)
@@ -137,9 +140,9 @@ class WarpNetwork(nn.Module):
         A shift moves all voxels alike, so trilinear sampling is three one-dimensional
         interpolations, each a small matrix product."""
         depth, height, width = compressed.shape[2:]
-        along_x = shift_matrix(shifts[..., 0], width)  # (b, k, w, w)
-        along_y = shift_matrix(shifts[..., 1], height)
-        along_z = shift_matrix(shifts[..., 2], depth)
+        along_x = shift_matrix(shifts[..., 0], width).to(compressed.dtype)  # (b, k, w, w)
+        along_y = shift_matrix(shifts[..., 1], height).to(compressed.dtype)
+        along_z = shift_matrix(shifts[..., 2], depth).to(compressed.dtype)
         x = compressed[:, None] @ along_x[:, :, None, None].transpose(-1, -2)  # (b, k, c, d, h, w)
         x = along_y[:, :, None, None] @ x
         x = along_z[:, :, None] @ x.flatten(4, 5)  # (b, k, c, d, h * w)
@@ -156,6 +159,7 @@ class WarpNetwork(nn.Module):
             )
             for axis, count in enumerate((width, height, depth))
         )
+        x, y, z = x.to(like.dtype), y.to(like.dtype), z.to(like.dtype)
         return z[:, :, :, None, None] * y[:, :, None, :, None] * x[:, :, None, None, :]
 
     @staticmethod
@@ -163,7 +167,8 @@ class WarpNetwork(nn.Module):
         """Mixes the candidates by the softmax of `logits` (b, 22, d, h, w); since the shares sum
         to one, the mix is the resting grid plus the mixed shifts."""
         depth, height, width = logits.shape[2:]
-        shares = logits.softmax(dim=1).flatten(2).transpose(1, 2)  # (b, d * h * w, 22)
+        shares = logits.softmax(dim=1, dtype=shifts.dtype)
+        shares = shares.flatten(2).transpose(1, 2)  # (b, d * h * w, 22)
         moved = torch.unflatten(shares @ shifts, 1, (depth, height, width))  # (b, d, h, w, 3)
         rest = torch.stack(
             torch.meshgrid(

@@ -1,7 +1,7 @@
 """What a backend provides: runners with the networks' own call signatures.
 
-A caller never asks which backend it has. Tensors stay on the runners' device; batch sizes may be
-any up to the largest bucket, and a runner may pad them to a bucket inside.
+A caller never asks which backend it has. Tensors stay on the runners' device; a batch may have
+any size up to the largest bucket, and a runner may fill it up to a bucket inside.
 """
 
 from __future__ import annotations
@@ -12,67 +12,56 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ditto_avatar.face.ditto.networks.diffusion import ClipContext
 from ditto_avatar.face.ditto.networks.pose import MotionOutput
 
 
-class ImageRunner(Protocol):
-    """Appearance extractor: (b, 3, 256, 256) to a volume (b, 32, 16, 64, 64)."""
+class AppearanceRunner(Protocol):
+    """Crops (b, 3, 256, 256) in 0..1 to volumes (b, 32, 16, 64, 64)."""
 
     def __call__(self, image: Tensor) -> Tensor: ...
 
 
+class CompressRunner(Protocol):
+    """The warp network's part that depends on the volume alone: (b, 4, 16, 64, 64)."""
+
+    def __call__(self, volume: Tensor) -> Tensor: ...
+
+
 class MotionRunner(Protocol):
-    """Motion extractor: (b, 3, 256, 256) to poses, expressions and keypoints."""
+    """Crops (b, 3, 256, 256) in 0..1 to poses, expressions and keypoints, float32."""
 
     def __call__(self, image: Tensor) -> MotionOutput: ...
 
 
-class StitchRunner(Protocol):
-    """Stitch network: keypoints (b, 21, 3) of source and drive to those of the drive."""
-
-    def __call__(self, source: Tensor, driving: Tensor) -> Tensor: ...
-
-
-class WarpRunner(Protocol):
-    """Warp network; `compress` gives what depends on the source alone."""
-
-    def compress(self, volume: Tensor) -> Tensor: ...
+class FrameRunner(Protocol):
+    """`networks.FramePath`: keypoints to faces (b, 3, 512, 512)."""
 
     def __call__(
-        self, volume: Tensor, source: Tensor, driving: Tensor, compressed: Tensor
+        self, volume: Tensor, compressed: Tensor, source: Tensor, driving: Tensor
     ) -> Tensor: ...
 
 
-class DecodeRunner(Protocol):
-    """Decoder: features (b, 256, 64, 64) to pictures (b, 3, 512, 512) in 0..1."""
-
-    def __call__(self, features: Tensor) -> Tensor: ...
-
-
-class DenoiseRunner(Protocol):
-    """Motion diffusion: `encode` once per clip, then one call per step."""
-
-    def encode(self, condition: Tensor, start: Tensor) -> ClipContext: ...
+class ClipRunner(Protocol):
+    """`networks.ClipPath`: noise to motion (b, 80, 265); `noises` is (steps - 1, b, 80, 265),
+    and its length says how many steps are wanted."""
 
     def __call__(
-        self, x: Tensor, time: Tensor, pooled: Tensor, keys: Tensor, values: Tensor, start: Tensor
+        self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor
     ) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Runners:
-    """The six networks of one backend on one device. `dtype` is what volumes, features and
-    pictures are kept in; motion is float32 everywhere. `batches` are the bucket sizes, smallest
+    """The networks of one backend on one device. `dtype` is what volumes are kept in; crops,
+    keypoints and motion are float32 everywhere. `batches` are the bucket sizes, smallest
     first."""
 
     name: str
     device: torch.device
     dtype: torch.dtype
-    appearance: ImageRunner
+    appearance: AppearanceRunner
+    compress: CompressRunner
     motion: MotionRunner
-    stitch: StitchRunner
-    warp: WarpRunner
-    decode: DecodeRunner
-    denoise: DenoiseRunner
+    frame: FrameRunner
+    clip: ClipRunner
     batches: tuple[int, ...] = (1, 2, 4, 8)

@@ -1,33 +1,93 @@
-"""The networks as they are: float32 on a CPU, mixed precision on a GPU."""
+"""The networks as they are: float32 on a CPU, half precision for pictures on a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ditto_avatar.face.ditto.networks import (
+    AppearanceExtractor,
+    ClipPath,
+    Decoder,
+    FramePath,
+    MotionDiffusion,
+    MotionExtractor,
+    StitchNetwork,
+    WarpNetwork,
+)
 from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.sampler import schedule
+
+
+class StepwiseClips(nn.Module):
+    """A `ClipPath` for each number of steps that is asked for."""
+
+    def __init__(self, diffusion: MotionDiffusion) -> None:
+        super().__init__()
+        self.diffusion = diffusion
+        self._paths: dict[int, ClipPath] = {}
+
+    def path(self, steps: int) -> ClipPath:
+        if steps not in self._paths:
+            self._paths[steps] = ClipPath(self.diffusion, schedule(steps))
+        return self._paths[steps]
+
+    def forward(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
+        motion: Tensor = self.path(len(noises) + 1)(condition, first, start, noises)
+        return motion
+
+
+class Appearance(nn.Module):
+    """The appearance extractor, which reads float32 crops whatever it computes in."""
+
+    def __init__(self, extractor: AppearanceExtractor, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.extractor = extractor
+        self.dtype = dtype
+
+    def forward(self, image: Tensor) -> Tensor:
+        volume: Tensor = self.extractor(image.to(self.dtype))
+        return volume
+
+
+def place_networks(
+    networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype
+) -> tuple[Appearance, MotionExtractor, FramePath, MotionDiffusion]:
+    """Networks under the manifest's names on a device: the picture's in `dtype`, those that
+    measure and move in float32."""
+
+    def placed(name: str, kind: torch.dtype = torch.float32) -> nn.Module:
+        return networks[name].to(device=device, dtype=kind)
+
+    frame = FramePath(
+        cast(StitchNetwork, placed("stitch_network")),
+        cast(WarpNetwork, placed("warp_network", dtype)),
+        cast(Decoder, placed("decoder", dtype)),
+    )
+    appearance = cast(AppearanceExtractor, placed("appearance_extractor", dtype))
+    return (
+        Appearance(appearance, dtype),
+        cast(MotionExtractor, placed("motion_extractor")),
+        frame,
+        cast(MotionDiffusion, placed("lmdm")),
+    )
 
 
 def eager_runners(
     networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Runners:
-    """Runners for networks under the manifest's names; the picture's networks run in `dtype`,
-    those that measure and move in float32."""
-
-    def placed(name: str, kind: torch.dtype) -> nn.Module:
-        return networks[name].to(device=device, dtype=kind)
-
-    precise = torch.float32
+    """Runners that call the networks one operator at a time."""
+    appearance, motion, frame, diffusion = place_networks(networks, device, dtype)
     return Runners(
         "eager",
         device,
         dtype,
-        appearance=placed("appearance_extractor", dtype),
-        motion=placed("motion_extractor", precise),
-        stitch=placed("stitch_network", precise),
-        warp=placed("warp_network", dtype),  # type: ignore[arg-type]  # has `compress`
-        decode=placed("decoder", dtype),
-        denoise=placed("lmdm", precise),  # type: ignore[arg-type]  # has `encode`
+        appearance=appearance,
+        compress=frame.warp.compress,
+        motion=motion,
+        frame=frame,
+        clip=StepwiseClips(diffusion),
     )

@@ -1,0 +1,118 @@
+"""Every backend gives what the networks give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.compiled import (
+    Bucketed,
+    CompileOptions,
+    compiled_runners,
+)
+from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from tests.face.ditto.reference import distance, given
+from tests.face.ditto.standins import SMALL, small_networks
+
+CPU = torch.device("cpu")
+COMPILED = CompileOptions(compiler="aot_eager", motion_dtype=torch.float32, batches=(1, 4))
+
+
+def eager() -> Runners:
+    return eager_runners(small_networks(), CPU)
+
+
+def compiled() -> Runners:
+    return compiled_runners(small_networks(), CPU, torch.float32, COMPILED)
+
+
+def bucketed() -> Runners:
+    options = replace(COMPILED, compiler=None, channels_last=False)
+    return compiled_runners(small_networks(), CPU, torch.float32, options)
+
+
+BACKENDS: dict[str, Callable[[], Runners]] = {
+    "eager": eager,
+    "compiled": compiled,
+    "bucketed": bucketed,
+}
+
+
+@pytest.fixture(params=BACKENDS)
+def runners(request: pytest.FixtureRequest) -> Runners:
+    return BACKENDS[request.param]()
+
+
+def frame_inputs(count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    volume = given("volume", count, SMALL.volume_channels, SMALL.volume_depth, 16, 16)
+    source = 0.3 * given("kp_source", count, 21, 3)
+    compressed = eager().compress(volume)
+    return volume, compressed, source, source + 0.05 * given("kp_delta", count, 21, 3)
+
+
+def clip_inputs(count: int, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return (
+        given("condition", count, 80, 1103),
+        given("first", count, 265),
+        given("start", count, 80, 265),
+        given("noises", steps - 1, count, 80, 265),
+    )
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+@torch.no_grad()
+def test_frames_are_those_of_the_networks(runners: Runners, count: int) -> None:
+    inputs = frame_inputs(count)
+    expected = torch.cat([eager().frame(*(t[i : i + 1] for t in inputs)) for i in range(count)])
+    found = runners.frame(*inputs)
+    assert found.shape == expected.shape
+    assert distance(found, expected.numpy()) < 1e-4
+
+
+@pytest.mark.parametrize(("count", "steps"), [(1, 3), (3, 3), (2, 1)])
+@torch.no_grad()
+def test_clips_are_those_of_the_networks(runners: Runners, count: int, steps: int) -> None:
+    inputs = clip_inputs(count, steps)
+    parts = [(c[i : i + 1], f[i : i + 1], s[i : i + 1], n[:, i : i + 1])
+             for c, f, s, n in [inputs] for i in range(count)]  # fmt: skip
+    expected = torch.cat([eager().clip(*part) for part in parts])
+    found = runners.clip(*inputs)
+    assert found.shape == expected.shape
+    assert distance(found, expected.numpy()) < 1e-4
+
+
+@torch.no_grad()
+def test_registration_networks_are_those_of_the_networks(runners: Runners) -> None:
+    image = torch.sigmoid(given("image", 2, 3, 64, 64))
+    volume = runners.appearance(image)
+    assert distance(volume, eager().appearance(image).numpy()) < 1e-5
+    compressed = eager().compress(volume)
+    assert distance(runners.compress(volume), compressed.numpy()) < 1e-5
+    expected = eager().motion(image)
+    for name, found in runners.motion(image)._asdict().items():
+        assert distance(found, getattr(expected, name).numpy()) < 1e-5
+
+
+def test_batches_are_filled_up_to_few_sizes() -> None:
+    seen: list[int] = []
+
+    def double(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return 2 * x
+
+    run = Bucketed(double, (0,), (1, 2, 8), graphs=False)
+    for count in (1, 2, 3, 5, 8):
+        x = torch.arange(count, dtype=torch.float32)
+        assert torch.equal(run(x), 2 * x)
+    assert seen == [1, 2, 8, 8, 8]
+
+
+def test_a_batch_beyond_the_largest_bucket_is_refused() -> None:
+    run = Bucketed(lambda x: x, (0,), (1, 2), graphs=False)
+    with pytest.raises(ValueError, match="at most 2, not 3; split it"):
+        run(torch.zeros(3))
