@@ -36,8 +36,8 @@ SHAPES: dict[str, Expression] = {
     "smile_open": {"mouthSmile": 0.55, "mouthUpperUp": 0.3, "jawOpen": 0.14, "cheekSquint": 0.2},
 }
 
-TONGUE_UP = {"ln": 0.9}
-"""Patches whose tongue touches the ridge behind the upper teeth."""
+TONGUE_UP = {"ln": 1.0}
+"""Patches whose tongue comes up behind the upper teeth."""
 
 
 def pose(name: str) -> Pose:

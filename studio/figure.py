@@ -278,8 +278,8 @@ class Figure:
         if pose.tongue_up:
             tongue, rest = moved["tongue"], self.rest["tongue"]
             tip = _ramp(rest[:, 2], rest[:, 2].max() - 0.25, rest[:, 2].max())
-            tongue[:, 1] += pose.tongue_up * (0.07 + 0.06 * tip)
-            tongue[:, 2] += pose.tongue_up * 0.03
+            tongue[:, 1] += pose.tongue_up * 0.045 * tip
+            tongue[:, 2] += pose.tongue_up * 0.085 * tip
         return {
             name: self.moved(points, self.rest[name], pose, self._neck[name])
             for name, points in moved.items()

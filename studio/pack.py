@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def composed(path: Path, behind: Rgb) -> Rgb:
     return np.asarray((colour * alpha + behind * (1 - alpha)).round(), np.uint8)
 
 
-def write_video(path: Path, frames: list[Rgb], crf: int = 18) -> None:
+def write_video(path: Path, frames: list[Rgb], crf: int = 17) -> None:
     """H.264 in yuv420p, BT.601 limited range and tagged so, a keyframe every 25 frames."""
     options = {
         "crf": str(crf), "preset": "slow", "bf": "0", "g": "25", "keyint_min": "25",
@@ -57,7 +58,8 @@ def write_video(path: Path, frames: list[Rgb], crf: int = 18) -> None:
 
 
 def build_pack(figure: Figure, idle: Idle, pictures: Path, folder: Path, about: object) -> None:
-    """Write the pack of `figure` into `folder` (docs/avatar-pack.md)."""
+    """Write the pack of `figure` into `folder` (docs/avatar-pack.md), whole or not at all."""
+    finished, folder = folder, folder.with_name(f".{folder.name}.part")
     folder.mkdir(parents=True, exist_ok=True)
     behind = backdrop.paint(figure.character.backdrop, figure.character.seed)
     frames = [
@@ -69,6 +71,8 @@ def build_pack(figure: Figure, idle: Idle, pictures: Path, folder: Path, about: 
     _write_arrays(figure, idle, pictures, folder / "avatar.npz")
     text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
     (folder / "about.json").write_text(text, encoding="utf-8")
+    shutil.rmtree(finished, ignore_errors=True)
+    folder.rename(finished)
 
 
 def kept_box(pictures: Path) -> tuple[float, float, float, float]:
@@ -92,7 +96,7 @@ def _write_atlas(figure: Figure, pictures: Path, path: Path) -> None:
 
 
 def _write_webp(path: Path, rgb: Rgb) -> None:
-    if not cv2.imwrite(str(path), rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 90]):
+    if not cv2.imwrite(str(path), rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 95]):
         raise OSError(f"{path} could not be written")
 
 
