@@ -171,12 +171,16 @@ class FaceModel:
         return ways.reshape(2, BLINK_LEVELS, -1)
 
     def _around(self, eye: tuple[int, ...]) -> npt.NDArray[np.intp]:
-        """The points of `eye` and of the skin around it."""
+        """The points of `eye` and of the skin around it; what lies between the lids is no skin."""
         rim = self.neutral[list(eye), :2]
         low, high = rim.min(0), rim.max(0)
         reach = (high[0] - low[0]) * 0.55
         points = self.neutral[:468, :2]
-        return np.flatnonzero(((points > low - reach) & (points < high + reach)).all(1))
+        inside = (points > low - reach) & (points < high + reach)
+        middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-3)
+        between = (((points - middle) / half) ** 2).sum(1) < 0.98
+        between[list(eye)] = False
+        return np.flatnonzero(inside.all(1) & ~between)
 
     def _lids_meet(self, shape: int, eye: tuple[int, ...]) -> np.float32:
         """The factor at which the blink brings the lids of `eye` (corner, upper, corner, lower)

@@ -23,7 +23,7 @@ from ditto_avatar.face.puppet.warp import Warp
 from ditto_avatar.types import ByteArray, FloatArray
 
 _SKIN_STEP: Final = 8
-_EYE_STEP: Final = 4
+_EYE_STEP: Final = 2
 _MOUTH_STEP: Final = 4
 # Lips this far from rest, in shares of the mouth's width, show the atlas fully.
 _FULL_ATLAS: Final = 0.02
