@@ -203,3 +203,26 @@ async def test_a_stopping_server_says_so_to_its_viewers(serve: ServeWith) -> Non
             client = await outlives_the_server.enter_async_context(server.socket())
             await client.next()
         assert await closed(client) == 1012
+
+
+async def test_a_client_that_vanishes_finds_its_answer_when_it_returns(server: Server) -> None:
+    async with server.socket() as client:
+        ready = await client.next()
+        await client.send(type="say", text="This is a first sentence. This is a second one.")
+        await client.until("segment.data")
+        client.raw.transport.abort()  # no farewell: the cable was pulled
+    auth = {"Authorization": f"Bearer {ready['token']}"}
+    async with server.socket(session=ready["session"], token=ready["token"], after=0) as again:
+        await again.until("turn.finished")
+        assert [m["index"] for m in again.of("video_ready")] == [0, 1]
+        url = f"/api/sessions/{ready['session']}"
+        (entry,) = (await server.http.get(url, headers=auth)).json()["history"]
+        assert len(entry["clips"]) == 2
+
+
+async def test_a_client_that_does_not_read_holds_nobody_up(server: Server) -> None:
+    async with server.socket() as sleeper, server.socket() as reader:
+        await sleeper.send(type="say", text="Nobody listens to this long sentence. " * 8)
+        await reader.send(type="say", text="But somebody listens to this one.")
+        await reader.until("turn.finished")
+        assert reader.of("video_ready")
