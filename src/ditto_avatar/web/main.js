@@ -183,7 +183,9 @@ class Page {
     });
     addEventListener("online", () => this.#connection.retryNow());
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.#connection.retryNow();
+      if (document.hidden) return;
+      this.#connection.retryNow();
+      this.#player.wake();
     });
     const { visualViewport: viewport } = window;
     const fit = () => {

@@ -7,14 +7,17 @@ import { within } from "./clock.js";
 
 export const FOLLOW_MS = 250;
 const LONGEST_WAIT_MS = 200;
-const MOST_TO_CATCH_UP_SECONDS = 0.4;
-const MOST_HURRY = 0.5;
+const FOLLOW_TOLERANCE_SECONDS = 0.06;
+const STUCK_MS = 1_000;
+const LONGEST_SEEK_SECONDS = 0.5;
 const PICTURE_WITHIN_MS = 1_000;
-// What a seek costs, in frames: the loop would be that much behind when it plays again.
-const SEEK_FRAMES = 1.5;
 
 export class IdleLoop {
   #clock;
+  // What a seek costs: the loop would be that much behind when it plays again.
+  #seekSeconds = 0.06;
+  #sought = false;
+  #stuck = null;
 
   /** `avatar` as in GET /api/avatars: idle_url, fps, frames. */
   constructor(layer, avatar, clock) {
@@ -27,6 +30,7 @@ export class IdleLoop {
   async start() {
     const { video } = this.layer;
     Object.assign(video, { muted: true, loop: true });
+    video.ontimeupdate = () => this.#mind();
     const failed = new Promise((_, reject) => {
       video.onerror = () => reject(new Error(video.error?.message || "no idle loop"));
     });
@@ -36,9 +40,16 @@ export class IdleLoop {
     await within(this.#clock, PICTURE_WITHIN_MS, painted);
   }
 
+  /** Plays on, where the browser stopped it to save power or did not let it begin. */
+  wake() {
+    const { video } = this.layer;
+    if (video.paused) video.play().catch(() => {});
+  }
+
   close() {
     const { video } = this.layer;
-    video.onerror = null;
+    video.onerror = video.ontimeupdate = null;
+    this.#clock.clearTimeout(this.#stuck);
     video.pause();
     video.loop = false;
     video.removeAttribute("src");
@@ -73,27 +84,37 @@ export class IdleLoop {
   /** Moves a hidden loop to `frame` when it is more than `tolerance` frames away. */
   async align(frame, tolerance = 1) {
     if (Math.abs(this.distance(frame)) <= tolerance) return;
-    const { video } = this.layer;
     const painted = this.layer.painted();
-    video.currentTime = this.#wrap(frame + SEEK_FRAMES) / this.avatar.fps;
-    if (video.paused) video.play().catch(() => {});
+    this.#seek(frame / this.avatar.fps);
     await within(this.#clock, LONGEST_WAIT_MS, painted);
   }
 
-  /** Keeps a hidden loop in step with a motion that is at `seconds` now, by its speed: unlike a
-   * seek that leaves a picture there at any moment. Call every `FOLLOW_MS`. */
+  /** Keeps a hidden loop in step with a motion that is at `seconds` now. Call every `FOLLOW_MS`. */
   follow(seconds) {
+    if (this.layer.video.seeking) return;
     const ahead = this.#ahead(seconds);
-    if (Math.abs(ahead) > MOST_TO_CATCH_UP_SECONDS) {
-      return this.align(Math.floor(seconds * this.avatar.fps));
-    }
-    const change = (ahead * 1000) / FOLLOW_MS;
-    this.layer.video.playbackRate = 1 + Math.max(-MOST_HURRY, Math.min(MOST_HURRY, change));
+    if (this.#sought) this.#learn(ahead);
+    this.#sought = Math.abs(ahead) > FOLLOW_TOLERANCE_SECONDS;
+    if (this.#sought) this.#seek(seconds);
   }
 
-  /** The loop is seen again, at its own speed. */
-  unfollow() {
-    this.layer.video.playbackRate = 1;
+  /** Some browsers forget to loop after a seek and stay at the end: begin again then. */
+  #mind() {
+    this.#clock.clearTimeout(this.#stuck);
+    this.#stuck = this.#clock.setTimeout(() => {
+      if (!this.layer.video.paused) this.layer.video.currentTime = 0;
+    }, STUCK_MS);
+  }
+
+  #learn(missedSeconds) {
+    const seconds = this.#seekSeconds + missedSeconds / 2;
+    this.#seekSeconds = Math.max(0, Math.min(LONGEST_SEEK_SECONDS, seconds));
+  }
+
+  #seek(seconds) {
+    const length = this.avatar.frames / this.avatar.fps;
+    this.layer.video.currentTime = (seconds + this.#seekSeconds) % length;
+    this.wake();
   }
 
   /** Seconds to the moment `seconds` of the loop, on the shorter way round. */

@@ -110,9 +110,15 @@ export class Player extends Emitter {
     this.emit("sound", this.sound);
   }
 
-  /** Call within the first click or key: some browsers bless only elements that played in one. */
+  /** Plays on after the browser stopped it, in a hidden tab for example. */
+  wake() {
+    this.#idle?.wake();
+  }
+
+  /** Call within a click or key: some browsers bless only elements that were touched in one. */
   unlock() {
     for (const video of this.#layers.unused) video.load();
+    this.wake();
     if (this.#blocked && !this.#muted) this.setMuted(false);
   }
 
@@ -265,7 +271,6 @@ export class Player extends Emitter {
       ? Math.min(MOST_AHEAD_SECONDS, this.#neededSeconds * 2)
       : this.#neededSeconds;
     this.emit("idle");
-    this.#idle.unfollow();
     await this.#idle.align(frame, IDLE_TOLERANCE_FRAMES);
     await this.#layers.lower(leaving.layer, fadeMs);
     leaving.close();
