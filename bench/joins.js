@@ -1,0 +1,54 @@
+// Watches the stage frame by frame, as it is composed from the layers, and notes how much each
+// picture differs from the one before and which video lay on top. `joins.start()`, `joins.stop()`.
+(() => {
+  const WIDTH = 128;
+  const HEIGHT = 160;
+  const canvas = new OffscreenCanvas(WIDTH, HEIGHT);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  let last = null;
+  let running = false;
+  let samples = [];
+
+  function layers() {
+    return [...document.querySelectorAll("#layers video")]
+      .map((video, order) => ({ video, order, z: Number(video.style.zIndex || 0) }))
+      .sort((a, b) => a.z - b.z || a.order - b.order);
+  }
+
+  function look() {
+    if (!running) return;
+    const stack = layers();
+    for (const { video } of stack) {
+      if (video.readyState < 2) continue;
+      context.globalAlpha = Number(getComputedStyle(video).opacity);
+      context.drawImage(video, 0, 0, WIDTH, HEIGHT);
+    }
+    const { data } = context.getImageData(0, 0, WIDTH, HEIGHT);
+    const top = stack.at(-1);
+    if (last) {
+      let sum = 0;
+      for (let i = 1; i < data.length; i += 4) sum += Math.abs(data[i] - last.data[i]);
+      const difference = sum / (data.length / 4);
+      // The screen refreshes more often than the video: equal pictures are no samples.
+      if (difference > 0 || top.order !== last.order) {
+        const fading = top.video.getAnimations().length > 0;
+        samples.push({ difference, join: fading || top.order !== last.order, idle: top.video.loop });
+      }
+    }
+    last = { data, order: top.order };
+    requestAnimationFrame(look);
+  }
+
+  window.joins = {
+    start() {
+      samples = [];
+      last = null;
+      running = true;
+      requestAnimationFrame(look);
+    },
+    stop() {
+      running = false;
+      return samples;
+    },
+  };
+})();
