@@ -126,6 +126,7 @@ class Page {
     if (event.type === "session.ready" && !event.resumed) this.#timeline.reset();
     if (!this.#timeline.apply(event)) return;
     this.#conversation.apply(event);
+    if (event.type === "transcript" && event.final) this.#player.expectAnswer();
     if (event.type === "session.ready" || event.type === "avatar.selected") {
       const { avatar } = this.#conversation.state;
       if (avatar) this.#player.setAvatar(avatar);
