@@ -62,6 +62,8 @@ class Metrics:
         """Count a turn that ended, with its waterfall."""
         self.turns.labels(kind, state).inc()
         for stage, ms in timings_ms.items():
+            if stage == "first_painted":
+                continue  # told by the page, counted when it was told
             self.stage_s.labels(stage).observe(ms / 1000)
 
     def observe_painted(self, after_s: float) -> None:

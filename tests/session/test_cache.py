@@ -10,7 +10,7 @@ import pytest
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.session import events
 from ditto_avatar.session.cache import Take, TakeCache, take_key
-from ditto_avatar.session.session import MESSAGE
+from ditto_avatar.session.conversation import MESSAGE
 from ditto_avatar.types import SAMPLES_PER_FRAME
 
 from .conftest import Worlds

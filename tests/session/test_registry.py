@@ -4,8 +4,8 @@ import pytest
 
 from ditto_avatar.errors import Busy, NotFound, RateLimited, ShuttingDown, Unauthorized
 from ditto_avatar.session import events
+from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.session import SAY
 
 from .conftest import World, Worlds
 
@@ -59,7 +59,7 @@ async def test_a_conversation_survives_a_restart(open_world: Worlds) -> None:
     after = await open_world()
     found = await after.registry.find(session.id, session.token)
     assert found is not session
-    (entry,) = found.history()
+    (entry,) = found.conversation.history()
     assert entry["text"] == "Hi."
     assert entry["clips"][0]["video_url"] == clip.video_url
     with pytest.raises(Unauthorized):

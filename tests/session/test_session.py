@@ -8,7 +8,7 @@ import pytest
 
 from ditto_avatar.errors import InvalidInput, NotFound, RateLimited
 from ditto_avatar.session import events
-from ditto_avatar.session.session import MESSAGE, SAY
+from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.types import Language
 
 from .conftest import Viewer, World, Worlds

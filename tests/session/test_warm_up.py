@@ -7,7 +7,7 @@ import pytest
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.session import events
-from ditto_avatar.session.session import SAY
+from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.warm_up import prepare, read_phrases, warm_up
 from ditto_avatar.types import Language
 

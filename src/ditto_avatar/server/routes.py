@@ -21,7 +21,8 @@ from ditto_avatar.server.wire import (
     TurnOut,
     VoiceOut,
 )
-from ditto_avatar.session.session import MESSAGE, SAY, Session
+from ditto_avatar.session.conversation import MESSAGE, SAY
+from ditto_avatar.session.session import Session
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorOut} for status in (401, 404, 413, 422, 429, 503, 507)

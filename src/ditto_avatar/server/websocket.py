@@ -18,9 +18,10 @@ from ditto_avatar.errors import (
 from ditto_avatar.server import wire
 from ditto_avatar.server.house import House
 from ditto_avatar.session import events
+from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
 from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
-from ditto_avatar.session.session import MESSAGE, SAY, Session
+from ditto_avatar.session.session import Session
 from ditto_avatar.speech.listening import ListenMode
 
 log = logging.getLogger(__name__)

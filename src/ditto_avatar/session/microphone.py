@@ -19,7 +19,8 @@ from ditto_avatar.errors import (
     Unavailable,
 )
 from ditto_avatar.session import events
-from ditto_avatar.session.session import MESSAGE, Session
+from ditto_avatar.session.conversation import MESSAGE
+from ditto_avatar.session.session import Session
 from ditto_avatar.speech.listening import (
     HeardEvent,
     Int16Array,

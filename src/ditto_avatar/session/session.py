@@ -6,14 +6,13 @@ import asyncio
 import json
 import logging
 import secrets
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unicodedata import category
 
 from ditto_avatar.clock import Clock
-from ditto_avatar.dialogue.base import Message, Prompt, Role
+from ditto_avatar.dialogue.base import Prompt
 from ditto_avatar.errors import (
     DittoAvatarError,
     InvalidInput,
@@ -26,7 +25,8 @@ from ditto_avatar.metrics import Metrics
 from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission
-from ditto_avatar.session.clips import Clip
+from ditto_avatar.session.audience import Audience
+from ditto_avatar.session.conversation import MESSAGE, Conversation, clip_entry
 from ditto_avatar.session.heard import Loudspeaker
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.outbox import Numbered, Outbox
@@ -47,9 +47,6 @@ log = logging.getLogger(__name__)
 # emoji are joined by them.
 _UNPRINTABLE = ("Cc", "Cs", "Cn")
 
-MESSAGE, SAY = "message", "say"
-_LOGGED_EVENTS = 1_000
-_REMEMBERED_TURNS = 200
 # From the first picture's making to its painting, until a page has reported its own figure.
 _FIRST_GUESS_S = 0.2
 # How long after a turn's last picture a page may still report that it plays.
@@ -83,11 +80,8 @@ class Session:
         self.used_at = services.clock.now()
         self._services = services
         self._clock = services.clock
-        self._turns: deque[StoredTurn] = deque(stored.turns, maxlen=_REMEMBERED_TURNS)
-        self._generation = max((turn.generation for turn in stored.turns), default=0)
-        self._outboxes: set[Outbox] = set()
-        self._log: deque[Numbered] = deque(maxlen=_LOGGED_EVENTS)
-        self._seq = 0
+        self.conversation = Conversation(stored.turns)
+        self._audience = Audience()
         self._turn: t.Turn | None = None
         self._task: asyncio.Task[None] | None = None
         self._submitting = asyncio.Lock()
@@ -102,7 +96,7 @@ class Session:
     @property
     def viewers(self) -> int:
         """Connections that watch."""
-        return len(self._outboxes)
+        return len(self._audience)
 
     @property
     def busy(self) -> bool:
@@ -121,19 +115,18 @@ class Session:
         async with self._submitting:
             if self._closed:
                 raise ShuttingDown("The server is stopping; please try again in a moment.")
-            if (known := self._turn_of_client(client_id)) is not None:
-                return known
+            if (known := self.conversation.find_by_client_id(client_id)) is not None:
+                return known.id
             self._services.turn_limit.take(self.id)
             self._touch(idle_frame)
             arrived = self._clock.now()
             await self.interrupt("user")
-            turn = t.Turn(
-                secrets.token_hex(8), self._generation + 1, kind, text, arrived, client_id
-            )
-            stored = StoredTurn(turn.id, turn.generation, kind, text, client_id=client_id)
-            await self._services.store.add_turn(self.id, stored)
-            self._generation = turn.generation
-            self._turns.append(stored)
+            generation = self.conversation.generation + 1
+            turn = t.Turn(secrets.token_hex(8), generation, kind, text, arrived, client_id)
+            stored = StoredTurn(turn.id, generation, kind, text, client_id=client_id)
+            if not await self._services.store.add_turn(self.id, stored):
+                raise InvalidInput(f"A message with the id {client_id!r} was answered long ago.")
+            self.conversation.add(stored)
             self._turn = turn
             self._apply(turn, turn.opening())
             self._task = asyncio.create_task(self._run(turn), name=f"turn {turn.id}")
@@ -172,28 +165,28 @@ class Session:
         self.avatar = self._services.find_avatar(name)
         self._touch(0)
         await self._services.store.update_session(self.id, avatar=name)
-        self._emit(events.AvatarSelected(self._services.describe_avatar(self.avatar)))
+        self._audience.tell(events.AvatarSelected(self._services.describe_avatar(self.avatar)))
 
     async def select_language(self, language: Language) -> None:
         """Another language from the next turn on."""
         self.language = language
         await self._services.store.update_session(self.id, language=language.value)
-        self._emit(events.LanguageSelected(language))
+        self._audience.tell(events.LanguageSelected(language))
 
     # Viewers -----------------------------------------------------------------------------
 
     def attach(self, outbox: Outbox, *, resumed: bool, after: int | None) -> None:
         """Greet a viewer and repeat what it missed since event `after`."""
-        missed = self._since(after)
+        missed = self._audience.since(after)
         outbox.put(Numbered(self._ready(resumed=resumed, gap=resumed and missed is None), None))
         for numbered in missed or ():
             outbox.put(numbered)
-        self._outboxes.add(outbox)
+        self._audience.add(outbox)
         self.used_at = self._clock.now()
 
     def detach(self, outbox: Outbox) -> None:
         """A viewer left; its answer goes on for the others, and for its return."""
-        self._outboxes.discard(outbox)
+        self._audience.remove(outbox)
         self.used_at = self._clock.now()
 
     def tell(self, outbox: Outbox, event: events.Event) -> None:
@@ -206,27 +199,23 @@ class Session:
             "session": self.id,
             "avatar": self._services.describe_avatar(self.avatar),
             "language": self.language.value,
-            "history": self.history(),
+            "history": self.conversation.history(),
         }
-
-    def history(self) -> list[dict[str, Any]]:
-        """What has been said, oldest first, answers with their clips."""
-        return [entry for turn in self._turns for entry in _history_of(turn)]
 
     def find_turn(self, turn_id: str) -> dict[str, Any] | None:
         """How far a turn is, with its clips; None if it is not of this session."""
-        for stored in self._turns:
-            if stored.id == turn_id:
-                live = self._turn if self._turn and self._turn.id == turn_id else None
-                return {
-                    "turn": stored.id,
-                    "state": live.phase.value if live else stored.state,
-                    "text": stored.text,
-                    "answer": live.answer if live else stored.answer,
-                    "clips": [_clip_entry(clip) for clip in stored.clips],
-                    "timings": live.timings_ms() if live else {},
-                }
-        return None
+        stored = self.conversation.find(turn_id)
+        if stored is None:
+            return None
+        live = self._turn if self._turn and self._turn.id == turn_id else None
+        return {
+            "turn": stored.id,
+            "state": live.phase.value if live else stored.state,
+            "text": stored.text,
+            "answer": live.answer if live else stored.answer,
+            "clips": [clip_entry(clip) for clip in stored.clips],
+            "timings": live.timings_ms() if live else {},
+        }
 
     async def close(self, reason: str, grace_s: float = 0.0) -> None:
         """End the running turn, after `grace_s` if it does not end by itself, wait for what is
@@ -237,8 +226,7 @@ class Session:
         await self.interrupt(reason)
         while self._background:
             await asyncio.wait(self._background)
-        for outbox in self._outboxes:
-            outbox.close()
+        self._audience.close()
 
     # One turn ----------------------------------------------------------------------------
 
@@ -260,7 +248,7 @@ class Session:
             self._happened(turn, self._failed(error))
         if turn.phase is t.Phase.HEARING:
             # Without a viewer there is nobody to wait for.
-            wait_s = turn.seconds_left() + _PLAYBACK_SLACK_S if self._outboxes else 0.0
+            wait_s = turn.seconds_left() + _PLAYBACK_SLACK_S if self.viewers else 0.0
             await self._clock.sleep_until(self._clock.now() + wait_s)
             self._happened(turn, t.PlaybackEnded())
 
@@ -271,17 +259,8 @@ class Session:
         prompt = None
         if turn.kind == MESSAGE:
             persona = self.avatar.about.persona.get(self.language.value, "")
-            prompt = Prompt(tuple(self._messages()), self.language, persona)
+            prompt = Prompt(tuple(self.conversation.messages()), self.language, persona)
         return Job(self.avatar, self.language, turn.text, prompt, self._frame_at_arrival)
-
-    def _messages(self) -> list[Message]:
-        messages: list[Message] = []
-        for turn in self._turns:
-            if turn.kind == MESSAGE:
-                messages.append(Message(Role.USER, turn.text))
-            if turn.answer:
-                messages.append(Message(Role.ASSISTANT, turn.answer, turn.heard))
-        return messages
 
     def _happened(self, turn: t.Turn, happened: t.Input) -> list[t.Action]:
         actions = turn.handle(happened)
@@ -294,7 +273,7 @@ class Session:
         for place, action in enumerate(actions):
             match action:
                 case t.Send(event):
-                    self._emit(event)
+                    self._audience.tell(event)
                 case t.Cancel():
                     if self._task is not None and self._task is not asyncio.current_task():
                         self._task.cancel()
@@ -335,7 +314,7 @@ class Session:
             segment.first_frame,
             clip.last_frame,
         )
-        self._update(turn.id, lambda old: replace(old, clips=(*old.clips, stored)))
+        self.conversation.add_clip(turn.id, stored)
         self._store(
             lambda: self._services.store.add_clip(turn.id, stored), lambda: self._apply(turn, then)
         )
@@ -343,7 +322,7 @@ class Session:
     def _settle(self, turn: t.Turn, then: list[t.Action]) -> None:
         state = INTERRUPTED if turn.phase is t.Phase.INTERRUPTED else FINISHED
         answer, heard, timings = turn.answer, turn.heard, turn.timings_ms()
-        self._update(turn.id, lambda old: replace(old, answer=answer, heard=heard, state=state))
+        self.conversation.settle(turn.id, answer=answer, heard=heard, state=state)
         self._services.metrics.observe_turn(turn.kind, state, timings)
         line = {"turn": turn.id, "kind": turn.kind, "state": state, "timings_ms": timings}
         log.info("turn settled %s", json.dumps(line))
@@ -354,11 +333,6 @@ class Session:
             lambda: self._apply(turn, then),
         )
 
-    def _update(self, turn_id: str, change: Callable[[StoredTurn], StoredTurn]) -> None:
-        for place, old in enumerate(self._turns):
-            if old.id == turn_id:
-                self._turns[place] = change(old)
-
     def _store(self, write: Callable[[], Awaitable[None]], then: Callable[[], None]) -> None:
         """Write in the background, in order, and do what waits for it `then`: nobody is told of
         anything that a crash could undo. A failure is told, not raised."""
@@ -368,32 +342,12 @@ class Session:
                 try:
                     await write()
                 except DittoAvatarError as error:
-                    self._emit(events.Failure(outcome_of(error).code, str(error)))
+                    self._audience.tell(events.Failure(outcome_of(error).code, str(error)))
                 then()
 
         task = asyncio.create_task(guarded())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    # Telling -----------------------------------------------------------------------------
-
-    def _emit(self, event: events.Event) -> None:
-        seq = None
-        if event.logged:
-            self._seq += 1
-            seq = self._seq
-        numbered = Numbered(event, seq)
-        if event.logged:
-            self._log.append(numbered)
-        for outbox in self._outboxes:
-            outbox.put(numbered)
-
-    def _since(self, after: int | None) -> list[Numbered] | None:
-        """The events after `after`; None if they are not all known any more."""
-        if after is None or after > self._seq:
-            return None
-        missed = [n for n in self._log if n.seq is not None and n.seq > after]
-        return missed if len(missed) == self._seq - after else None
 
     def _ready(self, *, resumed: bool, gap: bool) -> events.SessionReady:
         return events.SessionReady(
@@ -401,10 +355,10 @@ class Session:
             token=self.token,
             resumed=resumed,
             gap=gap,
-            seq=self._seq,
+            seq=self._audience.seq,
             avatar=self._services.describe_avatar(self.avatar),
             language=self.language,
-            history=self.history(),
+            history=self.conversation.history(),
             transcription=self._services.transcription,
         )
 
@@ -442,39 +396,3 @@ class Session:
                 f"The text has {len(cleaned):,} characters; at most {limit:,} can be taken."
             )
         return cleaned
-
-    def _turn_of_client(self, client_id: str | None) -> str | None:
-        if client_id is None:
-            return None
-        return next((turn.id for turn in self._turns if turn.client_id == client_id), None)
-
-
-def _history_of(turn: StoredTurn) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    if turn.kind == MESSAGE:
-        entries.append({"role": Role.USER.value, "text": turn.text, "turn": turn.id, "clips": []})
-    if turn.answer:
-        entries.append(
-            {
-                "role": Role.ASSISTANT.value,
-                "text": turn.answer,
-                "heard": turn.heard,
-                "turn": turn.id,
-                "clips": [_clip_entry(clip) for clip in turn.clips],
-            }
-        )
-    return entries
-
-
-def _clip_entry(stored: StoredClip) -> dict[str, Any]:
-    clip = Clip(stored.name)
-    return {
-        "index": stored.index,
-        "text": stored.text,
-        "emotion": stored.emotion,
-        "video_url": clip.video_url,
-        "audio_url": clip.audio_url,
-        "duration": stored.duration,
-        "first_frame": stored.first_frame,
-        "last_frame": stored.last_frame,
-    }

@@ -106,6 +106,17 @@ class Store:
             shown = self._url.render_as_string(hide_password=True)
             raise Unavailable(f"The database {shown} cannot be used: {_reason(error)}.") from error
 
+    async def check(self) -> str:
+        """Ask the database for nothing; a sentence that names it, without its password. Raises
+        `Unavailable` like `start`, and changes nothing."""
+        shown = self._url.render_as_string(hide_password=True)
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execute(select(1))
+        except (DBAPIError, OSError) as error:
+            raise Unavailable(f"The database {shown} cannot be used: {_reason(error)}.") from error
+        return f"{shown} answers"
+
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
@@ -167,6 +178,9 @@ class Store:
         """Keep an accepted turn; False if the same `client_id` was accepted before."""
         try:
             async with self._writing() as db:
+                await db.execute(
+                    update(SessionRow).where(SessionRow.id == session_id).values(used_at=utc_now())
+                )
                 db.add(
                     TurnRow(
                         id=turn.id,

@@ -1,0 +1,53 @@
+"""The viewers of a session, and what those who return have missed."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ditto_avatar.session.events import Event
+from ditto_avatar.session.outbox import Numbered, Outbox
+
+_REMEMBERED_EVENTS = 1_000
+
+
+class Audience:
+    """Numbers events and hands them to every outbox. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._outboxes: set[Outbox] = set()
+        self._log: deque[Numbered] = deque(maxlen=_REMEMBERED_EVENTS)
+        self.seq = 0
+        """The number of the newest event."""
+
+    def __len__(self) -> int:
+        return len(self._outboxes)
+
+    def add(self, outbox: Outbox) -> None:
+        """Somebody watches from now on."""
+        self._outboxes.add(outbox)
+
+    def remove(self, outbox: Outbox) -> None:
+        """Somebody left."""
+        self._outboxes.discard(outbox)
+
+    def tell(self, event: Event) -> None:
+        """An event for everybody, remembered if it is one of those that are repeated."""
+        numbered = Numbered(event, None)
+        if event.logged:
+            self.seq += 1
+            numbered = Numbered(event, self.seq)
+            self._log.append(numbered)
+        for outbox in self._outboxes:
+            outbox.put(numbered)
+
+    def since(self, after: int | None) -> list[Numbered] | None:
+        """The events after number `after`; None if they are not all known any more."""
+        if after is None or after > self.seq:
+            return None
+        missed = [n for n in self._log if n.seq is not None and n.seq > after]
+        return missed if len(missed) == self.seq - after else None
+
+    def close(self) -> None:
+        """Let everybody go, after what is on its way to them."""
+        for outbox in self._outboxes:
+            outbox.close()

@@ -1,0 +1,102 @@
+"""What has been said in a session, as the dialogue, the page and REST see it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ditto_avatar.dialogue.base import Message, Role
+from ditto_avatar.session.clips import Clip
+from ditto_avatar.session.store import StoredClip, StoredTurn
+
+MESSAGE, SAY = "message", "say"
+_REMEMBERED_TURNS = 200
+
+
+class Conversation:
+    """The newest turns of a session, in memory; the store has them all."""
+
+    def __init__(self, turns: Sequence[StoredTurn]) -> None:
+        self._turns: deque[StoredTurn] = deque(turns, maxlen=_REMEMBERED_TURNS)
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest turn, 0 before the first."""
+        return max((turn.generation for turn in self._turns), default=0)
+
+    def add(self, turn: StoredTurn) -> None:
+        """A turn was accepted."""
+        self._turns.append(turn)
+
+    def add_clip(self, turn_id: str, clip: StoredClip) -> None:
+        """A sentence of a turn was finished."""
+        if (turn := self.find(turn_id)) is not None:
+            self._replace(replace(turn, clips=(*turn.clips, clip)))
+
+    def settle(self, turn_id: str, *, answer: str, heard: str | None, state: str) -> None:
+        """A turn ended."""
+        if (turn := self.find(turn_id)) is not None:
+            self._replace(replace(turn, answer=answer, heard=heard, state=state))
+
+    def find(self, turn_id: str) -> StoredTurn | None:
+        """The turn of that id, None if it is not of this session or long past."""
+        return next((turn for turn in self._turns if turn.id == turn_id), None)
+
+    def find_by_client_id(self, client_id: str | None) -> StoredTurn | None:
+        """The turn that a client named so when it sent it."""
+        if client_id is None:
+            return None
+        return next((turn for turn in self._turns if turn.client_id == client_id), None)
+
+    def messages(self) -> list[Message]:
+        """What a dialogue engine is given, oldest first."""
+        messages: list[Message] = []
+        for turn in self._turns:
+            if turn.kind == MESSAGE:
+                messages.append(Message(Role.USER, turn.text))
+            if turn.answer:
+                messages.append(Message(Role.ASSISTANT, turn.answer, turn.heard))
+        return messages
+
+    def history(self) -> list[dict[str, Any]]:
+        """What a page is given, oldest first, answers with their clips."""
+        return [entry for turn in self._turns for entry in _entries(turn)]
+
+    def _replace(self, changed: StoredTurn) -> None:
+        for place, turn in enumerate(self._turns):
+            if turn.id == changed.id:
+                self._turns[place] = changed
+
+
+def clip_entry(stored: StoredClip) -> dict[str, Any]:
+    """A clip as the wire shows it."""
+    clip = Clip(stored.name)
+    return {
+        "index": stored.index,
+        "text": stored.text,
+        "emotion": stored.emotion,
+        "video_url": clip.video_url,
+        "audio_url": clip.audio_url,
+        "duration": stored.duration,
+        "first_frame": stored.first_frame,
+        "last_frame": stored.last_frame,
+    }
+
+
+def _entries(turn: StoredTurn) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    if turn.kind == MESSAGE:
+        entries.append({"role": Role.USER.value, "text": turn.text, "turn": turn.id, "clips": []})
+    if turn.answer:
+        entries.append(
+            {
+                "role": Role.ASSISTANT.value,
+                "text": turn.answer,
+                "heard": turn.heard,
+                "turn": turn.id,
+                "clips": [clip_entry(clip) for clip in turn.clips],
+            }
+        )
+    return entries
