@@ -72,6 +72,13 @@ def test_long_answers_scroll_in_their_own_place(page: Page, server: PageServer) 
     wait_until(page, "log.scrollHeight - log.scrollTop - log.clientHeight < 4")
 
 
+def test_one_can_type_at_once(page: Page, server: PageServer) -> None:
+    open_page(page, server.url)
+    page.keyboard.type("Hello")
+    page.keyboard.press("Enter")
+    assert server.wait_for("user.text")["text"] == "Hello"
+
+
 def test_the_keyboard_alone_does_everything(page: Page, server: PageServer) -> None:
     server.answers["two\nlines"] = Answer(seconds=8)
     open_page(page, server.url)

@@ -58,6 +58,8 @@ class Page {
     this.#draw();
     this.#connection.start();
     this.#loadAvatars();
+    // On a phone this would open the keyboard over the face.
+    if (matchMedia("(pointer: fine)").matches) this.#views.composer.focus();
   }
 
   /** The person says `text`; an answer in progress ends here, not when the server agrees. */

@@ -95,6 +95,7 @@ export class Player extends Emitter {
 
   /** Fades back to the idle loop and forgets the answer in progress. */
   interrupt() {
+    this.#textAt = null;
     this.#timeline.interrupt();
   }
 
