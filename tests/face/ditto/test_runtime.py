@@ -20,7 +20,9 @@ from tests.face.ditto.reference import distance, given
 from tests.face.ditto.standins import SMALL, small_networks
 
 CPU = torch.device("cpu")
-COMPILED = CompileOptions(compiler="aot_eager", motion_dtype=torch.float32, batches=(1, 4))
+COMPILED = CompileOptions(
+    compiler="aot_eager", motion_dtype=torch.float32, batches=(1, 4), clip_batches=(1, 4)
+)
 
 
 def eager() -> Runners:

@@ -109,23 +109,31 @@ def blend(faces: Tensor, grid: Tensor, mask: Tensor, picture: Tensor) -> Tensor:
     return torch.lerp(picture, placed, mask).clamp(0, 255)
 
 
-def to_yuv(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB (b, 3, h, w) in 0..255 to luma (b, h, w) and chroma (b, 2, h/2, w/2), uint8."""
-    matrix = torch.tensor(YUV, device=picture.device) / 255
-    offset = torch.tensor(YUV_OFFSET, device=picture.device)
+@cache
+def _yuv_weights(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Matrix (3, 3) and offsets (3,) on the device, so that no frame waits for them."""
+    return torch.tensor(YUV, device=device) / 255, torch.tensor(YUV_OFFSET, device=device)
+
+
+def to_i420(picture: Tensor) -> Tensor:
+    """RGB (b, 3, h, w) in 0..255 to I420 (b, h * 3 / 2, w), uint8."""
+    matrix, offset = _yuv_weights(picture.device)
+    height, width = picture.shape[2:]
     luma = torch.einsum("c,bchw->bhw", matrix[0], picture) + offset[0]
     small = F.avg_pool2d(picture, 2)
     chroma = torch.einsum("kc,bchw->bkhw", matrix[1:], small) + offset[1:, None, None]
-    return luma.round().to(torch.uint8), chroma.round().to(torch.uint8)
+    planes = torch.cat([luma, chroma.reshape(-1, height // 2, width)], dim=1)
+    return planes.round().to(torch.uint8)
 
 
-def paste(yuv: ByteArray, box: Box, luma: ByteArray, chroma: ByteArray) -> ByteArray:
-    """A copy of the I420 picture `yuv` with a box replaced."""
-    width = yuv.shape[1]
-    height = yuv.shape[0] * 2 // 3
+def paste(yuv: ByteArray, box: Box, part: ByteArray) -> ByteArray:
+    """A copy of the I420 picture `yuv` with a box replaced by an I420 picture of its size."""
+    height, width = yuv.shape[0] * 2 // 3, yuv.shape[1]
     result = yuv.copy()
-    result[box.top : box.top + box.height, box.left : box.left + box.width] = luma
+    result[box.top : box.top + box.height, box.left : box.left + box.width] = part[: box.height]
     planes = result[height:].reshape(2, height // 2, width // 2)
     top, left = box.top // 2, box.left // 2
-    planes[:, top : top + box.height // 2, left : left + box.width // 2] = chroma
+    planes[:, top : top + box.height // 2, left : left + box.width // 2] = part[
+        box.height :
+    ].reshape(2, box.height // 2, box.width // 2)
     return result

@@ -6,7 +6,6 @@ from a worker thread.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ditto_avatar.face.ditto.composite import Backdrop, blend, paste, to_yuv
+from ditto_avatar.face.ditto.composite import Backdrop, blend, paste, to_i420
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.sampler import Noise
 from ditto_avatar.face.ditto.source import crop_tensor
@@ -53,6 +52,36 @@ class ClipJob:
 
     request: ClipRequest
     noise: Noise
+
+
+class Drawing:
+    """Frames on their way from the device: one copy for each size of box, into pinned memory."""
+
+    def __init__(self, jobs: Sequence[FrameJob], parts: Sequence[tuple[list[int], Tensor]]) -> None:
+        self._drops = [job.picture.backdrop for job in jobs]
+        self._parts = []
+        self._copied: torch.cuda.Event | None = None
+        for members, part in parts:
+            if part.device.type == "cuda":
+                host = torch.empty(part.shape, dtype=part.dtype, pin_memory=True)
+                host.copy_(part, non_blocking=True)
+                self._parts.append((members, host))
+            else:
+                self._parts.append((members, part))
+        if parts and parts[0][1].device.type == "cuda":
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied.record()
+
+    def frames(self) -> list[ByteArray]:
+        """The pictures in the order of the jobs; waits for the device."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        frames: dict[int, ByteArray] = {}
+        for members, part in self._parts:
+            for index, pixels in zip(members, part.numpy(), strict=True):
+                drop = self._drops[index]
+                frames[index] = paste(drop.yuv, drop.box, pixels)
+        return [frames[index] for index in range(len(frames))]
 
 
 class Pipeline:
@@ -94,24 +123,27 @@ class Pipeline:
     @torch.inference_mode()
     def render(self, jobs: Sequence[FrameJob]) -> list[ByteArray]:
         """The frames as I420 (h * 3 / 2, w), in the order of the jobs."""
+        return self.begin(jobs).frames()
+
+    @torch.inference_mode()
+    def begin(self, jobs: Sequence[FrameJob]) -> Drawing:
+        """Start to draw; on a GPU this returns while the GPU still works."""
         faces = self.draw(jobs)
-        frames: list[ByteArray | None] = [None] * len(jobs)
-        sizes: OrderedDict[tuple[int, int], list[int]] = OrderedDict()
+        sizes: dict[tuple[int, int], list[int]] = {}
         for index, job in enumerate(jobs):
             box = job.picture.backdrop.box
             sizes.setdefault((box.height, box.width), []).append(index)
+        parts = []
         for members in sizes.values():
             drops = [jobs[index].picture.backdrop for index in members]
-            parts = blend(
+            blended = blend(
                 faces[members] if len(sizes) > 1 else faces,
                 torch.stack([drop.grid for drop in drops]),
                 torch.stack([drop.mask for drop in drops]),
                 torch.stack([drop.picture for drop in drops]),
             )
-            lumas, chromas = (plane.cpu().numpy() for plane in to_yuv(parts))
-            for index, drop, luma, chroma in zip(members, drops, lumas, chromas, strict=True):
-                frames[index] = paste(drop.yuv, drop.box, luma, chroma)
-        return [frame for frame in frames if frame is not None]
+            parts.append((members, to_i420(blended)))
+        return Drawing(jobs, parts)
 
     def draw(self, jobs: Sequence[FrameJob]) -> Tensor:
         """The faces (b, 3, 512, 512) in 0..1, on the device."""

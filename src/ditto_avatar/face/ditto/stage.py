@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,10 +41,12 @@ class Stage:
     def __init__(self, pipeline: Pipeline, cache_bytes: int) -> None:
         self._pipeline = pipeline
         self._cache = PictureCache(pipeline, cache_bytes)
-        largest = pipeline.runners.batches[-1]
-        self._backlog: Backlog[_Asked] = Backlog({Kind.CLIP: largest, Kind.FRAME: largest})
+        runners = pipeline.runners
+        limits = {Kind.CLIP: runners.clip_batches[-1], Kind.FRAME: runners.batches[-1]}
+        self._backlog: Backlog[_Asked] = Backlog(limits)
         self._device = ThreadPoolExecutor(1, thread_name_prefix="ditto")
         self._sound = ThreadPoolExecutor(2, thread_name_prefix="ditto-sound")
+        self._finish = ThreadPoolExecutor(1, thread_name_prefix="ditto-finish")
         self._register = ThreadPoolExecutor(1, thread_name_prefix="ditto-register")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -84,7 +87,7 @@ class Stage:
         while batch := self._backlog.next_batch():
             for job in batch:
                 job.payload.answer.cancel()
-        for pool in (self._device, self._sound, self._register):
+        for pool in (self._device, self._finish, self._sound, self._register):
             await asyncio.to_thread(pool.shutdown)
 
     def _ask(
@@ -98,33 +101,60 @@ class Stage:
         return answer
 
     async def _work(self) -> None:
+        """Starts batches one after the other; what a batch drew is fetched from the device while
+        the next one is on it, and no more than that, so that deadlines decide late."""
         loop = asyncio.get_running_loop()
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := self._backlog.next_batch():
-                wanted = [job.payload for job in batch if not job.payload.answer.done()]
-                works = [asked.work for asked in wanted]
-                try:
-                    results = await loop.run_in_executor(self._device, self._do, works)
-                except Exception as error:  # the border of the task: the viewers get the error
-                    log.exception("Ditto failed on a batch of %d.", len(works))
-                    for asked in wanted:
-                        if not asked.answer.done():
-                            asked.answer.set_exception(error)
-                    continue
-                for asked, result in zip(wanted, results, strict=True):
-                    if not asked.answer.done():
-                        asked.answer.set_result(result)
+        fetching: asyncio.Task[None] | None = None
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while batch := self._backlog.next_batch():
+                    wanted = [job.payload for job in batch if not job.payload.answer.done()]
+                    with _answering_errors(wanted):
+                        begun = await loop.run_in_executor(
+                            self._device, self._begin, [asked.work for asked in wanted]
+                        )
+                        if fetching is not None:
+                            await fetching
+                        fetching = loop.create_task(self._answer(wanted, begun))
+        finally:
+            if fetching is not None:
+                await asyncio.gather(fetching, return_exceptions=True)
 
-    def _do(self, works: Sequence[ClipJob | PictureJob]) -> Sequence[FloatArray | ByteArray]:
-        """One batch, of one kind. Runs on the device's thread."""
+    def _begin(self, works: Sequence[ClipJob | PictureJob]) -> Callable[[], Sequence[Any]]:
+        """Start one batch, of one kind; the result waits for it. Runs on the device's thread."""
         clips = [work for work in works if isinstance(work, ClipJob)]
         if clips:
-            return self._pipeline.predict(clips)
+            motions = self._pipeline.predict(clips)
+            return lambda: motions
         pictures = [work for work in works if isinstance(work, PictureJob)]
-        frames = [
-            FrameJob(self._cache.get(work.album, work.index), work.source, work.driving)
-            for work in pictures
-        ]
-        return self._pipeline.render(frames) if frames else []
+        if not pictures:
+            return lambda: ()
+        drawing = self._pipeline.begin(
+            [
+                FrameJob(self._cache.get(work.album, work.index), work.source, work.driving)
+                for work in pictures
+            ]
+        )
+        return drawing.frames
+
+    async def _answer(self, wanted: Sequence[_Asked], begun: Callable[[], Sequence[Any]]) -> None:
+        loop = asyncio.get_running_loop()
+        with _answering_errors(wanted):
+            results = await loop.run_in_executor(self._finish, begun)
+            for asked, result in zip(wanted, results, strict=True):
+                if not asked.answer.done():
+                    asked.answer.set_result(result)
+
+
+@contextmanager
+def _answering_errors(wanted: Sequence[_Asked]) -> Iterator[None]:
+    """Whoever waits for a batch that fails gets the error; the stage goes on."""
+    try:
+        yield
+    except Exception as error:  # the border of the task: the viewers get the error
+        log.exception("Ditto failed on a batch of %d.", len(wanted))
+        for asked in wanted:
+            if not asked.answer.done():
+                asked.answer.set_exception(error)

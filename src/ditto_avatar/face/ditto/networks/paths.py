@@ -6,6 +6,9 @@ module with one call and fixed shapes, so that a backend may compile it as a who
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +17,8 @@ from ditto_avatar.face.ditto.networks.diffusion import MotionDiffusion
 from ditto_avatar.face.ditto.networks.stitch import StitchNetwork
 from ditto_avatar.face.ditto.networks.warp import WarpNetwork
 from ditto_avatar.face.ditto.sampler import Step
+
+Function = Callable[..., Any]
 
 
 class FramePath(nn.Module):
@@ -41,19 +46,27 @@ class ClipPath(nn.Module):
     start noise (b, 80, 265) and the noises between steps (steps - 1, b, 80, 265) to motion
     (b, 80, 265), float32."""
 
-    def __init__(self, diffusion: MotionDiffusion, steps: tuple[Step, ...]) -> None:
+    def __init__(
+        self,
+        diffusion: MotionDiffusion,
+        steps: tuple[Step, ...],
+        compiled: Callable[[Function], Function] = lambda function: function,
+    ) -> None:
         super().__init__()
-        self.diffusion = diffusion
         self.steps = steps
+        self.dtype = diffusion.condition_in.weight.dtype
+        # The parts are compiled, not the loop: it would be unrolled.
+        self.encode = compiled(diffusion.encode)
+        self.predict = compiled(diffusion)
 
     def forward(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
-        kind = self.diffusion.condition_in.weight.dtype
-        context = self.diffusion.encode(condition.to(kind), first.to(kind))
+        kind = self.dtype
+        context = self.encode(condition.to(kind), first.to(kind))
         x: Tensor = start
         for index, step in enumerate(self.steps):
             # The last step gives its prediction; the noise drawn there would have no weight.
             time = torch.full((x.shape[0],), step.time, dtype=torch.int64, device=x.device)
-            clean = self.diffusion(x.to(kind), time, *context).float()
+            clean = self.predict(x.to(kind), time, *context).float()
             if index == len(self.steps) - 1:
                 x = clean
                 break

@@ -53,8 +53,8 @@ class ClipRunner(Protocol):
 @dataclass(frozen=True, slots=True)
 class Runners:
     """The networks of one backend on one device. `dtype` is what volumes are kept in; crops,
-    keypoints and motion are float32 everywhere. `batches` are the bucket sizes, smallest
-    first."""
+    keypoints and motion are float32 everywhere. `batches` are the bucket sizes of
+    frames, `clip_batches` those of clips, smallest first."""
 
     name: str
     device: torch.device
@@ -65,3 +65,4 @@ class Runners:
     frame: FrameRunner
     clip: ClipRunner
     batches: tuple[int, ...] = (1, 2, 4, 8)
+    clip_batches: tuple[int, ...] = (1, 2, 4, 8)

@@ -8,19 +8,18 @@ few graphs serve every batch. Without CUDA the same code runs without graphs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ditto_avatar.face.ditto.networks.paths import Function
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.eager import StepwiseClips, place_networks
 from ditto_avatar.face.ditto.runtime.graphs import GraphedFunction
 
 log = logging.getLogger(__name__)
-
-Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,8 @@ class CompileOptions:
     graphs: bool = True
     channels_last: bool = True
     motion_dtype: torch.dtype = torch.float16
-    batches: tuple[int, ...] = (1, 2, 4, 8)
+    batches: tuple[int, ...] = (1, 4, 8)
+    clip_batches: tuple[int, ...] = (1, 4, 16)
 
 
 class Bucketed:
@@ -62,7 +62,8 @@ class Bucketed:
             _filled(tensor, axis, bucket) for tensor, axis in zip(inputs, self._axes, strict=True)
         ]
         if not self._graphs:
-            return self._function(*filled)[:count]
+            plain: Tensor = self._function(*filled)
+            return plain[:count]
         key = tuple(tuple(tensor.shape) for tensor in filled)
         if key not in self._recorded:
             self._recorded[key] = GraphedFunction(self._function, filled, self._pool)
@@ -81,21 +82,6 @@ def _filled(tensor: Tensor, axis: int, size: int) -> Tensor:
     return torch.cat([tensor, last.expand(shape)], dim=axis)
 
 
-class CompiledClips:
-    """Clips of any number of steps, each number a path of its own."""
-
-    def __init__(self, clips: StepwiseClips, make: Callable[[nn.Module], Function]) -> None:
-        self._clips = clips
-        self._make = make
-        self._made: dict[int, Function] = {}
-
-    def __call__(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
-        steps = len(noises) + 1
-        if steps not in self._made:
-            self._made[steps] = self._make(self._clips.path(steps))
-        return self._made[steps](condition, first, start, noises)
-
-
 def compiled_runners(
     networks: Mapping[str, nn.Module],
     device: torch.device,
@@ -111,15 +97,19 @@ def compiled_runners(
         frame.warp.hourglass.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         frame.warp.mask.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     graphs = options.graphs and device.type == "cuda"
+    mode = "max-autotune-no-cudagraphs" if options.tune else None
 
-    def made(module: nn.Module, axes: Sequence[int]) -> Function:
-        function: Function = module
-        if options.compiler is not None:
-            mode = "max-autotune-no-cudagraphs" if options.tune else None
-            function = torch.compile(
-                module, backend=options.compiler, fullgraph=True, dynamic=False, mode=mode
-            )
-        return Bucketed(function, axes, options.batches, graphs)
+    def compiled(function: Function) -> Function:
+        if options.compiler is None:
+            return function
+        # The batch becomes a symbol once a second size is seen; other sizes never change.
+        fast: Function = torch.compile(
+            function, backend=options.compiler, fullgraph=True, mode=mode
+        )
+        return fast
+
+    def bucketed(function: Function, axes: Sequence[int], batches: Sequence[int]) -> Function:
+        return Bucketed(function, axes, batches, graphs)
 
     return Runners(
         "compiled",
@@ -128,7 +118,12 @@ def compiled_runners(
         appearance=appearance,
         compress=frame.warp.compress,
         motion=motion,
-        frame=made(frame, (0, 0, 0, 0)),
-        clip=CompiledClips(StepwiseClips(diffusion), lambda path: made(path, (0, 0, 0, 1))),
+        frame=bucketed(compiled(frame), (0, 0, 0, 0), options.batches),
+        clip=StepwiseClips(
+            diffusion,
+            compiled,
+            lambda path: bucketed(path, (0, 0, 0, 1), options.clip_batches),
+        ),
         batches=options.batches,
+        clip_batches=options.clip_batches,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch
@@ -18,25 +18,31 @@ from ditto_avatar.face.ditto.networks import (
     StitchNetwork,
     WarpNetwork,
 )
+from ditto_avatar.face.ditto.networks.paths import Function
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.sampler import schedule
 
 
-class StepwiseClips(nn.Module):
-    """A `ClipPath` for each number of steps that is asked for."""
+class StepwiseClips:
+    """A `ClipPath` for each number of steps that is asked for, wrapped by `finish`."""
 
-    def __init__(self, diffusion: MotionDiffusion) -> None:
-        super().__init__()
-        self.diffusion = diffusion
-        self._paths: dict[int, ClipPath] = {}
+    def __init__(
+        self,
+        diffusion: MotionDiffusion,
+        compiled: Callable[[Function], Function] = lambda function: function,
+        finish: Callable[[Function], Function] = lambda function: function,
+    ) -> None:
+        self._diffusion = diffusion
+        self._compiled = compiled
+        self._finish = finish
+        self._paths: dict[int, Function] = {}
 
-    def path(self, steps: int) -> ClipPath:
+    def __call__(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
+        steps = len(noises) + 1
         if steps not in self._paths:
-            self._paths[steps] = ClipPath(self.diffusion, schedule(steps))
-        return self._paths[steps]
-
-    def forward(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
-        motion: Tensor = self.path(len(noises) + 1)(condition, first, start, noises)
+            path = ClipPath(self._diffusion, schedule(steps), self._compiled)
+            self._paths[steps] = self._finish(path)
+        motion: Tensor = self._paths[steps](condition, first, start, noises)
         return motion
 
 

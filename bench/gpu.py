@@ -1,0 +1,430 @@
+"""Ditto on a GPU against Ditto as released, both in one run, with stand-in weights.
+
+    PYTHONPATH=src python -m bench.gpu --out bench/results/h200.json
+
+Needs torch, numpy and OpenCV. Times are medians of 30 runs after warm-up, on random data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.gpu_viewers import most_streams
+from bench.released import ReleasedDecoder, ReleasedDiffusion, ReleasedWarp
+from ditto_avatar.face.ditto import weights
+from ditto_avatar.face.ditto.composite import blend, face_box, prepare, to_i420
+from ditto_avatar.face.ditto.networks import Decoder, WarpNetwork
+from ditto_avatar.face.ditto.pipeline import FrameJob, Pipeline, SourcePicture
+from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
+from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.sampler import schedule
+from tests.face.ditto import seeded
+
+STEPS = 10
+PEAK_TFLOPS = 790.0  # what this chip reaches on half-precision matrix products
+FRAME_TFLOP, CLIP_STEP_TFLOP = 1.234, 0.0104
+SIDE = 512
+MATRIX = np.array([[0.62, 0.03, 90.0], [-0.03, 0.62, 60.0], [0, 0, 1]], np.float32)
+
+Figures = dict[str, Any]
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"[{time.perf_counter() - BEGAN:6.1f} s] {text}\n")
+    sys.stdout.flush()
+
+
+BEGAN = time.perf_counter()
+
+
+class Repeats:
+    """How often each call is timed; fewer to try the bench out."""
+
+    count = 30
+
+
+def standin_tensors() -> dict[str, dict[str, Tensor]]:
+    """The stand-in checkpoint, under the released names."""
+    return {
+        name: {
+            key: torch.from_numpy(np.asarray(value))
+            for key, value in seeded.state_dict(name, entry.shapes, 0).items()
+        }
+        for name, entry in weights.manifest().items()
+    }
+
+
+def wait() -> None:
+    """Until the GPU is idle."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def milliseconds(call: Callable[[], object], repeats: int | None = None, warm: int = 3) -> float:
+    """The median time of a call whose work ends on the GPU or on the host."""
+    for _ in range(warm):
+        call()
+    times = []
+    for _ in range(repeats or Repeats.count):
+        wait()
+        begun = time.perf_counter()
+        call()
+        wait()
+        times.append(time.perf_counter() - begun)
+    return 1000 * float(np.median(times))
+
+
+# Inputs --------------------------------------------------------------------------------------
+
+
+def keypoints(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    source = 0.3 * torch.from_numpy(seeded.normal("bench/source", (1, 21, 3), seed))
+    delta = torch.from_numpy(seeded.normal("bench/delta", (count, 21, 3), seed))
+    return source.expand(count, -1, -1).contiguous(), source + 0.05 * delta
+
+
+def source_picture(pipeline: Pipeline, seed: int) -> SourcePicture:
+    """A random portrait, registered as the engine registers one."""
+    noise = seeded.normal("bench/picture", (SIDE, SIDE, 3), seed)
+    picture = (255 / (1 + np.exp(-noise))).astype(np.uint8)
+    crop = np.ascontiguousarray(picture[::2, ::2])
+    volume, compressed = pipeline.features([crop])[0]
+    box = face_box(MATRIX[None], SIDE, SIDE)[0]
+    yuv = np.full((SIDE * 3 // 2, SIDE), 90, np.uint8)
+    return SourcePicture(
+        volume, compressed, prepare(picture, yuv, MATRIX, box, pipeline.runners.device)
+    )
+
+
+def frame_jobs(picture: SourcePicture, count: int) -> list[FrameJob]:
+    source, driving = keypoints(count)
+    return [FrameJob(picture, s, d) for s, d in zip(source.numpy(), driving.numpy(), strict=True)]
+
+
+def clip_inputs(count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def draw(label: str, *shape: int) -> Tensor:
+        return torch.from_numpy(seeded.normal(f"bench/{label}", shape, 0)).to(device)
+
+    return (
+        draw("condition", count, 80, 1103),
+        draw("first", count, 265),
+        draw("start", count, 80, 265),
+        draw("noises", STEPS - 1, count, 80, 265),
+    )
+
+
+# The released way ----------------------------------------------------------------------------
+
+
+class Released:
+    """Eager, autocast to half, one frame at a time, through host memory after every network."""
+
+    def __init__(self, tensors: dict[str, dict[str, Tensor]], device: torch.device) -> None:
+        self.device = device
+        self.half = torch.float16 if device.type == "cuda" else torch.bfloat16
+
+        def loaded(module: nn.Module, name: str) -> nn.Module:
+            module.load_state_dict(tensors[name], strict=name != "lmdm")
+            return module.to(device).eval().requires_grad_(False)
+
+        self.warp = loaded(ReleasedWarp(), "warp_network")
+        self.decoder = loaded(ReleasedDecoder(), "decoder")
+        self.diffusion = loaded(ReleasedDiffusion(), "lmdm")
+        self.stitch = weights.from_tensors("stitch_network", tensors["stitch_network"]).to(device)
+
+    @torch.no_grad()
+    def frame(self, volume: Any, source: Any, driving: Any) -> Any:
+        def there(array: Any) -> Tensor:
+            return torch.from_numpy(array).to(self.device)
+
+        driving = self.stitch(there(source), there(driving)).cpu().numpy()
+        with torch.autocast(self.device.type, self.half):
+            features = self.warp(there(volume), there(source), there(driving))
+        features = features.float().cpu().numpy()
+        with torch.autocast(self.device.type, self.half):
+            face = self.decoder(there(features))
+        face = face.float().cpu().numpy()
+        return np.transpose(face[0], (1, 2, 0)).clip(0, 1) * 255
+
+    @torch.no_grad()
+    def clip(self, condition: Any, first: Any, start: Any, noises: Any) -> Any:
+        condition, first, x = (
+            torch.from_numpy(a).to(self.device) for a in (condition, first, start)
+        )
+        for index, step in enumerate(schedule(STEPS)):
+            clean = self.diffusion(
+                x, first, condition, torch.tensor([step.time], device=self.device)
+            )
+            noise = step.noise_x * x - step.noise_start * clean
+            if index == STEPS - 1:
+                return clean.cpu().numpy()
+            x = step.keep * clean + step.direct * noise + step.fresh * noises[index]
+
+
+def measure_released(tensors: dict[str, dict[str, Tensor]], device: torch.device) -> Figures:
+    released = Released(tensors, device)
+    volume = seeded.normal("bench/volume", (1, 32, 16, 64, 64), 0)
+    source, driving = (points.numpy() for points in keypoints(1))
+    condition, first, start, noises = clip_inputs(1, device)
+    host = [tensor.cpu().numpy() for tensor in (condition, first, start)]
+    return {
+        "reference_frame_ms": milliseconds(lambda: released.frame(volume, source, driving)),
+        "reference_clip_ms": milliseconds(lambda: released.clip(host[0], host[1], host[2], noises)),
+    }
+
+
+# This way ------------------------------------------------------------------------------------
+
+
+def measure_frames(pipeline: Pipeline, picture: SourcePicture) -> Figures:
+    """Frames a second from keypoints on the host to I420 on the host, and where the time goes."""
+    result: dict[str, float] = {}
+    for batch in pipeline.runners.batches:
+        jobs = frame_jobs(picture, batch)
+        result[str(batch)] = 1000 * batch / milliseconds(partial(pipeline.render, jobs))
+    batch = pipeline.runners.batches[-1]
+    jobs = frame_jobs(picture, batch)
+    drop = picture.backdrop
+    drawn = milliseconds(lambda: pipeline.draw(jobs))
+    faces = pipeline.draw(jobs)
+
+    @torch.inference_mode()
+    def put_back() -> Tensor:
+        boxes = (drop.grid, drop.mask, drop.picture)
+        return to_i420(blend(faces, *(torch.stack([t] * batch) for t in boxes)))
+
+    return {
+        "frames_per_s": result,
+        "stage_ms_per_frame": {
+            "stitch_warp_decode": drawn / batch,
+            "composite_yuv": milliseconds(put_back) / batch,
+            "whole": 1000 / result[str(batch)],
+        },
+    }
+
+
+def _fetched(runners: Runners, inputs: tuple[Tensor, ...]) -> Tensor:
+    return runners.clip(*inputs).cpu()
+
+
+def measure_clips(runners: Runners) -> Figures:
+    result = {}
+    for count in (1, 8, 16):
+        inputs = clip_inputs(count, runners.device)
+        with torch.inference_mode():
+            result[str(count)] = milliseconds(partial(_fetched, runners, inputs))
+    return {"clip_ms": result}
+
+
+@torch.inference_mode()
+def measure_quality(exact: Pipeline, fast: Pipeline) -> Figures:
+    """PSNR of whole frames against float32, and the distance of clips."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    batch = fast.runners.batches[-1]
+    pictures = [source_picture(pipeline, 1) for pipeline in (exact, fast)]
+    faces = []
+    for pipeline, picture in zip((exact, fast), pictures, strict=True):
+        jobs = frame_jobs(picture, batch)
+        drop = picture.backdrop
+        boxes = (drop.grid, drop.mask, drop.picture)
+        drawn = torch.cat([pipeline.draw([job]).clone() for job in jobs])
+        faces.append(blend(drawn, *(torch.stack([t] * batch) for t in boxes)))
+    error = (faces[0] - faces[1]).square().mean()
+    clips = [
+        pipeline.runners.clip(*clip_inputs(1, exact.runners.device)).clone()
+        for pipeline in (exact, fast)
+    ]
+    torch.backends.cudnn.allow_tf32 = True
+    return {
+        "psnr_db": float(10 * torch.log10(255**2 / error)),
+        "clip_distance": float((clips[0] - clips[1]).norm() / clips[0].norm()),
+    }
+
+
+def measure_first_frame(pipeline: Pipeline, picture: SourcePicture) -> Figures:
+    """From the speech features of a first clip to its first frame on the host: two clips (the
+    silent one and the first shown) and one frame."""
+    inputs = clip_inputs(1, pipeline.runners.device)
+    jobs = frame_jobs(picture, 1)
+
+    def first() -> None:
+        with torch.inference_mode():
+            for _ in range(2):
+                _fetched(pipeline.runners, inputs)
+        pipeline.render(jobs)
+
+    return {"first_frame_ms": milliseconds(first)}
+
+
+def explore(tensors: dict[str, dict[str, Tensor]], device: torch.device) -> Figures:
+    """Single networks in several layouts, batch 8, in milliseconds a frame."""
+    result: Figures = {}
+    batch = 8
+    volume = torch.randn(batch, 32, 16, 64, 64, device=device, dtype=torch.float16)
+    features = torch.randn(batch, 256, 64, 64, device=device, dtype=torch.float16)
+    source, driving = (points.to(device) for points in keypoints(batch))
+
+    def timed(name: str, call: Callable[[], object]) -> None:
+        try:
+            with torch.inference_mode():
+                result[name] = milliseconds(call, repeats=10, warm=3) / batch
+        except Exception as error:  # a variant that does not run is a finding, too
+            result[name] = f"{type(error).__name__}: {str(error)[:120]}"
+        say(f"  {name}: {result[name]}")
+
+    for layout in ("rows", "channels"):
+        decoder: Any = weights.from_tensors("decoder", tensors["decoder"]).to(device).half()
+        warp: Any = weights.from_tensors("warp_network", tensors["warp_network"]).to(device).half()
+        assert isinstance(decoder, Decoder)
+        assert isinstance(warp, WarpNetwork)
+        if layout == "channels":
+            decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            warp.hourglass.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+            warp.mask.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        compressed = warp.compress(volume)
+        timed(f"decoder {layout} eager", partial(decoder, features))
+        timed(
+            f"warp {layout} eager",
+            partial(warp, volume, source, driving, compressed),
+        )
+        hidden = torch.randn(batch, 110, 16, 64, 64, device=device, dtype=torch.float16)
+        wide = torch.randn(batch, 142, 16, 64, 64, device=device, dtype=torch.float16)
+        if layout == "channels":
+            hidden = hidden.to(memory_format=torch.channels_last_3d)
+            wide = wide.to(memory_format=torch.channels_last_3d)
+        timed(f"  hourglass {layout}", partial(warp.hourglass, hidden))
+        timed(f"  mask {layout}", partial(warp.mask, wide))
+        flat = wide.flatten(1, 2)
+        timed(f"  occlusion {layout}", partial(warp.occlusion, flat))
+        for name in ("hidden", "hidden_x2", "hidden_x4"):
+            timed(f"  {name} {layout}", partial(getattr(decoder, name), features))
+    return {"explored_ms_per_frame": result}
+
+
+def machine() -> Figures:
+    found: Figures = {"torch": torch.__version__, "python": sys.version.split()[0]}
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        command = ["nvidia-smi", "--query-gpu=driver_version,clocks.max.sm,clocks.sm"]
+        clocks = subprocess.run([*command, "--format=csv"], capture_output=True, text=True)
+        found |= {
+            "gpu": properties.name,
+            "memory_gb": round(properties.total_memory / 1e9),
+            "clocks": clocks.stdout.strip().splitlines()[-1:],
+            "cuda": torch.version.cuda,
+        }
+    return found
+
+
+def arithmetic(figures: Figures) -> Figures:
+    """How far the figures are from the chip's arithmetic."""
+    best = max(figures["frames_per_s"].values())
+    floor = 1000 * FRAME_TFLOP / PEAK_TFLOPS
+    return {
+        "frames_ratio": figures["reference_frame_ms"] * best / 1000,
+        "clips_ratio": figures["reference_clip_ms"] / figures["clip_ms"]["1"],
+        "floor_ms": {"frame": floor, "clip": 1000 * STEPS * CLIP_STEP_TFLOP / PEAK_TFLOPS},
+        "floor_reached": floor * best / 1000,
+    }
+
+
+def run(arguments: argparse.Namespace) -> Figures:
+    torch.backends.cudnn.benchmark = True
+    tensors = standin_tensors()
+    say("stand-in weights made")
+    figures: Figures = {"machine": machine()}
+    device = torch.device(arguments.device)
+    half = torch.float16 if device.type == "cuda" else torch.float32
+    if arguments.explore:
+        figures |= explore(tensors, device)
+    figures |= measure_released(tensors, device)
+    say(f"released: {figures['reference_frame_ms']:.1f} ms a frame, "
+        f"{figures['reference_clip_ms']:.1f} ms a clip")  # fmt: skip
+    torch.cuda.empty_cache()
+
+    def networks() -> dict[str, nn.Module]:
+        return {name: weights.from_tensors(name, tensors[name]) for name in tensors}
+
+    options = CompileOptions(compiler=arguments.compiler, tune=arguments.tune)
+    torch.cuda.reset_peak_memory_stats()
+    fast = Pipeline(compiled_runners(networks(), device, half, options), STEPS)
+    picture = source_picture(fast, 0)
+    for batch in fast.runners.batches:
+        fast.render(frame_jobs(picture, batch))
+        say(f"frames of {batch} compiled")
+    for batch in fast.runners.clip_batches:
+        with torch.inference_mode():
+            fast.runners.clip(*clip_inputs(batch, device))
+        say(f"clips of {batch} compiled")
+    figures |= measure_frames(fast, picture)
+    figures |= measure_clips(fast.runners)
+    figures |= measure_first_frame(fast, picture)
+    say(json.dumps({key: figures[key] for key in ("frames_per_s", "clip_ms", "first_frame_ms")}))
+    pictures = [source_picture(fast, seed) for seed in range(4)]
+    figures |= most_streams(fast, pictures, arguments.stream_seconds, say)
+    figures["memory_mb"] = torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else 0.0
+    exact = Pipeline(eager_runners(networks(), device, torch.float32), STEPS)
+    figures |= measure_quality(exact, fast)
+    return figures | arithmetic(figures)
+
+
+def table(figures: Figures) -> str:
+    targets = {
+        "frames_per_s": "≥ 300, aim 500",
+        "frames_ratio": "≥ 8",
+        "clip_ms": "≤ 10, aim 5",
+        "clips_ratio": "≥ 25",
+        "first_frame_ms": "≤ 120",
+        "streams": "≥ 12, aim 20",
+        "memory_mb": "≤ 8000",
+        "psnr_db": "≥ 40",
+    }
+
+    def shown(value: Any) -> str:
+        if isinstance(value, dict):
+            return ", ".join(f"{key}: {shown(part)}" for key, part in value.items())
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    return "\n".join(
+        f"{key:22} {shown(value):70} {targets.get(key, '')}"
+        for key, value in figures.items()
+        if key not in ("machine", "explored_ms_per_frame")
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("bench/results/gpu.json"))
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--compiler", default="inductor", help="torch.compile's, or none")
+    parser.add_argument("--tune", action="store_true", help="try variants of kernels (minutes)")
+    parser.add_argument("--explore", action="store_true", help="time single layers, too")
+    parser.add_argument("--stream-seconds", type=float, default=20.0)
+    arguments = parser.parse_args()
+    if arguments.compiler == "none":
+        arguments.compiler = None
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("this bench needs a CUDA device; --device cpu tries it out, for minutes")
+    Repeats.count = arguments.repeats
+    figures = run(arguments)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    say("done\n" + table(figures))
+
+
+if __name__ == "__main__":
+    main()
