@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -15,27 +15,24 @@ from ditto_avatar.face.puppet.fields import Grid, combine, grid_over, interpolat
 from ditto_avatar.types import ByteArray, FloatArray
 
 _NODES_ACROSS: Final = 36
-_NEIGHBOURS: Final = 3
+_NEIGHBOURS: Final = 4
+# A patch this much further from the asked shape than the nearest, in mouth widths, has a third of
+# its share.
+_REACH: Final = 0.018
+_LEAST_SHARE: Final = 0.04
+# The tip of the tongue behind the teeth, of the patch called `ln`: ARKit has no shape for it, a
+# little of tongueOut stands in.
+_TONGUE_TIP: Final = 0.15
 _FEATHER: Final = 0.22
 # Steps that turn a field of displacements round; the fields are gentle.
 _TURNS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """One picture of the mouth to be shown: how much, and where its pixels come from.
-
-    `sources` (rows, columns, 2) are the neutral positions that land at the grid's nodes.
-    """
-
-    index: int
-    share: float
 
 
 class Mouth:
     """An atlas prepared for one face; read-only."""
 
     def __init__(self, atlas: MouthAtlas, neutral: FloatArray, basis: FloatArray) -> None:
+        atlas = _distinct(atlas)
         x, y, width, height = atlas.box
         low = np.array([x, y], np.float32)
         self.box = (x, y, width, height)
@@ -47,7 +44,15 @@ class Mouth:
         self._lips = neutral[list(lm.LIPS)]
         self._lip_basis = basis[:, list(lm.LIPS)].reshape(len(SHAPES), -1)
         self._features = _features(atlas.landmarks[:, list(lm.LIPS)])
-        self._tongue = atlas.weights[:, INDEX["tongueOut"]]
+        self._tongue = np.array(
+            [
+                max(weight, _TONGUE_TIP) if name == "ln" else weight
+                for name, weight in zip(
+                    atlas.names, atlas.weights[:, INDEX["tongueOut"]], strict=True
+                )
+            ],
+            np.float32,
+        )
         self._size = max(float(np.ptp(neutral[list(lm.OUTER_LIPS), 0])), 1.0)
         self._fields, self._offsets = self._prepare(atlas, neutral, basis)
         self.mask = _mask(self.grid, self.box)
@@ -64,16 +69,18 @@ class Mouth:
         # Stretching a closed mouth open smears its line; pressing an open one shut does not.
         gap = away[:, -1]
         squared += np.where(gap < 0, 4.0, 0.25) * gap**2
-        squared += ((self._tongue - weights[INDEX["tongueOut"]]) * 0.25 * self._size) ** 2
-        distance = np.sqrt(squared) + np.float32(0.002 * self._size)
-        order = np.argsort(distance, kind="stable")
-        limit = distance[order[min(_NEIGHBOURS, len(order) - 1)]]
-        near = order[:_NEIGHBOURS]
-        closeness = np.maximum(1 / distance[near] - 1 / limit, 0) ** 2
-        if closeness.sum() <= 0:
+        squared += ((self._tongue - weights[INDEX["tongueOut"]]) * self._size) ** 2
+        distance = np.sqrt(squared)
+        order = np.argsort(distance, kind="stable")[: _NEIGHBOURS + 1]
+        closeness = np.exp((distance[order[0]] - distance[order]) / (_REACH * self._size))
+        # The last neighbour has no share: that is how patches come and go without a jump. What
+        # would hardly be seen is not worth bending a picture for.
+        least = max(float(closeness[-1]) if len(order) > _NEIGHBOURS else 0.0, _LEAST_SHARE)
+        shares = np.maximum(closeness - least, 0)
+        if shares.sum() <= 0:
             return [(int(order[0]), 1.0)]
-        shares = closeness / closeness.sum()
-        return [(int(k), float(s)) for k, s in zip(near, shares, strict=True) if s > 0.01]
+        shares /= shares.sum()
+        return [(int(k), float(s)) for k, s in zip(order, shares, strict=True) if s > 0]
 
     def opening(self, weights: FloatArray) -> float:
         """How far the lips are from rest, in px of the neutral frame (largest of their points)."""
@@ -111,6 +118,21 @@ class Mouth:
             fields.append(moved[:-1])
             offsets.append(moved[-1])
         return np.stack(fields).astype(np.float32), np.stack(offsets).astype(np.float32)
+
+
+def _distinct(atlas: MouthAtlas) -> MouthAtlas:
+    """`atlas` without patches of the same shape as an earlier one: they would share its place."""
+    keep: list[int] = []
+    for index, weights in enumerate(atlas.weights):
+        if not any(np.abs(atlas.weights[other] - weights).max() < 1e-3 for other in keep):
+            keep.append(index)
+    return replace(
+        atlas,
+        names=tuple(atlas.names[index] for index in keep),
+        weights=atlas.weights[keep],
+        landmarks=atlas.landmarks[keep],
+        patches=atlas.patches[keep],
+    )
 
 
 def _features(lips: FloatArray) -> FloatArray:
