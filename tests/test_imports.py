@@ -16,7 +16,7 @@ ROOT = Path(ditto_avatar.__file__).parent
 ORDER = ["cli", "server", "session", "dialogue", "speech", "face", "media"]
 ANYWHERE = {"types", "spectrum", "errors", "clock", "metrics", "settings", "providers"}
 # Puts engines together for the server and the command line; only they may use it.
-ASSEMBLY = {"assembly", "render"}
+ASSEMBLY = {"assembly", "doctor", "render"}
 
 OPTIONAL = {
     "fastapi": ["server/"],

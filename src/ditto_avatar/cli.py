@@ -1,4 +1,4 @@
-"""The command `ditto-avatar`: serve, render, avatars. Thin: parses, calls, prints."""
+"""The command `ditto-avatar`: serve, render, avatars, doctor. Thin: parses, calls, prints."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ditto_avatar import assembly
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
@@ -28,6 +31,9 @@ app = typer.Typer(
     help="A talking face that answers in real time.",
 )
 console = Console(stderr=True)
+
+# Variables without the prefix of the others.
+_OWN_NAMES = {"OPENAI_API_KEY", "TTS_API_KEY"}
 
 
 @app.command()
@@ -88,6 +94,22 @@ def avatars() -> None:
         Console().print(table)
 
 
+@app.command()
+def doctor() -> None:
+    """Say what is there, what would be used, and what does not work."""
+    from ditto_avatar.doctor import State, examine
+
+    with _telling_errors():
+        findings = asyncio.run(examine(_settings()))
+    table = Table("part", "", Column("finding", overflow="fold"))
+    marks = {State.GOOD: "[green]✓[/]", State.ABSENT: "[dim]-[/]", State.BROKEN: "[red]✗[/]"}
+    for finding in findings:
+        table.add_row(finding.part, marks[finding.state], escape(finding.text))
+    Console().print(table)
+    if any(finding.state is State.BROKEN for finding in findings):
+        raise typer.Exit(1)
+
+
 async def _render(
     settings: Settings,
     out: Path,
@@ -141,7 +163,12 @@ def _progress_bar() -> Progress:
 
 
 def _settings() -> Settings:
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            console.print(f"[red]Error:[/] {escape(_wrong_setting(problem))}", highlight=False)
+        raise typer.Exit(1) from None
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(message)s",
@@ -151,6 +178,14 @@ def _settings() -> Settings:
     for library in ("alembic", "bm25s"):
         logging.getLogger(library).setLevel(logging.WARNING)
     return settings
+
+
+def _wrong_setting(problem: ErrorDetails) -> str:
+    """One sentence about a variable; its value is not shown, it may be a key."""
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    if name.lower() in Settings.model_fields:
+        name = name.upper() if name.upper() in _OWN_NAMES else f"DITTO_{name.upper()}"
+    return f"The setting {name} cannot be used: {problem['msg']}."
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class ProviderCheck(Protocol):
     """Something that can tell whether it would work; every engine here can."""
 

@@ -18,11 +18,13 @@ from ditto_avatar.assembly import (
     open_transcriber,
 )
 from ditto_avatar.clock import SystemClock
+from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
+from ditto_avatar.providers.checks import warn_of_failures
 from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cache import TakeCache
@@ -35,7 +37,8 @@ from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.session.warm_up import prepare, read_phrases, warm_up
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
-from ditto_avatar.speech.listening import Listener
+from ditto_avatar.speech.fallback import FallbackSpeech
+from ditto_avatar.speech.listening import Listener, Transcriber
 from ditto_avatar.types import FRAME_RATE_HZ, Fallback
 
 log = logging.getLogger(__name__)
@@ -139,12 +142,22 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             _prepare_others(face, avatars, default),
             warm_up(performer, clips, default, settings.language, phrases),
             _sweep(registry, clips),
+            warn_of_failures(_configured(dialogue, speech, transcriber)),
         ):
             task = asyncio.create_task(chore)
             stack.push_async_callback(asyncio.wait, [task])
             stack.callback(task.cancel)
         listener = Listener(transcriber) if transcriber is not None else None
         yield House(settings, avatars, speech, clips, admission, registry, metrics, listener)
+
+
+def _configured(
+    dialogue: FallbackDialogue, speech: FallbackSpeech, transcriber: Transcriber | None
+) -> list[tuple[str, object]]:
+    """Every engine that somebody may wait for, with its part."""
+    engines: list[tuple[str, object]] = [("dialogue", engine) for engine in dialogue.engines]
+    engines += [("speech", engine) for engine in speech.engines]
+    return engines if transcriber is None else [*engines, ("transcription", transcriber)]
 
 
 async def _prepare_others(face: FaceEngine, avatars: AvatarLibrary, default: Avatar) -> None:

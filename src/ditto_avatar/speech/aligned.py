@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from ditto_avatar.errors import DittoAvatarError
+from ditto_avatar.providers import ProviderCheck
 from ditto_avatar.speech.alignment import aligned
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.voices import voice_for
@@ -51,6 +52,12 @@ class AlignedSpeech:
         finally:
             reference.cancel()
             await asyncio.wait([reference])
+
+    async def check(self) -> str:
+        """What the engine whose sound is heard says of itself."""
+        if not isinstance(self._engine, ProviderCheck):
+            return f"{self.name} speaks"
+        return await self._engine.check()
 
     async def close(self) -> None:
         await self._engine.close()

@@ -1,0 +1,182 @@
+"""What `ditto-avatar doctor` finds out: what is there, what would be used, what does not work."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import platform
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+import av
+
+from ditto_avatar import assembly
+from ditto_avatar.errors import DittoAvatarError
+from ditto_avatar.providers.checks import check_all
+from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.settings import Settings
+
+
+class State(StrEnum):
+    """How a part is: `BROKEN` is needed or configured and does not work, `ABSENT` is optional and
+    not there."""
+
+    GOOD = "good"
+    ABSENT = "absent"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part and a sentence about it, without secrets."""
+
+    part: str
+    state: State
+    text: str
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that `settings` ask for, services with one cheap call each."""
+    return [
+        Finding("python", State.GOOD, f"{platform.python_version()} on {platform.platform()}"),
+        _video(),
+        await asyncio.to_thread(_avatars, settings),
+        await asyncio.to_thread(_face, settings),
+        *await asyncio.to_thread(_acceleration),
+        await asyncio.to_thread(_data_folder, settings),
+        await _database(settings),
+        *await _engines(settings),
+    ]
+
+
+def _video() -> Finding:
+    try:
+        av.Codec("libx264", "w")
+        av.Codec("aac", "w")
+    except ValueError as error:
+        return Finding("video", State.BROKEN, f"PyAV {av.__version__} lacks an encoder: {error}.")
+    return Finding("video", State.GOOD, f"PyAV {av.__version__} encodes H.264 (x264) and AAC")
+
+
+def _avatars(settings: Settings) -> Finding:
+    library = assembly.open_avatars(settings)
+    names = ", ".join(avatar.name for avatar in library)
+    try:
+        library.find(settings.avatar)
+    except DittoAvatarError as error:
+        return Finding("presenters", State.BROKEN, str(error))
+    return Finding("presenters", State.GOOD, f"{names}; {settings.avatar} begins")
+
+
+def _face(settings: Settings) -> Finding:
+    name = assembly.face_name(settings)
+    if settings.engine != "auto":
+        why = "DITTO_ENGINE says so"
+    elif settings.checkpoints is not None:
+        why = "DITTO_CHECKPOINTS is set"
+    else:
+        why = "there are no checkpoints (DITTO_CHECKPOINTS)"
+    if name == "ditto":
+        if settings.checkpoints is None or not settings.checkpoints.is_dir():
+            text = f"ditto, because {why}, but DITTO_CHECKPOINTS names no folder"
+            return Finding("face", State.BROKEN, text)
+        if _installed("torch") is None:
+            text = (
+                f"ditto, because {why}, but PyTorch is missing: pip install 'ditto-avatar[ditto]'"
+            )
+            return Finding("face", State.BROKEN, text)
+    return Finding("face", State.GOOD, f"{name}, because {why}")
+
+
+def _acceleration() -> list[Finding]:
+    """What Ditto can use. Asked for by name: most installations have none of it."""
+    found = [_package("onnxruntime"), _package("tensorrt")]
+    torch_version = _installed("torch")
+    if torch_version is None:
+        return [Finding("torch", State.ABSENT, "not installed; only Ditto needs it"), *found]
+    try:
+        torch: Any = importlib.import_module("torch")
+        if torch.cuda.is_available():
+            devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+            text = f"{torch_version}, CUDA {torch.version.cuda}, {', '.join(devices)}"
+        else:
+            text = f"{torch_version}, no CUDA device"
+    except (ImportError, OSError, RuntimeError) as error:
+        return [Finding("torch", State.BROKEN, f"{torch_version} cannot be used: {error}"), *found]
+    return [Finding("torch", State.GOOD, text), *found]
+
+
+def _package(name: str) -> Finding:
+    installed = _installed(name)
+    if installed is None:
+        return Finding(name, State.ABSENT, "not installed")
+    return Finding(name, State.GOOD, installed)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _data_folder(settings: Settings) -> Finding:
+    folder = settings.data_dir.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"doctor")
+    except OSError as error:
+        text = f"{folder} cannot be written: {error.strerror}"
+        return Finding("data folder", State.BROKEN, text)
+    return Finding("data folder", State.GOOD, f"{folder} can be written")
+
+
+async def _database(settings: Settings) -> Finding:
+    try:
+        store = Store(settings.database_url or sqlite_url(settings.data_dir))
+        try:
+            return Finding("database", State.GOOD, await store.check())
+        finally:
+            await store.close()
+    except DittoAvatarError as error:
+        return Finding("database", State.BROKEN, str(error))
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+async def _engines(settings: Settings) -> list[Finding]:
+    """Dialogue, voices and transcription, all asked at once."""
+    findings: list[Finding] = []
+    asked: list[tuple[str, object]] = []
+    async with AsyncExitStack() as opened:
+
+        async def opening(part: str, engines: Callable[[], list[_Closable]]) -> None:
+            try:
+                made = await asyncio.to_thread(engines)
+            except DittoAvatarError as error:
+                findings.append(Finding(part, State.BROKEN, str(error)))
+                return
+            for engine in made:
+                opened.push_async_callback(engine.close)
+                asked.append((part, engine))
+
+        await opening("dialogue", lambda: [*assembly.open_dialogue(settings).engines])
+        await opening("speech", lambda: [*assembly.open_speech(settings).engines])
+        transcriber = assembly.open_transcriber(settings)
+        if transcriber is None:
+            text = "left to the browser: there is no key for a service"
+            findings.append(Finding("transcription", State.ABSENT, text))
+        else:
+            await opening("transcription", lambda: [transcriber])
+        for checked in await check_all(asked):
+            state = State.GOOD if checked.works else State.BROKEN
+            findings.append(Finding(f"{checked.part}: {checked.engine}", state, checked.text))
+    return findings
