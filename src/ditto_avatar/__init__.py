@@ -1,5 +1,3 @@
 """Ditto Avatar: a talking face that answers in real time."""
 
-from importlib.metadata import version
-
-__version__ = version("ditto-avatar")
+__version__ = "0.1.0"
