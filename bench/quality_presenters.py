@@ -9,6 +9,7 @@ landmark error is left out. Writes `bench/results/presenters.json`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import subprocess
@@ -44,7 +45,7 @@ def seam_ratio(luma: Frames) -> float:
     """Mean absolute difference between the last and the first frame, over the median of all
     neighbouring frames: 1 is a loop without a seam."""
     frames = luma.astype(np.int16)
-    steps = [float(np.abs(b - a).mean()) for a, b in zip(frames, frames[1:], strict=False)]
+    steps = [float(np.abs(b - a).mean()) for a, b in itertools.pairwise(frames)]
     return float(np.abs(frames[0] - frames[-1]).mean() / np.median(steps))
 
 
@@ -72,8 +73,9 @@ def landmark_error(
         place = Path(folder)
         names = _write_frames(video, place, set(chosen))
         out = place / "points.npz"
-        subprocess.run([str(python), str(DETECT), "--out", str(out), *names], check=True,
-                       capture_output=True)
+        subprocess.run(
+            [str(python), str(DETECT), "--out", str(out), *names], check=True, capture_output=True
+        )
         with np.load(out) as stored:
             found = stored["points"]
     known = ~np.isnan(found[:, 0, 0])
@@ -91,10 +93,12 @@ def landmark_error(
     }
 
 
+# fmt: off
 _MOUTH = [
     61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375,
     78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324,
 ]
+# fmt: on
 
 
 def _write_frames(video: Path, folder: Path, chosen: set[int]) -> list[str]:

@@ -58,9 +58,7 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> Points:
 def _turn_between(a: Points, b: Points) -> Points:
     """The rotation (3, 3) that carries unit vector a (3,) to b (3,), after Rodrigues."""
     axis = np.cross(a, b)
-    cross = np.array(
-        [[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]]
-    )
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     return np.asarray(np.eye(3) + cross + cross @ cross / (1 + float(a @ b)))
 
 
@@ -226,7 +224,7 @@ class Figure:
         """Moved and scaled so that every head has the kit's own place and about its own size."""
         shaped = vertices[self.base.vertices_of("joint-head")].mean(0)
         plain = self.base.vertices[self.base.vertices_of("joint-head")].mean(0)
-        return vertices - shaped + plain
+        return np.asarray(vertices - shaped + plain)
 
     def _skin_faces(self) -> tuple[Indices, Points]:
         """The skin that shows: nothing under the clothes, nothing far below the picture."""
@@ -256,8 +254,7 @@ class Figure:
         lips' line, the lower row behind it."""
         lower = self._lower_teeth[:, None]
         below = LOWER_TEETH + max(jaw, 0.0) ** 2 * LOWER_TEETH_OPEN
-        moved: Points = teeth + np.where(lower, below, UPPER_TEETH)
-        return moved
+        return np.asarray(teeth + np.where(lower, below, UPPER_TEETH))
 
     def expressed(self, shape_weights: tuple[float, ...]) -> Points:
         """The base mesh (19158, 3) with an expression added to the resting face."""
@@ -308,7 +305,7 @@ class Figure:
         turned[:, 2] += pose.breath * (0.05 * chest * front - 0.006 * lift)
         turned[:, 0] += pose.breath * 0.012 * chest * np.clip(rest[:, 0], -2, 2)
         turned[:, 0] += pose.sway_mm / 100 * _ramp(rest[:, 1], 2.5, 7.0)
-        return turned
+        return np.asarray(turned)
 
     def gaze(self, eyes: Points, side: int) -> tuple[Points, Points]:
         """Where an iris lies and looks: its centre (3,) on placed `eyes` and its axis (3,).
@@ -361,7 +358,7 @@ class Figure:
         """Which faces of a part are solid in the middle: the picture's alpha is above a half."""
         import cv2
 
-        alpha = cv2.imread(str(self.parts[name].texture), cv2.IMREAD_UNCHANGED)
+        alpha = np.asarray(cv2.imread(str(self.parts[name].texture), cv2.IMREAD_UNCHANGED))
         faces = self.meshes[name].faces
         if alpha.shape[2] < 4:
             return np.ones(len(faces), bool)

@@ -40,7 +40,9 @@ def draw(
     jobs: list[tuple[Path, Pose, bool]] = [
         (out / f"atlas_{name}.png", atlas.pose(name), True) for name in atlas.SHAPES
     ]
-    jobs += [(out / f"idle_{index:04d}.png", pose, False) for index, pose in enumerate(idle.poses())]
+    jobs += [
+        (out / f"idle_{index:04d}.png", pose, False) for index, pose in enumerate(idle.poses())
+    ]
     mine = [job for number, job in enumerate(jobs) if number % part[1] == part[0]]
     missing = [job for job in mine if not job[0].exists()]
     logger.info("%s: %d pictures to draw", figure.character.name, len(missing))

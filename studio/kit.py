@@ -129,7 +129,7 @@ class Fit:
             [abs(base[i, axis] - base[j, axis]) / s for axis, (i, j, s) in enumerate(self.scales)]
         )
         placed: Points = (base[self.corners] * self.weights[..., None]).sum(1)
-        return placed + self.offsets * scale
+        return np.asarray(placed + self.offsets * scale)
 
 
 def _hidden(words: list[str]) -> list[int]:

@@ -110,4 +110,3 @@ def _closest_shares(corners: Points, point: Points) -> Points:
 
     planar = np.stack([flat(corners[:, k] - a) for k in range(3)], 1)
     return barycentric(planar, flat(point - a))
-

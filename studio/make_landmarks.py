@@ -40,7 +40,11 @@ AVERAGE_MACRO = {
 def average_character() -> Character:
     """The kit's average face: no details, no resting expression."""
     return replace(
-        CHARACTERS["mina"], name="average", macro=AVERAGE_MACRO, detail={}, rest={},
+        CHARACTERS["mina"],
+        name="average",
+        macro=AVERAGE_MACRO,
+        detail={},
+        rest={},
         skin="young_lightskinned_male_diffuse.png",
     )
 
@@ -81,9 +85,7 @@ def render(folder: Path, device: str) -> None:
 
 def people() -> list[Character]:
     """The average and every presenter, none of them smiling."""
-    return [
-        average_character(), *(replace(person, rest={}) for person in CHARACTERS.values())
-    ]
+    return [average_character(), *(replace(person, rest={}) for person in CHARACTERS.values())]
 
 
 def _seen(figure: Figure, surface: FaceSurface, pose: Pose, camera: Camera) -> tuple[Raster, int]:
@@ -95,9 +97,7 @@ def _seen(figure: Figure, surface: FaceSurface, pose: Pose, camera: Camera) -> t
     shell = np.repeat(figure.cornea_faces(), 2)
     eye_tris = triangles(figure.meshes["eyes"].faces)[~shell]
     tris = np.concatenate([surface.tris, eye_tris + len(skin)])
-    return (
-        rasterise(camera.project(vertices), tris, (WIDTH, HEIGHT), SCALE), len(surface.tris)
-    )
+    return (rasterise(camera.project(vertices), tris, (WIDTH, HEIGHT), SCALE), len(surface.tris))
 
 
 def _edge_snapped(raster: Raster, skin_tris: int, points: Points, lids: bool) -> Points:
@@ -213,9 +213,7 @@ def _trusted(sighting: Sighting, halves: Points) -> Points:
 
 
 _INNER_LIDS = [
-    point
-    for point in topology.RIGHT_LIDS + topology.LEFT_LIDS
-    if point not in topology.EYE_CORNERS
+    point for point in topology.RIGHT_LIDS + topology.LEFT_LIDS if point not in topology.EYE_CORNERS
 ]
 
 

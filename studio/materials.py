@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import bpy
+import bpy  # type: ignore[import-not-found]
 import numpy as np
 
 from studio.figure import Figure
@@ -116,9 +116,7 @@ def _skin(name: str, figure: Figure) -> Any:
     shader = _Shader(name)
     picture = shader.picture(figure.kit / "skins" / character.skin)
     rest = shader.attribute("rest").outputs["Vector"]
-    colour = shader.adjusted(
-        picture.outputs[0], character.skin_saturation, character.skin_gain
-    )
+    colour = shader.adjusted(picture.outputs[0], character.skin_saturation, character.skin_gain)
     # The kit's texture is soft at this size: mottling gives the skin its small unevenness back.
     patches = shader.noise(rest, 9.0, 4.0)
     grain = shader.noise(rest, 60.0, 3.0)
@@ -141,7 +139,9 @@ def _skin(name: str, figure: Figure) -> Any:
         shader.math("MULTIPLY", lids, character.lid_amount), colour, (0.05, 0.025, 0.02, 1)
     )
     # Where hair begins the scalp shows through it: no wig's edge.
-    hairline = shader.math("MULTIPLY", shader.attribute("hairline").outputs["Fac"], character.hairline)
+    hairline = shader.math(
+        "MULTIPLY", shader.attribute("hairline").outputs["Fac"], character.hairline
+    )
     hairline = shader.math(
         "MULTIPLY", hairline, shader.math("MULTIPLY_ADD", shader.noise(rest, 40.0, 2.0), 0.8, 0.6)
     )

@@ -94,7 +94,10 @@ def project_atlas(figure: Figure) -> AtlasNumbers:
     points = np.stack([projector.points(pose) for pose in poses])
     neutral = projector.points(rest_pose())
     return AtlasNumbers(
-        tuple(atlas.SHAPES), np.array([pose.weights for pose in poses]), points, atlas.box(neutral, points)
+        tuple(atlas.SHAPES),
+        np.array([pose.weights for pose in poses]),
+        points,
+        atlas.box(neutral, points),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bpy
+import bpy  # type: ignore[import-not-found]
 import numpy as np
 
 from studio import materials
@@ -94,7 +94,8 @@ class Scene:
             lamp.shape, lamp.size = "DISK", size
             lamp.energy, lamp.color = power, colour
             thing = bpy.data.objects.new(name, lamp)
-            target = np.array([0.0, -METRE * self.camera.focus_z, METRE * (self.camera.eye_y - 0.2)])
+            eyes = METRE * (self.camera.eye_y - 0.2)
+            target = np.array([0.0, -METRE * self.camera.focus_z, eyes])
             thing.location = target + np.array(place)
             away = np.array(place) / np.linalg.norm(place)
             thing.rotation_euler = (

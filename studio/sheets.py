@@ -18,7 +18,9 @@ def read_video(path: Path) -> list[Picture]:
     """Every frame (h, w, 3), BGR."""
     with av.open(str(path)) as container:
         return [
-            cv2.cvtColor(frame.to_ndarray(format="yuv420p"), cv2.COLOR_YUV2BGR_I420)
+            np.asarray(
+                cv2.cvtColor(frame.to_ndarray(format="yuv420p"), cv2.COLOR_YUV2BGR_I420), np.uint8
+            )
             for frame in container.decode(video=0)
         ]
 
@@ -32,21 +34,19 @@ def write_sheets(folder: Path, out: Path) -> None:
     name = folder.name
     chosen = np.linspace(0, len(frames) - 1, 12).round().astype(int)
     _save(out / f"{name}_loop.png", _grid([frames[index] for index in chosen], 4))
-    strip = cv2.imread(str(folder / "mouth.webp"))
+    strip = np.asarray(cv2.imread(str(folder / "mouth.webp")), np.uint8)
     patches = np.split(strip, len(arrays["atlas_names"]))
     labelled = [
         _labelled(patch, label) for patch, label in zip(patches, arrays["atlas_names"], strict=True)
     ]
     _save(out / f"{name}_atlas.png", _grid(labelled, 5))
-    seam = cv2.absdiff(frames[-1], frames[0])
-    beside = cv2.absdiff(frames[0], frames[1])
+    seam = np.asarray(cv2.absdiff(frames[-1], frames[0]), np.uint8)
+    beside = np.asarray(cv2.absdiff(frames[0], frames[1]), np.uint8)
     _save(out / f"{name}_seam.png", _grid([_gained(seam), _gained(beside)], 2))
     shown = [int(arrays["eye_closure"].max(1).argmax()), 0, len(frames) // 3, 2 * len(frames) // 3]
     marked = [_marked(frames[i], arrays["landmarks"][i], arrays["visibility"][i]) for i in shown]
     _save(out / f"{name}_points.png", _grid(marked, 2))
-    width, height = arrays["atlas_box"][2:]
-    scale = patches[0].shape[1] / width
-    del height
+    scale = patches[0].shape[1] / arrays["atlas_box"][2]
     dotted = []
     for patch, points in zip(patches, arrays["atlas_landmarks"], strict=True):
         place = (points[:, :2] - arrays["atlas_box"][:2]) * scale

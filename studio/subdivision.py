@@ -36,12 +36,11 @@ class _Level:
 
     def _corners(self, points: Points, centre: Points, middle: Points) -> Points:
         """Where the old vertices go: (F + 2R + (n - 3) P) / n inside, (1, 6, 1) / 8 at borders."""
+
         def gathered(index: Indices, values: Points) -> tuple[Points, Points]:
-            total = np.stack(
-                [np.bincount(index, values[:, axis], self.count) for axis in range(values.shape[1])],
-                1,
-            )
-            return total, np.bincount(index, minlength=self.count)[:, None].astype(float)
+            columns = [np.bincount(index, column, self.count) for column in values.T]
+            count = np.bincount(index, minlength=self.count)[:, None]
+            return np.stack(columns, 1).astype(float), count.astype(float)
 
         face_sum, faces = gathered(self.faces.ravel(), np.repeat(centre, 4, 0))
         edge_sum, edges = gathered(self.edges.ravel(), np.repeat(middle, 2, 0))

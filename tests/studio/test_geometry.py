@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from studio.camera import HEIGHT, WIDTH, Camera
-from studio.kit import Points
+from studio.kit import Indices, Points
 from studio.raster import barycentric, rasterise, triangles
 from studio.subdivision import Refined
 
@@ -15,7 +15,7 @@ CUBE_FACES = np.array(
 )
 
 
-def grid(size: int) -> tuple[Points, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+def grid(size: int) -> tuple[Points, Indices]:
     rows, columns = np.mgrid[0:size, 0:size]
     points = np.stack([columns.ravel(), rows.ravel(), np.zeros(size * size)], 1).astype(float)
     corner = (rows[:-1, :-1] * size + columns[:-1, :-1]).ravel()
@@ -25,8 +25,8 @@ def grid(size: int) -> tuple[Points, np.ndarray[tuple[int, ...], np.dtype[np.int
 def test_a_refined_cube_has_the_counts_and_the_corner_of_catmull_and_clark() -> None:
     refined = Refined(CUBE_FACES, np.zeros((6, 4, 2)), 1)
     points = refined.refine(CUBE)
-    assert refined.faces.shape == (24, 4)
-    assert points.shape == (8 + 12 + 6, 3)
+    assert len(refined.faces) == 24
+    assert len(points) == 8 + 12 + 6
     # (F + 2 R + (n - 3) P) / n for a corner of the cube: n = 3, F = 1/3, R = 2/3 of the corner.
     np.testing.assert_allclose(np.abs(points[:8]), 5 / 9)
 
@@ -49,8 +49,9 @@ def test_a_flat_grid_keeps_its_border_and_stays_flat() -> None:
 def test_texture_coordinates_are_split_evenly() -> None:
     square = np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]], float)
     refined = Refined(np.array([[0, 1, 2, 3]]), square, 1)
-    np.testing.assert_allclose(refined.corner_uvs.mean(1).mean(0), [0.5, 0.5])
-    np.testing.assert_allclose(refined.corner_uvs[0], [[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]])
+    np.testing.assert_allclose(refined.corner_uvs.mean((0, 1)), 0.5)
+    first = np.array([[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]])
+    np.testing.assert_allclose(refined.corner_uvs[0], first)
 
 
 def test_the_focus_lies_where_the_camera_says() -> None:

@@ -71,5 +71,5 @@ def test_a_fit_places_vertices_by_shares_and_scaled_offsets(tmp_path: Path) -> N
 
 def test_a_missing_kit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVATAR_KIT", str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match="nowhere.*AVATAR_KIT"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*AVATAR_KIT"):
         kit_folder()
