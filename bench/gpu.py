@@ -370,6 +370,7 @@ def run(arguments: argparse.Namespace) -> Figures:
             fast.runners.clip(*clip_inputs(batch, device))
         say(f"clips of {batch} compiled")
     figures |= measure_frames(fast, picture)
+    say(json.dumps({key: figures[key] for key in ("frames_per_s", "stage_ms_per_frame")}))
     figures |= measure_clips(fast.runners)
     figures |= measure_first_frame(fast, picture)
     say(json.dumps({key: figures[key] for key in ("frames_per_s", "clip_ms", "first_frame_ms")}))

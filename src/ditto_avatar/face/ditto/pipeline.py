@@ -145,6 +145,7 @@ class Pipeline:
             parts.append((members, to_i420(blended)))
         return Drawing(jobs, parts)
 
+    @torch.inference_mode()
     def draw(self, jobs: Sequence[FrameJob]) -> Tensor:
         """The faces (b, 3, 512, 512) in 0..1, on the device."""
         runners = self.runners
