@@ -30,7 +30,7 @@ from ditto_avatar.speech.listening import (
     NotUnderstood,
     Understood,
 )
-from ditto_avatar.types import SAMPLE_RATE_HZ
+from ditto_avatar.types import SAMPLE_RATE_HZ, Language
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,11 @@ MAX_PIECE_BYTES = 2 * SAMPLE_RATE_HZ * 2
 _MAX_WAITING_SAMPLES = 10 * SAMPLE_RATE_HZ
 # Recordings that are still being understood after their microphone was switched off.
 _MAX_UNFINISHED = 4
+
+_BEHIND = {
+    Language.ENGLISH: "The server cannot keep up with your microphone: some sound was lost.",
+    Language.KOREAN: "서버가 마이크 소리를 따라가지 못해 일부를 듣지 못했어요.",
+}
 
 
 class Microphone:
@@ -147,12 +152,7 @@ class Microphone:
             self._fail(error)
 
     def _fell_behind(self) -> None:
-        self._tell(
-            events.Notice(
-                "microphone_behind",
-                "The server cannot listen as fast as you speak: the oldest sound was lost.",
-            )
-        )
+        self._tell(events.Notice("microphone_behind", _BEHIND[self._session.language]))
 
 
 class Recording:
