@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ditto_avatar.errors import Unavailable
+from ditto_avatar.face.ditto.runtime import choice
 from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.choice import Candidate, choose_runners, measure, warm_up
 from ditto_avatar.face.ditto.runtime.compiled import (
     Bucketed,
     CompileOptions,
@@ -118,3 +121,47 @@ def test_a_batch_beyond_the_largest_bucket_is_refused() -> None:
     run = Bucketed(lambda x: x, (0,), (1, 2), graphs=False)
     with pytest.raises(ValueError, match="at most 2, not 3; split it"):
         run(torch.zeros(3))
+
+
+def test_a_cpu_runs_eagerly_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        chosen = choose_runners(small_networks(), CPU)
+    assert chosen.name == "eager"
+    assert "compiled passed over: compiling pays off on a CUDA device only" in caplog.text
+
+
+def test_a_backend_that_cannot_be_used_is_refused_when_asked_for() -> None:
+    with pytest.raises(Unavailable, match="compiled cannot be used: compiling pays off"):
+        choose_runners(small_networks(), CPU, "compiled")
+
+
+def test_a_backend_that_fails_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Runners:
+        raise RuntimeError("no compiler found")
+
+    monkeypatch.setattr(choice, "compiled_runners", broken)
+    monkeypatch.setattr(choice, "candidates", lambda _: [Candidate("graphs"), Candidate("eager")])
+    chosen = choose_runners(small_networks(), CPU)
+    assert chosen.name == "eager"
+    assert "graphs failed and is passed over: no compiler found" in caplog.text
+
+
+def test_warming_up_walks_every_bucket() -> None:
+    told: list[str] = []
+    warm_up(bucketed(), told.append, SMALL, (2, 3))
+    assert told == [
+        "preparing frames in batches of 1",
+        "preparing frames in batches of 4",
+        "preparing clips of 2 steps in batches of 1",
+        "preparing clips of 3 steps in batches of 1",
+        "preparing clips of 2 steps in batches of 4",
+        "preparing clips of 3 steps in batches of 4",
+    ]
+
+
+def test_capacity_is_measured_in_full_batches() -> None:
+    found = measure(bucketed(), 2, SMALL)
+    assert found.frame_s > 0
+    assert found.clip_s > 0

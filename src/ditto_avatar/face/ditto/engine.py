@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ from ditto_avatar.face.ditto.models import DittoModels, load_models
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.performance import DittoPerformance, Walk
 from ditto_avatar.face.ditto.pipeline import Pipeline
+from ditto_avatar.face.ditto.pressure import Pressure, Quality, levels
 from ditto_avatar.face.ditto.registration import Album, Registration, registered
 from ditto_avatar.face.ditto.sampler import SeededNoise
 from ditto_avatar.face.ditto.stage import Stage
@@ -43,14 +45,23 @@ class DittoEngine:
         self._options = options
         self._clock = clock
         self.pipeline = Pipeline(models.runners, options.steps)
-        self._stage = Stage(self.pipeline, options.feature_cache_mb * 1024 * 1024)
+        overlap = options.overlap or models.config.overlap
+        # Without a GPU nothing is in time; then quality is not what gives way.
+        full = (Quality(options.steps, overlap),)
+        known = models.capacity is not None
+        self._pressure = Pressure(levels(options.steps, overlap) if known else full)
+        cache_bytes = options.feature_cache_mb * 1024 * 1024
+        self._stage = Stage(self.pipeline, cache_bytes, self._pressure, clock)
+        self._limit = options.max_streams
+        if self._limit is None and models.capacity is not None:
+            self._limit = models.capacity.streams(CLIP_FRAMES - overlap)
         self._registrations: WeakKeyDictionary[Avatar, Registration] = WeakKeyDictionary()
         self._owners = count()
         self._performances: dict[int, DittoPerformance] = {}
         self._silence: FloatArray | None = None
         config = models.config
         self._windows = WindowOptions(
-            options.overlap or config.overlap,
+            overlap,
             config.reset,
             None if config.kept is None else slice(*config.kept),
             config.bounds,
@@ -69,21 +80,26 @@ class DittoEngine:
         """Performances that are open."""
         return len(self._performances)
 
+    @property
+    def max_streams(self) -> int | None:
+        """Performances that may be open at once: as set, or as measured on a GPU; None is any
+        number."""
+        return self._limit
+
     async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoPerformance:
         """Begin a performance at idle frame `start_frame`; an avatar is registered at its first
         use. Raises `InvalidAvatar` when no usable face is seen, `Busy` when all places are
         taken."""
-        limit = self._options.max_streams
-        if limit is not None and self.streams >= limit:
-            raise Busy(f"All {limit} places of this engine are taken; try again in a moment.")
+        if self._limit is not None and self.streams >= self._limit:
+            raise Busy(f"All {self._limit} places of this engine are taken; try again in a moment.")
         try:
             album = await self._stage.on_registrar(lambda: self._album(avatar))
         except InvalidImage as error:
             raise InvalidAvatar(f"Ditto cannot draw this avatar: {error}") from error
+        windows = replace(self._windows, overlap=self._pressure.quality.overlap)
         if self._silence is None:
-            overlap = self._windows.overlap
             self._silence = await self._stage.on_sound(
-                lambda: silence(self._models.encode, overlap)
+                lambda: silence(self._models.encode, CLIP_FRAMES)
             )
         owner = next(self._owners)
         walk = Walk(
@@ -96,7 +112,7 @@ class DittoEngine:
             walk,
             Driver(album.registration.motion, DriveOptions.for_video()),
             FeatureStream(self._models.encode),
-            self._stream(album, walk, self._silence),
+            self._stream(album, walk, windows, self._silence[: windows.overlap]),
             SeededNoise(
                 self._options.seed + owner, (CLIP_FRAMES, MOTION), self._models.runners.device
             ),
@@ -118,11 +134,13 @@ class DittoEngine:
             registration = self._registrations[avatar] = registered(avatar, self._models)
         return Album(avatar, registration)
 
-    def _stream(self, album: Album, walk: Walk, silent: FloatArray) -> MotionStream:
-        registration, overlap = album.registration, self._windows.overlap
+    def _stream(
+        self, album: Album, walk: Walk, windows: WindowOptions, silent: FloatArray
+    ) -> MotionStream:
+        registration, overlap = album.registration, windows.overlap
         neutral = np.repeat(emotion_row([Emotion.NEUTRAL])[None], overlap, axis=0)
         conditions = condition_rows(silent, neutral, -overlap, registration.motion, walk)
-        return MotionStream(self._windows, registration.anchor, conditions)
+        return MotionStream(windows, registration.anchor, conditions)
 
     def _forget(self, owner: int) -> None:
         self._performances.pop(owner, None)

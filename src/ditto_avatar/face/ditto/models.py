@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +15,13 @@ from ditto_avatar.face.ditto.audio import Encode, OnnxEncoder
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.config import ReleasedConfig, read_config
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
-from ditto_avatar.face.ditto.options import Backend, DittoOptions
+from ditto_avatar.face.ditto.options import DittoOptions
+from ditto_avatar.face.ditto.pressure import Capacity, levels
 from ditto_avatar.face.ditto.runtime.base import Runners
-from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.choice import choose_runners, measure
 from ditto_avatar.face.ditto.source import FaceReader
 from ditto_avatar.face.ditto.weights import load_network
-
-log = logging.getLogger(__name__)
+from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 
 # The files that decide what a registration holds.
 REGISTRATION_FILES = ("motion_extractor", "landmarks", "face_detector", "face_mesh")
@@ -31,13 +30,14 @@ REGISTRATION_FILES = ("motion_extractor", "landmarks", "face_detector", "face_me
 @dataclass(frozen=True, slots=True)
 class DittoModels:
     """Everything read-only that all viewers share. `key` names the weights that registrations
-    depend on."""
+    depend on; `capacity` is what a GPU was measured to need."""
 
     runners: Runners
     encode: Encode
     reader: FaceReader
     config: ReleasedConfig
     key: str
+    capacity: Capacity | None = None
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -51,24 +51,6 @@ def choose_device(wanted: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Unavailable("There is no CUDA device for Ditto; use the device cpu or auto.")
     return device
-
-
-def make_runners(
-    networks: Mapping[str, nn.Module], device: torch.device, backend: Backend
-) -> Runners:
-    """The best runners for a device, or those asked for; why others were passed over is logged."""
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    if backend == "eager":
-        return eager_runners(networks, device, dtype)
-    return _compiled_or_eager(networks, device, dtype, backend)
-
-
-def _compiled_or_eager(
-    networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype, backend: Backend
-) -> Runners:
-    if backend == "auto" and device.type == "cpu":
-        log.info("Ditto runs eagerly on the CPU: compiling pays off on a GPU only.")
-    return eager_runners(networks, device, dtype)
 
 
 def file_key(paths: Iterable[Path]) -> str:
@@ -109,10 +91,18 @@ def load_models(
         FaceMesh(place(folder, "face_mesh"), kind),
         Landmarks203(place(folder, "landmarks"), kind),
     )
+    runners = choose_runners(
+        networks,
+        device,
+        options.backend,
+        tell,
+        steps={quality.steps for quality in levels(options.steps, CLIP_FRAMES)},
+    )
     return DittoModels(
-        make_runners(networks, device, options.backend),
+        runners,
         OnnxEncoder(place(folder, "audio_encoder"), kind),
         reader,
         read_config(place(folder, "config")),
         file_key(place(folder, name) for name in REGISTRATION_FILES),
+        measure(runners, options.steps) if device.type == "cuda" else None,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Preset = Literal["speed", "quality"]
-Backend = Literal["auto", "eager", "compiled"]
+Backend = Literal["auto", "compiled", "graphs", "eager"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class DittoOptions:
     the diffusion steps of a clip, `max_size` the longest side of a source in pixels,
     `template_n_frames` how many frames of the idle loop a performance moves over (-1: all),
     `overlap` the frames that clips share while streaming. `feature_cache_mb` bounds the memory
-    for source features. `max_streams` performances run at once (None: as measured).
+    for source features. `max_streams` performances run at once (None: as many as
+    a GPU was measured to hold, on a CPU any number).
     """
 
     checkpoints: Path

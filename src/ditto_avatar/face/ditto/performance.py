@@ -31,6 +31,7 @@ from ditto_avatar.types import (
 UNREAD_FRAMES = 25  # drawn and not fetched: then drawing waits
 UNHEARD_FRAMES = 1_500  # pushed and not fetched: then pushing waits
 SEAM_FRAMES = 10
+LEAD_S = 0.2  # from sound to picture
 
 
 class _Mark(Enum):
@@ -103,7 +104,7 @@ class DittoPerformance:
         self._noise = noise
         self._clock = clock
         self._closed = closed
-        self._begun = clock()
+        self._begun = clock() + LEAD_S
         self._emotions = EmotionTrack()
         self._drawn = 0
         self._seam: FloatArray | None = None  # the last row shown ahead of its sound
@@ -190,6 +191,9 @@ class DittoPerformance:
             self._closed(self._owner)
 
     async def _hear(self, sound: _Sound) -> None:
+        if self._drawn >= frames_for(self._features.received):
+            # Everything was shown: what comes now is due from now on, not since the last frame.
+            self._begun = max(self._begun, self._clock() + LEAD_S - self._drawn / FRAME_RATE_HZ)
         self._emotions.add(len(sound.samples), sound.emotion)
         rows = await self._stage.on_sound(lambda: self._features.push(sound.samples))
         self._extend(self._motion, rows)

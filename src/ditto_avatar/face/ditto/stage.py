@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline
+from ditto_avatar.face.ditto.pressure import Pressure
 from ditto_avatar.face.ditto.registration import Album, PictureCache
 from ditto_avatar.face.ditto.scheduler import Backlog, Job, Kind
 from ditto_avatar.types import ByteArray, FloatArray
@@ -32,14 +33,23 @@ class PictureJob:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     work: ClipJob | PictureJob
+    deadline: float
     answer: asyncio.Future[Any]
 
 
 class Stage:
     """One device, one thread that works on it, and the backlog of all viewers."""
 
-    def __init__(self, pipeline: Pipeline, cache_bytes: int) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        cache_bytes: int,
+        pressure: Pressure,
+        clock: Callable[[], float],
+    ) -> None:
         self._pipeline = pipeline
+        self._pressure = pressure
+        self._clock = clock
         self._cache = PictureCache(pipeline, cache_bytes)
         runners = pipeline.runners
         limits = {Kind.CLIP: runners.clip_batches[-1], Kind.FRAME: runners.batches[-1]}
@@ -94,7 +104,7 @@ class Stage:
         self, kind: Kind, owner: int, deadline: float, work: ClipJob | PictureJob
     ) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._backlog.add(Job(kind, owner, deadline, _Asked(work, answer)))
+        self._backlog.add(Job(kind, owner, deadline, _Asked(work, deadline, answer)))
         if self._task is None:
             self._task = asyncio.create_task(self._work(), name="ditto stage")
         self._wake.set()
@@ -126,7 +136,7 @@ class Stage:
         """Start one batch, of one kind; the result waits for it. Runs on the device's thread."""
         clips = [work for work in works if isinstance(work, ClipJob)]
         if clips:
-            motions = self._pipeline.predict(clips)
+            motions = self._pipeline.predict(clips, self._pressure.quality.steps)
             return lambda: motions
         pictures = [work for work in works if isinstance(work, PictureJob)]
         if not pictures:
@@ -146,6 +156,11 @@ class Stage:
             for asked, result in zip(wanted, results, strict=True):
                 if not asked.answer.done():
                     asked.answer.set_result(result)
+                if isinstance(asked.work, PictureJob):
+                    now, before = self._clock(), self._pressure.quality
+                    after = self._pressure.observe(now, now - asked.deadline)
+                    if after != before:
+                        log.warning("Ditto goes from %s to %s.", before, after)
 
 
 @contextmanager

@@ -1,0 +1,150 @@
+"""Which backend runs the networks: chosen once, with the reason for every one passed over."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ditto_avatar.errors import Unavailable
+from ditto_avatar.face.ditto.layout import MOTION
+from ditto_avatar.face.ditto.networks import RELEASED, Sizes
+from ditto_avatar.face.ditto.options import Backend
+from ditto_avatar.face.ditto.pressure import Capacity
+from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
+from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.windows import CLIP_FRAMES
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[str], None]
+FEATURE_SIDE = 64
+REPEATS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A backend and, where it cannot be used, the reason."""
+
+    name: str
+    refused: str | None = None
+
+
+def candidates(device: torch.device) -> list[Candidate]:
+    """Every backend on this machine, the fastest first; for the doctor, too."""
+    if device.type != "cuda":
+        compiled = Candidate("compiled", "compiling pays off on a CUDA device only")
+        graphs = Candidate("graphs", "CUDA graphs need a CUDA device")
+    elif importlib.util.find_spec("triton") is None:
+        compiled = Candidate("compiled", "torch.compile needs Triton, which is not installed")
+        graphs = Candidate("graphs")
+    else:
+        compiled, graphs = Candidate("compiled"), Candidate("graphs")
+    return [compiled, graphs, Candidate("eager")]
+
+
+def choose_runners(
+    networks: Mapping[str, nn.Module],
+    device: torch.device,
+    backend: Backend = "auto",
+    tell: Tell | None = None,
+    sizes: Sizes = RELEASED,
+    steps: Iterable[int] = (10,),
+) -> Runners:
+    """The fastest backend that works, or the one asked for, warmed up for clips of
+    `steps` diffusion steps. Compiling takes minutes the first time and seconds from then on.
+
+    Raises `Unavailable` when the backend asked for cannot be used here."""
+    tell = tell or log.info
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    for candidate in candidates(device):
+        if backend not in ("auto", candidate.name):
+            continue
+        if candidate.refused is not None:
+            if backend != "auto":
+                raise Unavailable(f"The backend {backend} cannot be used: {candidate.refused}.")
+            log.info("Ditto backend %s passed over: %s.", candidate.name, candidate.refused)
+            continue
+        try:
+            runners = _made(candidate.name, networks, device, dtype)
+            warm_up(runners, tell, sizes, steps)
+        except Exception as error:  # whatever a compiler or driver raises: the next one is tried
+            if candidate.name == "eager" or backend != "auto":
+                raise
+            log.warning("Ditto backend %s failed and is passed over: %s", candidate.name, error)
+            continue
+        log.info("Ditto runs on %s with the backend %s.", device, candidate.name)
+        return runners
+    raise Unavailable(f"There is no backend {backend!r}; there are: auto, compiled, graphs, eager.")
+
+
+def _made(
+    name: str, networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype
+) -> Runners:
+    if name == "eager":
+        return eager_runners(networks, device, dtype)
+    options = CompileOptions() if name == "compiled" else CompileOptions(compiler=None)
+    return compiled_runners(networks, device, dtype, options)
+
+
+@torch.inference_mode()
+def warm_up(
+    runners: Runners, tell: Tell, sizes: Sizes = RELEASED, steps: Iterable[int] = (10,)
+) -> None:
+    """Call every path in every bucket once, so that no viewer waits for it. Eager runners need
+    none of it."""
+    if runners.name == "eager":
+        return
+    for batch in runners.batches:
+        tell(f"preparing frames in batches of {batch}")
+        runners.frame(*_frame_inputs(runners, batch, sizes))
+    for batch in runners.clip_batches:
+        for count in steps:
+            tell(f"preparing clips of {count} steps in batches of {batch}")
+            runners.clip(*_clip_inputs(runners, batch, count))
+
+
+@torch.inference_mode()
+def measure(runners: Runners, steps: int, sizes: Sizes = RELEASED) -> Capacity:
+    """What a frame and a clip cost in full batches."""
+    batch, clips = runners.batches[-1], runners.clip_batches[-1]
+    frame = _frame_inputs(runners, batch, sizes)
+    clip = _clip_inputs(runners, clips, steps)
+    return Capacity(
+        _seconds(lambda: runners.frame(*frame)) / batch,
+        _seconds(lambda: runners.clip(*clip)) / clips,
+    )
+
+
+def _seconds(call: Callable[[], torch.Tensor]) -> float:
+    """The least of several times; the result is fetched in part, which waits for the device."""
+    times = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        call().flatten()[:1].cpu()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def _frame_inputs(runners: Runners, batch: int, sizes: Sizes) -> tuple[torch.Tensor, ...]:
+    side = FEATURE_SIDE
+    volume = torch.randn(batch, sizes.volume_channels, sizes.volume_depth, side, side)
+    points = 0.2 * torch.randn(batch, sizes.keypoints, 3, device=runners.device)
+    volume = volume.to(runners.device, runners.dtype)
+    return volume, runners.compress(volume), points, points
+
+
+def _clip_inputs(runners: Runners, batch: int, steps: int) -> tuple[torch.Tensor, ...]:
+    shapes = (
+        (batch, CLIP_FRAMES, RELEASED.condition),
+        (batch, MOTION),
+        (batch, CLIP_FRAMES, MOTION),
+        (steps - 1, batch, CLIP_FRAMES, MOTION),
+    )
+    return tuple(torch.randn(shape, device=runners.device) for shape in shapes)
