@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,10 @@ import pytest
 
 from ditto_avatar.errors import InvalidAudio
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.engine import PuppetEngine
+from ditto_avatar.face.puppet.motion import Pose
+from ditto_avatar.face.puppet.performance import PuppetPerformance
 from ditto_avatar.types import Emotion, FloatArray, Phoneme, SpeechChunk, VideoFrame, frames_for
 from tests.fakes.packs import FRAMES, HEIGHT, WIDTH
 
@@ -197,3 +201,37 @@ async def test_closing_the_engine_ends_what_still_runs(oval: Avatar) -> None:
     await performance.push(np.zeros(16_000, np.float32))
     await engine.close()
     assert [frame async for frame in performance] == []
+
+
+async def test_a_broken_picture_reaches_the_reader_as_its_error() -> None:
+    def broken(frame: int, pose: Pose) -> Bytes:
+        raise ValueError("no picture")
+
+    with ThreadPoolExecutor(1) as pool:
+        performance = PuppetPerformance(Actor(), broken, pool, 10, 0)
+        await performance.push(np.zeros(640, np.float32))
+        await performance.finish()
+        with pytest.raises(ValueError, match="no picture"):
+            [frame async for frame in performance]
+
+
+async def test_ten_minutes_at_once_are_heard_without_holding_the_loop_up(
+    engine: PuppetEngine, oval: Avatar, speech: SpeechChunk
+) -> None:
+    performance = await engine.open(oval)
+    long = np.tile(speech.samples, 600 * 16_000 // len(speech.samples))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await performance.push(long)
+    counting.cancel()
+    assert turns > 50
+    first = await anext(aiter(performance))
+    assert first.index == 0
+    await performance.cancel()
