@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from bench import cpu, latency, load
+from bench import cpu, latency, latency_services, load
 
 
 def main() -> None:
     """Run the benches named on the command line, or all; each writes its file under results/."""
-    benches = {"cpu": cpu.main, "latency": latency.main, "load": load.main}
+    benches = {
+        "cpu": cpu.main,
+        "latency": latency.main,
+        "latency_services": latency_services.main,
+        "load": load.main,
+    }
     for name in sys.argv[1:] or benches:
         sys.argv[1:] = []
         benches[name]()

@@ -194,7 +194,7 @@ def _telling_errors() -> Iterator[None]:
     try:
         yield
     except DittoAvatarError as error:
-        console.print(f"[red]Error:[/] {error}", highlight=False)
+        console.print(f"[red]Error:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from error
 
 
