@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     preset: Literal["speed", "quality"] = Field(
         "speed", description="Ditto's values: 10 steps at 512 pixels, or the released offline ones"
     )
-    backend: Literal["auto", "eager", "compiled"] = Field(
+    backend: Literal["auto", "compiled", "graphs", "eager"] = Field(
         "auto", description="how Ditto's networks run"
     )
     sampling_timesteps: Positive | None = Field(
