@@ -16,8 +16,8 @@ import numpy as np
 from ditto_avatar.face.puppet.coarticulation import REACH, Gesture, blend, gestures, pauses
 from ditto_avatar.face.puppet.life import Life
 from ditto_avatar.face.puppet.motion import Pose
-from ditto_avatar.face.puppet.mouth_shapes import OPENERS, arkit_weights
-from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
+from ditto_avatar.face.puppet.mouth_shapes import arkit_weights, beside_speech
+from ditto_avatar.face.puppet.visemes import CHANNELS
 from ditto_avatar.face.puppet.voice import CONTEXT, SILENCE, Voice, VoiceMeter, listener, sounded
 from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray, Phoneme
 
@@ -98,8 +98,8 @@ class Actor:
             self._moods.popleft()
         _, emotion, intensity = self._moods[0]
         face, head = self._life.step(frame, horizon, spoken, emotion, intensity)
-        face[OPENERS] *= 1 - max(channels[Channel.CLOSE], channels[Channel.BITE])
-        return Pose(np.clip(arkit_weights(channels) + face, 0, 1), head)
+        weights = arkit_weights(channels) + beside_speech(face, channels)
+        return Pose(np.clip(weights, 0, 1), head)
 
     def _listen(self, sound: FloatArray) -> None:
         whole = len(sound) // SAMPLES_PER_FRAME

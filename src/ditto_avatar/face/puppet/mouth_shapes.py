@@ -37,12 +37,29 @@ _SHUT_JAW: Final = np.float32(0.35)
 _JAW_OPEN: Final = INDEX["jawOpen"]
 _MOUTH_CLOSE: Final = INDEX["mouthClose"]
 # Shapes that part the lips without the jaw; whoever presses the lips takes them back.
-OPENERS: Final = [
+_OPENERS: Final = [
     *indices("mouthLowerDown"),
     *indices("mouthUpperUp"),
     *indices("mouthFunnel"),
     *indices("tongueOut"),
 ]
+# Shapes that draw the corners apart; whoever rounds the lips takes most of them back.
+_STRETCHERS: Final = [
+    *indices("mouthSmile"),
+    *indices("mouthStretch"),
+    *indices("mouthDimple"),
+]
+_TAKEN_BACK: Final = 0.65
+
+
+def beside_speech(face: FloatArray, channels: FloatArray) -> FloatArray:
+    """What is left of an emotion's weights `face` (52,) while the mouth speaks: a smile does not
+    keep lips from closing or from rounding."""
+    left = face.copy()
+    left[_OPENERS] *= 1 - max(channels[Channel.CLOSE], channels[Channel.BITE])
+    rounded = max(channels[Channel.ROUND], channels[Channel.FUNNEL])
+    left[_STRETCHERS] *= 1 - np.float32(_TAKEN_BACK) * rounded
+    return left
 
 
 def arkit_weights(channels: FloatArray) -> FloatArray:
@@ -54,8 +71,8 @@ def arkit_weights(channels: FloatArray) -> FloatArray:
     # Lips part a little with the first movement of the jaw; consonants keep it small.
     eased[Channel.JAW] *= _SHUT_JAW + (1 - _SHUT_JAW) * eased[Channel.JAW]
     weights = eased @ _MATRIX
-    openers = weights[OPENERS] * (1 - channels[Channel.CLOSE])
-    weights[OPENERS] = openers
+    openers = weights[_OPENERS] * (1 - channels[Channel.CLOSE])
+    weights[_OPENERS] = openers
     # ARKit's mouthClose undoes jawOpen of the same weight at the lips.
     weights[_MOUTH_CLOSE] = weights[_JAW_OPEN] * np.maximum(
         channels[Channel.CLOSE], np.float32(0.75) * channels[Channel.BITE]

@@ -37,7 +37,7 @@ _HARD: Final = np.array([Channel.CLOSE, Channel.BITE, Channel.TONGUE])
 _CONTRAST: Final = 1.8
 _BIAS: Final = 0.25
 # How much of the jaw follows the voice's energy directly, and how far at the voice's peak.
-_BY_ENERGY: Final = 0.5
+_BY_ENERGY: Final = 0.56
 _AT_PEAK: Final = 0.9
 
 
