@@ -63,6 +63,7 @@ class ToneSpeech:
         self.gate: asyncio.Event | None = None
         self.said: list[str] = []
         self.open_sentences = 0
+        self._asked = asyncio.Condition()
 
     def voices(self) -> Sequence[Voice]:
         return [
@@ -70,10 +71,17 @@ class ToneSpeech:
             Voice("낮음", Language.KOREAN, self.name, "낮음"),
         ]
 
+    async def heard_of(self, sentence: str) -> None:
+        """Return once `sentence` was asked for."""
+        async with self._asked:
+            await self._asked.wait_for(lambda: sentence in self.said)
+
     async def speak(
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
     ) -> AsyncGenerator[SpeechChunk, None]:
-        self.said.append(sentence)
+        async with self._asked:
+            self.said.append(sentence)
+            self._asked.notify_all()
         self.open_sentences += 1
         try:
             samples = np.arange(len(sentence) * SAMPLE_RATE_HZ * 60 // 1000)

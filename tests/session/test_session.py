@@ -48,6 +48,21 @@ async def test_an_answer_comes_as_text_fragments_and_clips(world: World) -> None
         assert frames_in(path.read_bytes()) == round(clip.duration * 25)
 
 
+async def test_the_next_sentence_is_asked_for_ahead_and_no_more_than_that(world: World) -> None:
+    world.speech.gate = asyncio.Event()
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "This is the first. Here is a second. And then a third one.")
+        await world.speech.heard_of("Here is a second.")
+        # Everything that could still be asked for has had its chance.
+        await viewer.until(events.SegmentStarted)
+        assert world.speech.said == ["This is the first.", "Here is a second."]
+        world.speech.gate.set()
+        await viewer.until(events.TurnFinished)
+    assert world.speech.said[2:] == ["And then a third one."]
+    assert open_work(world) == 0
+
+
 async def test_sentences_follow_one_another_frame_by_frame(world: World) -> None:
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:

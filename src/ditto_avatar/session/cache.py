@@ -81,6 +81,10 @@ class TakeCache:
                 return _read(path, first, last)
         return None
 
+    def has(self, key: str) -> bool:
+        """Whether there is any take of `key`, wherever it begins."""
+        return any(self._folder.glob(f"{key}.*.m4s"))
+
     def keep(self, key: str, take: Take) -> None:
         """Store a take, then make room. A full disk only means that it will be drawn again."""
         if not self._max_bytes:

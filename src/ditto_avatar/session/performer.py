@@ -1,10 +1,12 @@
-"""The way of a turn: think, speak, draw, keep; four tasks joined by bounded queues.
+"""The way of a turn: think, voice, speak, draw, keep; tasks joined by bounded queues.
 
-    think ──sentences──▶ speak ──sound──▶ face engine ──pictures──▶ draw ──takes──▶ keep
-                           └──────── scenes, or takes from the cache ────────▲
+    think ──sentences──▶ voice ──sound──▶ speak ──▶ face engine ──pictures──▶ draw ──takes──▶ keep
+                                            └────── scenes, or takes from the cache ────▲
 
-Cancelling `Performer.perform` cancels all four and leaves nothing behind: the iterators of the
-dialogue and the speech engine are closed, the performance is cancelled, encoders are freed.
+The sound of the next sentence is asked for while the last one is still being spoken: services take
+their time to begin. Cancelling `Performer.perform` cancels all of it and leaves nothing behind: the
+iterators of the dialogue and the speech engine are closed, the performance is cancelled, encoders
+are freed.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from ditto_avatar.session import turn as t
 from ditto_avatar.session.cache import Take, TakeCache, take_key
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.playout import Pace, Segment
+from ditto_avatar.session.voicing import Voiced
 from ditto_avatar.speech.base import SpeechEngine
-from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.speech.voices import voice_for
 from ditto_avatar.types import FRAME_RATE_HZ, Fallback, FloatArray, Language, Voice
 
@@ -42,6 +44,8 @@ Notify = Callable[[t.Input], object]
 # what waits was made too early and is lost when the turn is interrupted.
 _SENTENCES_AHEAD = 4
 _SEGMENTS_AHEAD = 2
+# The sentence that is spoken and the one whose sound is made meanwhile.
+_VOICED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,20 @@ class _Replay:
 
 @dataclass(slots=True)
 class _Run:
-    """What the four tasks of one turn share."""
+    """What the tasks of one turn share."""
 
     job: Job
+    group: asyncio.TaskGroup
     engines: Engines
     notify: Notify
     pace: Pace
     sentences: asyncio.Queue[Sentence | None] = field(
         default_factory=lambda: asyncio.Queue(_SENTENCES_AHEAD)
     )
+    voiced: asyncio.Queue[Voiced | None] = field(
+        default_factory=lambda: asyncio.Queue(_VOICED_AT_ONCE)
+    )
+    voices: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_VOICED_AT_ONCE))
     acts: asyncio.Queue[_Scene | _Replay | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
@@ -148,10 +157,12 @@ class Performer:
             notify(t.Noticed("fallback", fallback_text(fallback, job.language)))
 
         engines = self._engines(job.avatar, tell)
-        run = _Run(job, engines, notify, Pace(self._clock, self._lead_s))
+        group = asyncio.TaskGroup()
+        run = _Run(job, group, engines, notify, Pace(self._clock, self._lead_s))
         try:
-            async with asyncio.TaskGroup() as group:
+            async with group:
                 group.create_task(self._think(run))
+                group.create_task(self._voice(run))
                 group.create_task(self._speak(run))
                 group.create_task(self._draw(run))
                 group.create_task(self._keep(run))
@@ -194,18 +205,31 @@ class Performer:
             async for piece in pieces:
                 yield piece
 
-    async def _speak(self, run: _Run) -> None:
-        """Sentences to sound, and the sound to the face; or both from the cache."""
+    async def _voice(self, run: _Run) -> None:
+        """Begin the sound of sentences that were not drawn before, one ahead of the speaker."""
         while (sentence := await run.sentences.get()) is not None:
+            await run.voices.acquire()
             speech, avatar = run.engines.speech, run.job.avatar
             voice = voice_for(speech, sentence.text, run.job.language, avatar.voices)
             key = self._key(avatar, sentence, voice)
-            take = await self._find_take(run, key)
+            voiced = Voiced(sentence, voice, key, run.fallbacks)
+            if not await asyncio.to_thread(self._cache.has, key):
+                voiced.begin(run.group, run.engines.speech)
+            await run.voiced.put(voiced)
+        await run.voiced.put(None)
+
+    async def _speak(self, run: _Run) -> None:
+        """Sound to the face; or sound and pictures from the cache."""
+        while (voiced := await run.voiced.get()) is not None:
+            take = await self._find_take(run, voiced.key)
             if take is not None:
+                voiced.abandon()
                 await self._end_scene(run)
-                await self._replay(run, sentence, take)
+                await self._replay(run, voiced.sentence, take)
             else:
-                await self._speak_sentence(run, sentence, voice, key)
+                voiced.begin(run.group, run.engines.speech)
+                await self._speak_sentence(run, voiced)
+            run.voices.release()
         await self._end_scene(run)
         await run.acts.put(None)
 
@@ -231,23 +255,22 @@ class Performer:
         run.next_frame = take.first_frame
         run.advance(take.frames)
 
-    async def _speak_sentence(self, run: _Run, sentence: Sentence, voice: Voice, key: str) -> None:
+    async def _speak_sentence(self, run: _Run, voiced: Voiced) -> None:
         segment: Segment | None = None
-        fallbacks = run.fallbacks
-        sound = utterance(run.engines.speech, sentence.text, voice, sentence.emotion)
-        async with aclosing(sound) as chunks:
+        sentence = voiced.sentence
+        async with aclosing(voiced.sound()) as chunks:
             async for chunk in chunks:
                 run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
                 scene = run.scene or await self._begin_scene(run)
                 if segment is None:
-                    segment = self._new_segment(run, sentence, key)
+                    segment = self._new_segment(run, sentence, voiced.key)
                     await scene.segments.put(segment)
                 segment.add_audio(chunk.samples)
                 await scene.performance.push(chunk.samples, chunk.phonemes, sentence.emotion)
         if segment is None or run.scene is None:
             return  # nothing in it can be spoken, a lone emoji for instance
-        if run.fallbacks > fallbacks:
-            segment.key = None  # another voice spoke than the one that the key names
+        if run.fallbacks > voiced.fallbacks:
+            segment.key = None  # perhaps another voice spoke than the one that the key names
         run.advance(segment.close())
         await run.scene.performance.flush()
         await self._complete(run, segment)
