@@ -7,6 +7,8 @@ hidden.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -48,9 +50,11 @@ class Down(nn.Module):
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
         self.conv = nn.Conv3d(inside, outside, 3, padding=1)
+        self.pool: nn.Module = nn.AvgPool3d((1, 2, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool3d(F.relu(self.conv(x)), (1, 2, 2))
+        half: Tensor = self.pool(F.relu(self.conv(x)))
+        return half
 
 
 class Up(nn.Module):
@@ -110,6 +114,8 @@ class WarpNetwork(nn.Module):
         self.occlusion = nn.Conv2d(flat, 1, kernel, padding=kernel // 2)
         self.third = nn.Conv2d(sizes.flat_volume, sizes.feature_channels, 3, padding=1)
         self.fourth = nn.Conv2d(sizes.feature_channels, sizes.feature_channels, 1)
+        # Export replaces it by standard operators.
+        self.sample: Callable[[Tensor, Tensor], Tensor] = sample_volume
 
     def compress(self, volume: Tensor) -> Tensor:
         """The part that the candidates sample, (b, 4, 16, 64, 64): once per source frame."""
@@ -128,7 +134,7 @@ class WarpNetwork(nn.Module):
         x = self.hourglass(torch.cat([heat, candidates], dim=2).flatten(1, 2))
         flow = self.flow(self.mask(x), shifts)  # (b, 16, 64, 64, 3)
         visible = torch.sigmoid(self.occlusion(x.flatten(1, 2)))  # (b, 1, 64, 64)
-        x = sample_volume(volume, flow).flatten(1, 2)  # (b, 512, 64, 64)
+        x = self.sample(volume, flow).flatten(1, 2)  # (b, 512, 64, 64)
         x = self.fourth(F.leaky_relu(self.third(x)))  # (b, 256, 64, 64)
         result: Tensor = x * visible
         return result

@@ -1,0 +1,149 @@
+"""The networks as ONNX with standard operators only, checked against torch."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ditto_avatar.errors import DittoAvatarError
+from ditto_avatar.face.ditto.networks import WarpNetwork
+from ditto_avatar.face.ditto.networks.warp import Down
+from ditto_avatar.face.ditto.onnx_session import open_session
+from ditto_avatar.face.ditto.runtime.tensorrt.graphs import GraphSpec, module_of, specs
+
+OPSET = 17
+TOLERANCE = 1e-4
+EXPORT_BATCH = 2  # traced with more than one, so that nothing mistakes the batch for a constant
+
+
+class ExportDiffers(DittoAvatarError):
+    """An exported graph computes something else than the network it came from."""
+
+
+def gather_volume(volume: Tensor, flow: Tensor) -> Tensor:
+    """Trilinear samples of `volume` (b, c, d, h, w) at `flow` (b, d, h, w, 3) out of gathers.
+
+    The same as `networks.warp.sample_volume`; ONNX's five-dimensional GridSample is an operator
+    that TensorRT has only as a plugin."""
+    shape = volume.shape[2:]
+    depth, height, width = (int(side) for side in shape)
+    flat = volume.flatten(2).float()  # (b, c, d * h * w)
+    corners = []
+    for axis, count in enumerate((width, height, depth)):
+        place = ((flow[..., axis].flatten(1).float() + 1) * count - 1) / 2
+        low = place.floor()
+        corners.append([(low + side, 1 - (place - low - side).abs(), count) for side in (0, 1)])
+    result: Tensor | None = None
+    for x, weight_x, columns in corners[0]:
+        for y, weight_y, rows in corners[1]:
+            for z, weight_z, planes in corners[2]:
+                inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows) & (z >= 0) & (z < planes)
+                weight = weight_x * weight_y * weight_z * inside.float()
+                index = (z.clamp(0, planes - 1) * height + y.clamp(0, rows - 1)) * width + x.clamp(
+                    0, columns - 1
+                )
+                index = index.long()[:, None].expand(-1, flat.shape[1], -1)
+                part = flat.gather(2, index) * weight[:, None]
+                result = part if result is None else result + part
+    assert result is not None
+    return torch.unflatten(result, 2, (depth, height, width)).to(volume.dtype)
+
+
+def export_graphs(
+    networks: Mapping[str, nn.Module],
+    folder: Path,
+    *,
+    half: bool = False,
+    graphs: Iterable[GraphSpec] | None = None,
+    check: bool = True,
+    tell: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Writes every graph to `folder`, in float32, or with `half` those that may be in half
+    precision; `check` compares float32 graphs with torch over ONNX Runtime.
+
+    Raises `ExportDiffers` where they are further apart than 1e-4."""
+    tell = tell or (lambda text: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for spec in graphs or specs():
+        dtype = torch.float16 if half and spec.half else torch.float32
+        path = folder / f"{spec.name}.onnx"
+        tell(f"{path.name}, {'half' if dtype == torch.float16 else 'single'} precision")
+        module = _exportable(module_of(spec, networks), dtype)
+        export_graph(module, spec, path, dtype)
+        if check and dtype == torch.float32:
+            check_graph(module, spec, path)
+        written.append(path)
+    return written
+
+
+def _exportable(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy on the CPU that samples volumes by gathering."""
+    module = copy.deepcopy(module).to("cpu", dtype).eval()
+    for part in module.modules():
+        if isinstance(part, WarpNetwork):
+            part.sample = gather_volume
+        elif isinstance(part, Down):
+            part.pool = FlatPool()
+    return module
+
+
+class FlatPool(nn.Module):
+    """Halves height and width of a volume with the pooling of pictures, which half precision has
+    on a CPU, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = F.avg_pool2d(x.flatten(1, 2), 2)
+        return torch.unflatten(pooled, 1, (int(x.shape[1]), int(x.shape[2])))
+
+
+@torch.no_grad()
+def export_graph(module: nn.Module, spec: GraphSpec, path: Path, dtype: torch.dtype) -> None:
+    """One graph whose batch is open."""
+    names = list(spec.inputs(EXPORT_BATCH))
+    axes = {name: {spec.axes.get(name, 0): "batch"} for name in [*names, *spec.outputs]}
+    for name in ("pooled", "keys", "values"):
+        if name in axes:
+            axes[name] = {spec.axes.get(name, 0): "halves"}
+    with warnings.catch_warnings():
+        # The tracing exporter is on its way out; the new one needs a package more.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            spec.examples(EXPORT_BATCH, dtype),
+            str(path),
+            input_names=names,
+            output_names=list(spec.outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+@torch.no_grad()
+def check_graph(
+    module: nn.Module, spec: GraphSpec, path: Path, batches: tuple[int, ...] = (1, 3)
+) -> None:
+    """Raises `ExportDiffers` unless the graph gives what the module gives, in every batch."""
+    session = open_session(path)
+    for batch in batches:
+        inputs = spec.examples(batch, torch.float32)
+        fed = dict(zip(spec.inputs(batch), (tensor.numpy() for tensor in inputs), strict=True))
+        wanted = {entry.name for entry in session.get_inputs()}
+        found = session.run(None, {name: value for name, value in fed.items() if name in wanted})
+        expected = module(*inputs)
+        expected = (expected,) if isinstance(expected, Tensor) else tuple(expected)
+        for name, one, other in zip(spec.outputs, expected, found, strict=True):
+            difference = np.linalg.norm(one.numpy() - other) / np.linalg.norm(one.numpy())
+            if not difference <= TOLERANCE:
+                raise ExportDiffers(
+                    f"{path.name}: {name} differs from the network by {difference:.1e} in a "
+                    f"batch of {batch}; at most {TOLERANCE:.0e} is allowed."
+                )
