@@ -1,0 +1,68 @@
+"""Ditto's compiled runners on a real device."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ditto_avatar.face.ditto.networks import Sizes
+from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
+from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.graphs import GraphedFunction
+from tests.face.ditto.reference import distance, given
+from tests.face.ditto.standins import BUILDERS, SMALL
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+OPTIONS = CompileOptions(compiler=None, batches=(1, 4), clip_batches=(1, 4))
+
+
+def networks() -> dict[str, torch.nn.Module]:
+    torch.manual_seed(1)
+    return {name: build(SMALL).eval().requires_grad_(False) for name, build in BUILDERS.items()}
+
+
+def both(sizes: Sizes = SMALL) -> tuple[Runners, Runners]:
+    cuda = torch.device("cuda")
+    exact = eager_runners(networks(), cuda, torch.float32)
+    return exact, compiled_runners(networks(), cuda, torch.float16, OPTIONS)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+@torch.inference_mode()
+def test_half_precision_frames_are_close_to_single(count: int) -> None:
+    exact, fast = both()
+    volume = given("volume", count, SMALL.volume_channels, SMALL.volume_depth, 64, 64).cuda()
+    source = 0.3 * given("kp_source", count, 21, 3).cuda()
+    driving = source + 0.05 * given("kp_delta", count, 21, 3).cuda()
+    expected = exact.frame(volume, exact.compress(volume), source, driving)
+    half = volume.half()
+    found = fast.frame(half, fast.compress(half), source, driving)
+    assert distance(found.float().cpu(), expected.cpu().numpy()) < 3e-2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@torch.inference_mode()
+def test_clips_in_one_graph_are_close_to_eager_ones(count: int) -> None:
+    exact, fast = both()
+    inputs = [
+        given("condition", count, 80, 1103),
+        given("first", count, 265),
+        given("start", count, 80, 265),
+        given("noises", 4, count, 80, 265),
+    ]
+    on_device = [tensor.cuda() for tensor in inputs]
+    expected = exact.clip(*on_device).cpu().numpy()
+    for _ in range(2):  # recorded, then replayed
+        assert distance(fast.clip(*on_device).cpu(), expected) < 3e-2
+
+
+@torch.inference_mode()
+def test_a_graph_refuses_other_shapes_than_recorded() -> None:
+    graph = GraphedFunction(lambda x: 2 * x, [torch.ones(4, device="cuda")])
+    assert torch.equal(graph(torch.full((4,), 3.0, device="cuda")).cpu(), torch.full((4,), 6.0))
+    with pytest.raises(ValueError, match=r"recorded for \(4,\) .* pad the batch"):
+        graph(torch.ones(5, device="cuda"))
