@@ -1,9 +1,9 @@
-"""How well the lips follow the voice, measured on the pictures (results/quality.json).
+"""How well the lips follow the voice, read off the pictures (results/quality.json).
 
-    python -m bench.quality                         reads the mouth's pixels
-    python -m bench.quality --mediapipe PYTHON      MediaPipe reads the lips (bench.lips_mediapipe)
+    python -m bench.quality --mediapipe PYTHON
 
-Forty sentences, half of them Korean, slow and fast. Nothing is asked of the engine but pictures.
+MediaPipe reads the lips; it lives in an environment of its own, see `bench.lips_mediapipe`. Forty
+sentences, half of them Korean, slow and fast. Nothing is asked of the engine but pictures.
 """
 
 from __future__ import annotations
@@ -124,39 +124,6 @@ async def acted(
     return pictures
 
 
-class PixelReader:
-    """Counts pixels of the mouth's surroundings that have a colour no closed mouth shows."""
-
-    def __init__(self, avatar: Avatar) -> None:
-        lips = avatar.arrays.landmarks[:, [61, 291, 0, 17], :2]
-        low, high = lips.min((0, 1)), lips.max((0, 1))
-        width = high[0] - low[0]
-        top, bottom = int(low[1] - width * 0.1), int(high[1] + width * 0.6)
-        left, right = int(low[0]), int(high[0])
-        self._box = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
-        self._height, self._width = avatar.height, avatar.width
-        self._scale = float(width)
-        self._known = np.zeros((32, 32, 32), np.bool_)
-        for picture in avatar.idle_frames[::5]:
-            self._known[tuple(self._colours(picture))] = True
-        for _ in range(2):
-            for axis in range(3):
-                k = self._known
-                self._known = k | np.roll(k, 1, axis) | np.roll(k, -1, axis)
-
-    def read(self, pictures: Sequence[ByteArray]) -> FloatArray:
-        """The mean height of the opening over the mouth's width (n,)."""
-        counts = [(~self._known[tuple(self._colours(picture))]).sum() for picture in pictures]
-        return np.array(counts, np.float32) * 4 / self._scale**2
-
-    def _colours(self, picture: ByteArray) -> npt.NDArray[np.intp]:
-        rows, columns = self._height, self._width
-        chroma = picture[rows:].reshape(2, rows // 2, columns // 2)[(slice(None), *self._box)]
-        luma = picture[:rows].reshape(rows // 2, 2, columns // 2, 2).mean((1, 3))[self._box]
-        colours = np.stack([luma, chroma[0].astype(float), chroma[1].astype(float)])
-        return (colours / 8).astype(np.intp).reshape(3, -1)
-
-
 class MediaPipeReader:
     """Hands pictures to MediaPipe in another Python."""
 
@@ -240,7 +207,7 @@ def silent_frames(film: Film) -> Bools:
 
 
 async def films(
-    engine: PuppetEngine, avatar: Avatar, reader: PixelReader | MediaPipeReader, *, phonetic: bool
+    engine: PuppetEngine, avatar: Avatar, reader: MediaPipeReader, *, phonetic: bool
 ) -> list[Film]:
     """All sentences performed and read."""
     jobs = [(text, Language.ENGLISH, "en-us+f3") for text in ENGLISH]
@@ -282,10 +249,10 @@ def figures(made: Sequence[Film]) -> dict[str, Any]:
     }
 
 
-async def measure(name: str, mediapipe: Path | None) -> dict[str, Any]:
+async def measure(name: str, mediapipe: Path) -> dict[str, Any]:
     """Figures of one presenter, with phonemes and from the sound alone."""
     avatar = load_avatar(BUNDLED / name)
-    reader = MediaPipeReader(avatar, mediapipe) if mediapipe else PixelReader(avatar)
+    reader = MediaPipeReader(avatar, mediapipe)
     engine = PuppetEngine()
     try:
         with_phonemes = figures(await films(engine, avatar, reader, phonetic=True))
@@ -316,10 +283,14 @@ def main(
     """Measure and write results/quality.json."""
     names = presenter or [path.name for path in find_avatars(BUNDLED)]
     made = {name: asyncio.run(measure(name, mediapipe)) for name in names}
-    how = "MediaPipe 0.10.21" if mediapipe else "pixels"
     report.write(
         "quality",
-        {"read_by": how, "sentences": len(ENGLISH + KOREAN), **least_favourable(made), **made},
+        {
+            "read_by": "MediaPipe 0.10.21",
+            "sentences": len(ENGLISH + KOREAN),
+            **least_favourable(made),
+            **made,
+        },
         TARGETS,
     )
 
