@@ -189,12 +189,26 @@ def measure_released(tensors: dict[str, dict[str, Tensor]], device: torch.device
 # This way ------------------------------------------------------------------------------------
 
 
+def seconds_in_flight(pipeline: Pipeline, jobs: list[FrameJob]) -> float:
+    """The median time a batch takes when, as in the engine, the next one is begun before the
+    pictures of the last one are fetched."""
+    times = []
+    flying = pipeline.begin(jobs)
+    for _ in range(3 + Repeats.count):
+        begun = time.perf_counter()
+        following = pipeline.begin(jobs)
+        flying.frames()
+        flying = following
+        times.append(time.perf_counter() - begun)
+    flying.frames()
+    return float(np.median(times[3:]))
+
+
 def measure_frames(pipeline: Pipeline, picture: SourcePicture) -> Figures:
     """Frames a second from keypoints on the host to I420 on the host, and where the time goes."""
     result: dict[str, float] = {}
     for batch in pipeline.runners.batches:
-        jobs = frame_jobs(picture, batch)
-        result[str(batch)] = 1000 * batch / milliseconds(partial(pipeline.render, jobs))
+        result[str(batch)] = batch / seconds_in_flight(pipeline, frame_jobs(picture, batch))
     batch = pipeline.runners.batches[-1]
     jobs = frame_jobs(picture, batch)
     drop = picture.backdrop
@@ -293,22 +307,20 @@ def explore(tensors: dict[str, dict[str, Tensor]], device: torch.device) -> Figu
         if layout == "channels":
             decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             warp.hourglass.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-            warp.mask.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+            warp.heads.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         compressed = warp.compress(volume)
         timed(f"decoder {layout} eager", partial(decoder, features))
         timed(
             f"warp {layout} eager",
             partial(warp, volume, source, driving, compressed),
         )
-        hidden = torch.randn(batch, 110, 16, 64, 64, device=device, dtype=torch.float16)
-        wide = torch.randn(batch, 142, 16, 64, 64, device=device, dtype=torch.float16)
+        hidden = torch.randn(batch, 112, 16, 64, 64, device=device, dtype=torch.float16)
+        wide = torch.randn(batch, 144, 16, 64, 64, device=device, dtype=torch.float16)
         if layout == "channels":
             hidden = hidden.to(memory_format=torch.channels_last_3d)
             wide = wide.to(memory_format=torch.channels_last_3d)
         timed(f"  hourglass {layout}", partial(warp.hourglass, hidden))
-        timed(f"  mask {layout}", partial(warp.mask, wide))
-        flat = wide.flatten(1, 2)
-        timed(f"  occlusion {layout}", partial(warp.occlusion, flat))
+        timed(f"  heads {layout}", partial(warp.heads, wide))
         for name in ("hidden", "hidden_x2", "hidden_x4"):
             timed(f"  {name} {layout}", partial(getattr(decoder, name), features))
     return {"explored_ms_per_frame": result}

@@ -19,7 +19,7 @@ VALID = 10  # new frames a clip
 AHEAD = 25  # frames that may be drawn before they are due
 LEAD_S = 0.2  # between the first sound and the first frame
 ON_TIME = 0.99
-CANDIDATES = (4, 8, 12, 16, 20, 24)
+CANDIDATES = (8, 12, 16, 20, 24)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditto_avatar.errors import InvalidCheckpoint
@@ -28,6 +29,7 @@ from ditto_avatar.face.ditto.networks import (
     StitchNetwork,
     WarpNetwork,
 )
+from ditto_avatar.face.ditto.networks.warp import rounded_up
 
 Tensors = Mapping[str, Tensor]
 State = dict[str, Tensor]
@@ -243,21 +245,52 @@ def convert_stitch(t: Tensors) -> State:
     return prefixed({f"layers.{index}": plain(t, f"mlp.{2 * index}") for index in range(4)})
 
 
+def widened(state: State, inside: int | None = None, outside: int | None = None) -> State:
+    """A convolution with zero channels added behind its own, so that there are that many."""
+    weight, bias = state["weight"], state["bias"]
+    more_in = (inside or weight.shape[1]) - weight.shape[1]
+    more_out = (outside or weight.shape[0]) - weight.shape[0]
+    places = (0, 0) * (weight.ndim - 2)
+    return {
+        "weight": F.pad(weight, (*places, 0, more_in, 0, more_out)),
+        "bias": F.pad(bias, (0, more_out)),
+    }
+
+
+def flow_heads(mask: State, occlusion: State) -> State:
+    """`FlowHeads`' convolution from a 3-D one and one over channels and depth together."""
+    taps = mask["weight"].permute(2, 0, 1, 3, 4).flatten(0, 1)  # (k * motions, c, k, k)
+    motions, channels = mask["weight"].shape[:2]
+    places = torch.unflatten(occlusion["weight"][0], 0, (channels, -1)).transpose(
+        0, 1
+    )  # (d, c, k, k)
+    bias = taps.new_zeros(len(taps) + len(places))
+    middle = mask["weight"].shape[2] // 2 * motions
+    bias[middle : middle + motions] = mask["bias"]
+    bias[len(taps)] = occlusion["bias"][0]
+    weight = torch.cat([taps, places])
+    return widened({"weight": weight, "bias": bias}, rounded_up(channels), rounded_up(len(weight)))
+
+
 def convert_warp(t: Tensors) -> State:
     flow = "dense_motion_network"
     glass = f"{flow}.hourglass"
+    last = normed_conv(t, f"{glass}.decoder.conv", f"{glass}.decoder.norm")
+    channels = rounded_up(len(last["weight"]))
     parts = {
         "compression": normed_conv(t, f"{flow}.compress", f"{flow}.norm"),
-        "hourglass.last": normed_conv(t, f"{glass}.decoder.conv", f"{glass}.decoder.norm"),
-        "mask": plain(t, f"{flow}.mask"),
-        "occlusion": plain(t, f"{flow}.occlusion"),
+        "hourglass.last": widened(last, channels, channels),
+        "heads.conv": flow_heads(plain(t, f"{flow}.mask"), plain(t, f"{flow}.occlusion")),
         "third": normed_conv(t, "third.conv", "third.norm"),
         "fourth": plain(t, "fourth"),
     }
     for index in range(RELEASED.hourglass_levels):
         down = f"{glass}.encoder.down_blocks.{index}"
         up = f"{glass}.decoder.up_blocks.{index}"
-        parts[f"hourglass.downs.{index}.conv"] = normed_conv(t, f"{down}.conv", f"{down}.norm")
+        conv = normed_conv(t, f"{down}.conv", f"{down}.norm")
+        if index == 0:
+            conv = widened(conv, rounded_up(conv["weight"].shape[1]))
+        parts[f"hourglass.downs.{index}.conv"] = conv
         parts[f"hourglass.ups.{index}.conv"] = normed_conv(t, f"{up}.conv", f"{up}.norm")
     return prefixed(parts)
 

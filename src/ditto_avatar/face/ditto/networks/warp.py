@@ -18,6 +18,11 @@ from ditto_avatar.face.ditto.networks.sizes import RELEASED, Sizes
 HEAT_VARIANCE = 0.01
 
 
+def rounded_up(channels: int) -> int:
+    """The next multiple of eight."""
+    return -(-channels // 8) * 8
+
+
 def axis_grid(count: int, like: Tensor) -> Tensor:
     """`count` places from -1 to 1, (count,), in the dtype and on the device of `like`."""
     steps = torch.arange(count, device=like.device, dtype=like.dtype)
@@ -70,7 +75,7 @@ class Up(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """A 3-D U-Net that keeps the depth: (b, 110, 16, 64, 64) to (b, 142, 16, 64, 64)."""
+    """A 3-D U-Net that keeps the depth: (b, 112, 16, 64, 64) to (b, 144, 16, 64, 64)."""
 
     def __init__(self, inside: int, sizes: Sizes) -> None:
         super().__init__()
@@ -101,6 +106,37 @@ class Hourglass(nn.Module):
         return F.relu(y)
 
 
+class FlowHeads(nn.Module):
+    """What the hourglass' volume (b, c, d, h, w) says: the candidates' logits (b, k, d, h, w) in
+    float32, from a k x k x k convolution, and what is visible (b, 1, h, w), from a k x k
+    convolution over channels and depth together.
+
+    Both are one 2-D convolution of the depth slices, whose outputs are the taps along the depth
+    and a tap for each slice's place; the taps are then added up. The sums are the same, and the
+    matrix product is wide enough for tensor cores: 22 outputs, or one, are not.
+    """
+
+    def __init__(self, channels: int, motions: int, depth: int, kernel: int) -> None:
+        super().__init__()
+        self.motions, self.kernel = motions, kernel
+        outputs = rounded_up(motions * kernel + depth)
+        self.conv = nn.Conv2d(channels, outputs, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        batch, depth = x.shape[0], x.shape[2]
+        slices = x.transpose(1, 2).flatten(0, 1)  # (b * d, c, h, w)
+        y = self.conv(slices).unflatten(0, (batch, depth))  # (b, d, outputs, h, w)
+        along_depth = y[:, :, : self.motions * self.kernel].unflatten(2, (self.kernel, -1))
+        reach = self.kernel // 2
+        along_depth = F.pad(along_depth, (0, 0, 0, 0, 0, 0, 0, 0, reach, reach))
+        logits = torch.zeros((), device=x.device)
+        for tap in range(self.kernel):
+            logits = logits + along_depth[:, tap : tap + depth, tap].float()
+        places = y[:, :, self.motions * self.kernel :][:, :, :depth]
+        visible = places.diagonal(dim1=1, dim2=2).float().sum(-1)  # (b, h, w)
+        return logits.transpose(1, 2), torch.sigmoid(visible[:, None]).to(x.dtype)
+
+
 class WarpNetwork(nn.Module):
     """Volume (b, 32, 16, 64, 64), keypoints (b, 21, 3) of source and drive to (b, 256, 64, 64)."""
 
@@ -108,10 +144,9 @@ class WarpNetwork(nn.Module):
         super().__init__()
         motions, kernel = sizes.keypoints + 1, sizes.mask_kernel
         self.compression = nn.Conv3d(sizes.volume_channels, sizes.compressed_channels, 1)
-        self.hourglass = Hourglass(motions * (sizes.compressed_channels + 1), sizes)
-        self.mask = nn.Conv3d(self.hourglass.channels, motions, kernel, padding=kernel // 2)
-        flat = self.hourglass.channels * sizes.volume_depth
-        self.occlusion = nn.Conv2d(flat, 1, kernel, padding=kernel // 2)
+        # Tensor cores want channels in eights; the added ones stay zero.
+        self.hourglass = Hourglass(rounded_up(motions * (sizes.compressed_channels + 1)), sizes)
+        self.heads = FlowHeads(self.hourglass.channels, motions, sizes.volume_depth, kernel)
         self.third = nn.Conv2d(sizes.flat_volume, sizes.feature_channels, 3, padding=1)
         self.fourth = nn.Conv2d(sizes.feature_channels, sizes.feature_channels, 1)
         # Export replaces it by standard operators.
@@ -131,9 +166,10 @@ class WarpNetwork(nn.Module):
         candidates = self.candidates(compressed, shifts)  # (b, 22, 4, 16, 64, 64)
         heat = self.heat(driving, compressed) - self.heat(source, compressed)
         heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, 0))[:, :, None]  # (b, 22, 1, 16, 64, 64)
-        x = self.hourglass(torch.cat([heat, candidates], dim=2).flatten(1, 2))
-        flow = self.flow(self.mask(x), shifts)  # (b, 16, 64, 64, 3)
-        visible = torch.sigmoid(self.occlusion(x.flatten(1, 2)))  # (b, 1, 64, 64)
+        x = torch.cat([heat, candidates], dim=2).flatten(1, 2)
+        x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, rounded_up(x.shape[1]) - x.shape[1]))
+        logits, visible = self.heads(self.hourglass(x))  # (b, 22, 16, 64, 64), (b, 1, 64, 64)
+        flow = self.flow(logits, shifts)  # (b, 16, 64, 64, 3)
         x = self.sample(volume, flow).flatten(1, 2)  # (b, 512, 64, 64)
         x = self.fourth(F.leaky_relu(self.third(x)))  # (b, 256, 64, 64)
         result: Tensor = x * visible

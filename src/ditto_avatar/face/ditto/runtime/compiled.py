@@ -33,7 +33,7 @@ class CompileOptions:
     graphs: bool = True
     channels_last: bool = True
     motion_dtype: torch.dtype = torch.float16
-    batches: tuple[int, ...] = (1, 4, 8)
+    batches: tuple[int, ...] = (1, 4, 8, 16)
     clip_batches: tuple[int, ...] = (1, 4, 16)
 
 
@@ -95,7 +95,9 @@ def compiled_runners(
     if options.channels_last:
         frame.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frame.warp.hourglass.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        frame.warp.mask.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        frame.warp.heads.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        frame.warp.third.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        frame.warp.fourth.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     graphs = options.graphs and device.type == "cuda"
     mode = "max-autotune-no-cudagraphs" if options.tune else None
 
