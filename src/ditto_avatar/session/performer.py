@@ -106,6 +106,8 @@ class _Run:
         default_factory=lambda: asyncio.Queue(_VOICED_AT_ONCE)
     )
     voices: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_VOICED_AT_ONCE))
+    voiced_any: bool = False
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
     acts: asyncio.Queue[_Scene | _Replay | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
@@ -214,6 +216,10 @@ class Performer:
             key = self._key(avatar, sentence, voice)
             voiced = Voiced(sentence, voice, key, run.fallbacks)
             if not await asyncio.to_thread(self._cache.has, key):
+                if run.voiced_any:
+                    # The first picture of the turn has the machine to itself.
+                    await run.under_way.wait()
+                run.voiced_any = True
                 voiced.begin(run.group, run.engines.speech)
             await run.voiced.put(voiced)
         await run.voiced.put(None)
@@ -229,6 +235,7 @@ class Performer:
             else:
                 voiced.begin(run.group, run.engines.speech)
                 await self._speak_sentence(run, voiced)
+            run.under_way.set()
             run.voices.release()
         await self._end_scene(run)
         await run.acts.put(None)
@@ -376,6 +383,8 @@ class Performer:
     ) -> None:
         """Send fragments on; with `end`, the number of all, the last one is marked as the last."""
         now = self._clock.now()
+        if made:
+            run.under_way.set()
         for fragment in made:
             last = end is not None and fragment.index == end - 1
             run.notify(t.FragmentMade(segment, fragment.index, fragment.data, last, now))
