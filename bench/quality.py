@@ -273,12 +273,8 @@ def least_favourable(by_presenter: dict[str, dict[str, Any]]) -> dict[str, float
 
 
 def main(
-    presenter: Annotated[
-        list[str] | None, typer.Option(help="Which ones; all if left out.")
-    ] = None,
-    mediapipe: Annotated[
-        Path | None, typer.Option(help="A Python that has MediaPipe 0.10.21.")
-    ] = None,
+    mediapipe: Annotated[Path, typer.Option(help="A Python that has MediaPipe 0.10.21.")],
+    presenter: Annotated[list[str] | None, typer.Option(help="Who; all if left out.")] = None,
 ) -> None:
     """Measure and write results/quality.json."""
     names = presenter or [path.name for path in find_avatars(BUNDLED)]
