@@ -42,7 +42,7 @@ ABOUT: dict[str, dict[str, object]] = {
             "ko": "쉰다섯 안팎의 백인 여성. 노련하고 세심합니다.",
         },
         "voices": {
-            "espeak": {"en": "en-gb+f2", "ko": "ko+f2"},
+            "espeak": {"en": "en+f2", "ko": "ko+f2"},
             "google": {"en": "en-GB-Chirp3-HD-Kore", "ko": "ko-KR-Chirp3-HD-Kore"},
             "openai": {"en": "sage", "ko": "sage"},
         },
