@@ -35,6 +35,8 @@ _VOWEL_BANDS: Final = slice(3, 18)
 _LOUDNESS_POWER: Final = 0.3
 _HARD: Final = np.array([Channel.CLOSE, Channel.BITE, Channel.TONGUE])
 _CONTRAST: Final = 1.8
+_SHAPED: Final = np.array([Channel.ROUND, Channel.FUNNEL])
+_MORE: Final = 1.3
 _BIAS: Final = 0.25
 # How much of the jaw follows the voice's energy directly, and how far at the voice's peak.
 _BY_ENERGY: Final = 0.56
@@ -114,6 +116,7 @@ class Listener:
         guess = hidden @ self.output + self.output_bias
         # Where the ear is unsure the fit answers with an average; lips either close or do not.
         guess[_HARD] = _CONTRAST * (guess[_HARD] - 0.5) + 0.5 + _BIAS
+        guess[_SHAPED] *= _MORE
         result: FloatArray = np.clip(guess, 0, 1)
         return result
 
