@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.fakes.packs import FRAMES, HEIGHT, WIDTH, make_pack
 
 from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.avatar import find_avatars, load_avatar
+from tests.fakes.packs import FRAMES, HEIGHT, WIDTH, make_pack
 
 Arrays = dict[str, npt.NDArray[Any]]
 
