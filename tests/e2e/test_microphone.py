@@ -53,6 +53,11 @@ def recording(path: Path, *parts: FloatArray | float) -> Path:
     return path
 
 
+def transcribed(openai: FakeOpenAI) -> list[bytes]:
+    """What was sent to be understood."""
+    return [body for path, _, body in openai.requests if path == "/v1/audio/transcriptions"]
+
+
 @contextmanager
 def speaking_into(playwright: Playwright, sound: Path) -> Iterator[Page]:
     """A page whose microphone hears a file, from its beginning when it is switched on."""
