@@ -19,7 +19,7 @@ _NEIGHBOURS: Final = 4
 # A patch this much further from the asked shape than the nearest, in mouth widths, has a third of
 # its share.
 _REACH: Final = 0.018
-_LEAST_SHARE: Final = 0.04
+_LEAST_SHARE: Final = 0.12
 # The tip of the tongue behind the teeth, of the patch called `ln`: ARKit has no shape for it, a
 # little of tongueOut stands in.
 _TONGUE_TIP: Final = 0.15

@@ -64,6 +64,7 @@ class FaceModel:
         low, high = face.min(0), face.max(0)
         self.face_size = high - low
         self.grid = _face_grid(low, high)
+        self.nodes = self.grid.nodes
         self.fields = self._fields(low, high)
         self.turns = self._turns(low, high)
         self.lid_grid = _eyes_grid(self.neutral)

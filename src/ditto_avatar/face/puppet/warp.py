@@ -53,7 +53,7 @@ class Warp:
         """The neutral corners (2, 2), low and high, of the skin that moves; None if none does. The
         eyes are apart, see `eyes_move`."""
         grid = self._model.grid
-        places = grid.nodes[np.abs(self._skin).max(2) > STILL_PX]
+        places = self._model.nodes[np.abs(self._skin).max(2) > STILL_PX]
         if not len(places):
             return None
         return floats([places.min(0) - grid.step, places.max(0) + grid.step])
