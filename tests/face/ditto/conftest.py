@@ -66,3 +66,12 @@ def save_network(path: Path, network: str) -> None:
     released = manifest()[network]
     state = {released.prefix + name: value for name, value in tensors(network).items()}
     torch.save(state if released.container is None else {released.container: state}, path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small matrix products on two threads wait for each other on a busy machine, for minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -145,7 +145,9 @@ class WarpNetwork(nn.Module):
         motions, kernel = sizes.keypoints + 1, sizes.mask_kernel
         self.compression = nn.Conv3d(sizes.volume_channels, sizes.compressed_channels, 1)
         # Tensor cores want channels in eights; the added ones stay zero.
-        self.hourglass = Hourglass(rounded_up(motions * (sizes.compressed_channels + 1)), sizes)
+        maps = motions * (sizes.compressed_channels + 1)
+        self.spare = rounded_up(maps) - maps
+        self.hourglass = Hourglass(maps + self.spare, sizes)
         self.heads = FlowHeads(self.hourglass.channels, motions, sizes.volume_depth, kernel)
         self.third = nn.Conv2d(sizes.flat_volume, sizes.feature_channels, 3, padding=1)
         self.fourth = nn.Conv2d(sizes.feature_channels, sizes.feature_channels, 1)
@@ -167,7 +169,7 @@ class WarpNetwork(nn.Module):
         heat = self.heat(driving, compressed) - self.heat(source, compressed)
         heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, 0))[:, :, None]  # (b, 22, 1, 16, 64, 64)
         x = torch.cat([heat, candidates], dim=2).flatten(1, 2)
-        x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, rounded_up(x.shape[1]) - x.shape[1]))
+        x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.spare))
         logits, visible = self.heads(self.hourglass(x))  # (b, 22, 16, 64, 64), (b, 1, 64, 64)
         flow = self.flow(logits, shifts)  # (b, 16, 64, 64, 3)
         x = self.sample(volume, flow).flatten(1, 2)  # (b, 512, 64, 64)
