@@ -20,7 +20,7 @@ from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.portrait import Terms, head_rotation, meet, register_source
 from ditto_avatar.face.ditto.registration import FEATURES_FILE, load_registration
 from ditto_avatar.render import recorded, render
-from ditto_avatar.types import ByteArray, FloatArray
+from ditto_avatar.types import ByteArray, FloatArray, SpeechChunk
 from tests.fakes import packs
 
 TERMS = Terms("CC0-1.0", "drawn by a program", "nobody is shown")
@@ -107,7 +107,11 @@ async def test_a_photo_and_speech_become_a_film_with_sound(
     engine = DittoEngine(models, options)
     sound = np.sin(np.arange(25_600) / 9).astype(np.float32) * 0.3
     done = await render(
-        recorded(sound), avatar, engine, tmp_path / "film.mp4", lambda done, total: None
+        recorded(SpeechChunk(sound)),
+        avatar,
+        engine,
+        tmp_path / "film.mp4",
+        lambda done, total: None,
     )
     await engine.close()
     assert done.frames == 40

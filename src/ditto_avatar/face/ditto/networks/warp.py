@@ -123,9 +123,9 @@ class FlowHeads(nn.Module):
         self.conv = nn.Conv2d(channels, outputs, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        batch, depth = x.shape[0], x.shape[2]
+        depth = int(x.shape[2])
         slices = x.transpose(1, 2).flatten(0, 1)  # (b * d, c, h, w)
-        y = self.conv(slices).unflatten(0, (batch, depth))  # (b, d, outputs, h, w)
+        y = self.conv(slices).unflatten(0, (-1, depth))  # (b, d, outputs, h, w)
         along_depth = y[:, :, : self.motions * self.kernel].unflatten(2, (self.kernel, -1))
         reach = self.kernel // 2
         along_depth = F.pad(along_depth, (0, 0, 0, 0, 0, 0, 0, 0, reach, reach))
