@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cpu, latency, latency_services, load
+from bench import cpu, latency, latency_services, load, throughput
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
         "latency": latency.main,
         "latency_services": latency_services.main,
         "load": load.main,
+        "throughput": throughput.main,
     }
     for name in sys.argv[1:] or benches:
         sys.argv[1:] = []

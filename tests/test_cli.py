@@ -59,8 +59,11 @@ def test_render_takes_a_pack_by_its_path_and_a_sound_file(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Give either --text or --audio"),
-        (["--text", "Hi", "--audio", "x.wav"], "Give either --text or --audio"),
+        ([], "Give --text, --audio or both"),
+        (["--text", "Hi", "--audio", "x.wav"], "x.wav"),
+        (["--text", "Hi", "--motion-in", "missing.csv"], "missing.csv"),
+        (["--text", "Hi", "--engine", "ditto"], "DITTO_CHECKPOINTS"),
+        (["--text", "Hi", "--engine", "clay"], "no face engine 'clay'"),
         (["--text", "Hi", "--avatar", "nobody"], "There is no avatar named 'nobody'"),
         (["--text", "   "], "nothing to say"),
         (["--audio", "missing.wav"], "missing.wav"),
@@ -83,3 +86,40 @@ def test_avatars_lists_the_presenters() -> None:
     assert result.exit_code == 0
     assert "oval" in result.output
     assert "CC0-1.0" in result.output
+
+
+def test_the_motion_of_a_film_can_be_written_and_played_again(tmp_path: Path) -> None:
+    motion, first, second = (tmp_path / name for name in ("m.csv", "1.mp4", "2.mp4"))
+    spoken = ["render", "--avatar", "oval", "--text", "Map, baby, moon."]
+    result = run(app, [*spoken, "--motion", str(motion), "--out", str(first)])
+    assert result.exit_code == 0, result.output
+    rows = motion.read_text(encoding="utf-8").splitlines()
+    assert "JawOpen" in rows[0]
+    assert len(rows) - 1 == frames_in(first)
+    result = run(app, [*spoken, "--motion-in", str(motion), "--out", str(second)])
+    assert result.exit_code == 0, result.output
+    assert frames_in(second) == frames_in(first)
+
+
+def test_a_recording_with_its_text_is_drawn(tmp_path: Path) -> None:
+    sound = record(tmp_path / "speech.wav", 1.0)
+    out = tmp_path / "out.mp4"
+    arguments = ["--avatar", "oval", "--audio", str(sound), "--text", "Oh!", "--out", str(out)]
+    result = run(app, ["render", *arguments])
+    assert result.exit_code == 0, result.output
+    assert frames_in(out) == 25
+
+
+def test_an_unknown_presenter_stops_the_server_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DITTO_AVATAR", "nobody")
+    result = run(app, ["serve", "--port", "0"])
+    assert result.exit_code == 1
+    assert "There is no avatar named 'nobody'" in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", ["download", "verify"])
+def test_the_commands_about_weights_are_there(command: str) -> None:
+    assert run(app, ["checkpoints", command, "--help"]).exit_code == 0

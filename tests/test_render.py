@@ -9,7 +9,7 @@ import pytest
 from ditto_avatar.errors import InvalidInput, StorageFull
 from ditto_avatar.face.avatar import Avatar, load_avatar
 from ditto_avatar.render import recorded, render, spoken
-from ditto_avatar.types import Language
+from ditto_avatar.types import Language, SpeechChunk
 from tests.fakes.engines import LoudnessFace, ToneSpeech
 from tests.fakes.packs import make_pack
 
@@ -44,7 +44,7 @@ async def test_a_recording_is_drawn_to_its_last_partial_frame(
 ) -> None:
     samples = np.full(640 * 30 + 1, 0.1, np.float32)
     made = await render(
-        recorded(samples), avatar, LoudnessFace(), tmp_path / "o.mp4", lambda *_: None
+        recorded(SpeechChunk(samples)), avatar, LoudnessFace(), tmp_path / "o.mp4", lambda *_: None
     )
     assert made.frames == 31
 
@@ -65,7 +65,7 @@ async def test_an_output_that_cannot_be_written_is_one_clear_error(
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageFull):
         await render(
-            recorded(np.ones(6400, np.float32)),
+            recorded(SpeechChunk(np.ones(6400, np.float32))),
             avatar,
             LoudnessFace(),
             tmp_path / "file" / "o.mp4",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -10,6 +11,7 @@ from ditto_avatar.dialogue.base import DialogueEngine
 from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.errors import InvalidInput, Unavailable
 from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.library import BUNDLED, AvatarLibrary
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
@@ -48,6 +50,15 @@ def face_name(settings: Settings) -> str:
     if settings.engine == "auto":
         return "ditto" if settings.checkpoints is not None else "puppet"
     return settings.engine
+
+
+def open_puppet(motion: Path | None = None) -> FaceEngine:
+    """The puppet; with `motion`, a Live Link Face CSV file, it plays that instead of the sound.
+    Raises `InvalidInput` when the file cannot be used."""
+    from ditto_avatar.face.puppet.engine import PuppetEngine
+    from ditto_avatar.face.puppet.motion import read_motion_csv
+
+    return PuppetEngine(motion=read_motion_csv(motion) if motion is not None else None)
 
 
 def open_transcriber(settings: Settings) -> Transcriber | None:
@@ -148,23 +159,14 @@ def _with_phonemes(engine: SpeechEngine, settings: Settings) -> SpeechEngine:
 
 
 async def _puppet(settings: Settings) -> FaceEngine:
-    from ditto_avatar.face.puppet.engine import PuppetEngine
-
-    return PuppetEngine()
+    return open_puppet()
 
 
-async def _ditto(settings: Settings) -> FaceEngine:
+def ditto_options(settings: Settings) -> DittoOptions:
+    """What the settings say about Ditto. Raises `Unavailable` without checkpoints."""
     if settings.checkpoints is None:
         raise Unavailable("The Ditto face needs DITTO_CHECKPOINTS, the folder of its weights.")
-    try:
-        from ditto_avatar.face.ditto.engine import DittoEngine
-        from ditto_avatar.face.ditto.options import DittoOptions
-    except ImportError as error:
-        raise Unavailable(
-            f"The Ditto face needs more packages ({error.name} is missing): "
-            "pip install 'ditto-avatar[ditto]'."
-        ) from error
-    options = DittoOptions(
+    return DittoOptions(
         checkpoints=settings.checkpoints,
         device=settings.device,
         preset=settings.preset,
@@ -175,6 +177,17 @@ async def _ditto(settings: Settings) -> FaceEngine:
         overlap=settings.overlap,
         max_streams=settings.max_streams,
     )
+
+
+async def _ditto(settings: Settings) -> FaceEngine:
+    options = ditto_options(settings)
+    try:
+        from ditto_avatar.face.ditto.engine import DittoEngine
+    except ImportError as error:
+        raise Unavailable(
+            f"The Ditto face needs more packages ({error.name} is missing): "
+            "pip install 'ditto-avatar[ditto]'."
+        ) from error
     return await DittoEngine.load(options)
 
 

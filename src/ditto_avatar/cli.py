@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from rich.console import Console
@@ -18,19 +15,39 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from typer.core import TyperGroup
 
-from ditto_avatar import assembly
+from ditto_avatar import assembly, cli_ditto
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.settings import Settings
 from ditto_avatar.types import Language, frames_for
 
+console = Console(stderr=True)
+
+
+class Sentences(TyperGroup):
+    """Tells domain errors of every command as one sentence instead of a stack trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except DittoAvatarError as error:
+            console.print(f"[red]Error:[/] {escape(str(error))}", highlight=False)
+            raise typer.Exit(1) from error
+
+
 app = typer.Typer(
+    cls=Sentences,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     help="A talking face that answers in real time.",
 )
-console = Console(stderr=True)
+app.add_typer(cli_ditto.checkpoints, name="checkpoints")
+app.add_typer(cli_ditto.engines, name="engines")
+app.command()(cli_ditto.register)
 
 # Variables without the prefix of the others.
 _OWN_NAMES = {"OPENAI_API_KEY", "TTS_API_KEY"}
@@ -42,56 +59,50 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Serve the page and the API."""
-    from ditto_avatar.server.app import create_app
-    from ditto_avatar.server.graceful import GracefulServer
+    from ditto_avatar.server.serving import serve as serve_settings
 
-    settings = _settings()
-    config = uvicorn.Config(
-        create_app(settings),
-        host=host or settings.host,
-        port=settings.port if port is None else port,
-        log_config=None,
-        access_log=settings.log_level == "debug",
-        ws_max_size=settings.max_body_kb * 1024,
-        ws_ping_interval=30,
-        ws_ping_timeout=30,
-        timeout_graceful_shutdown=5,
-    )
-    with _telling_errors():
-        GracefulServer(config).run()
+    given = {"host": host, "port": port}
+    settings = _settings(**{name: value for name, value in given.items() if value is not None})
+    asyncio.run(serve_settings(settings))
 
 
 @app.command()
 def render(
     out: Annotated[Path, typer.Option(help="The MP4 file to write.")],
     avatar: Annotated[str, typer.Option(help="Name of a presenter, or a path to a pack.")] = "mina",
-    text: Annotated[str | None, typer.Option(help="What to say.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What to say; with --audio, what is said there.")
+    ] = None,
     audio: Annotated[Path | None, typer.Option(help="A sound file to speak along with.")] = None,
     language: Annotated[Language, typer.Option(help="Main language.")] = Language.ENGLISH,
     engine: Annotated[str | None, typer.Option(help="Face engine: puppet or ditto.")] = None,
+    motion: Annotated[
+        Path | None, typer.Option(help="Also write the face's motion: ARKit shapes as CSV.")
+    ] = None,
+    motion_in: Annotated[
+        Path | None, typer.Option(help="Play this motion (Live Link Face CSV) to the sound.")
+    ] = None,
 ) -> None:
     """Make a video file of a presenter who speaks a text or a sound file."""
-    with _telling_errors():
-        if (text is None) == (audio is None):
-            raise InvalidInput("Give either --text or --audio.")
-        asyncio.run(_render(_settings(), out, avatar, text, audio, language, engine))
+    if text is None and audio is None:
+        raise InvalidInput("Give --text, --audio or both.")
+    asyncio.run(_render(_settings(), out, avatar, text, audio, language, engine, motion, motion_in))
 
 
 @app.command()
 def avatars() -> None:
     """List the presenters that can be chosen."""
-    with _telling_errors():
-        table = Table("name", "shown as", "size", "loop", "licence", "where from")
-        for pack in assembly.open_avatars(_settings()):
-            table.add_row(
-                pack.name,
-                " / ".join(pack.about.display_name.values()),
-                f"{pack.width}x{pack.height}",
-                f"{pack.frame_count / 25:.1f} s",
-                pack.about.license,
-                pack.about.provenance,
-            )
-        Console().print(table)
+    table = Table("name", "shown as", "size", "loop", "licence", "where from")
+    for pack in assembly.open_avatars(_settings()):
+        table.add_row(
+            pack.name,
+            " / ".join(pack.about.display_name.values()),
+            f"{pack.width}x{pack.height}",
+            f"{pack.frame_count / 25:.1f} s",
+            pack.about.license,
+            pack.about.provenance,
+        )
+    Console().print(table)
 
 
 @app.command()
@@ -99,8 +110,7 @@ def doctor() -> None:
     """Say what is there, what would be used, and what does not work."""
     from ditto_avatar.doctor import State, examine
 
-    with _telling_errors():
-        findings = asyncio.run(examine(_settings()))
+    findings = asyncio.run(examine(_settings()))
     table = Table("part", "", Column("finding", overflow="fold"))
     marks = {State.GOOD: "[green]✓[/]", State.ABSENT: "[dim]-[/]", State.BROKEN: "[red]✗[/]"}
     for finding in findings:
@@ -118,30 +128,43 @@ async def _render(
     audio: Path | None,
     language: Language,
     engine: str | None,
+    motion: Path | None,
+    motion_in: Path | None,
 ) -> None:
     from ditto_avatar import render as rendering
-    from ditto_avatar.speech.audio_file import read_audio
 
     avatar = _find_avatar(settings, avatar_name)
     speech = assembly.open_speech(settings)
-    face = await assembly.open_face(settings, engine)
     try:
-        if audio is not None:
-            samples = await asyncio.to_thread(read_audio, audio)
-            sound, total = rendering.recorded(samples), frames_for(len(samples))
-        else:
+        if audio is None:
             sound, total = rendering.spoken(text or "", avatar, speech, language), None
-        with _progress_bar() as bar:
-            task = bar.add_task("drawing", total=total)
+        else:
+            recording = await rendering.read_recording(audio, text, speech, language)
+            sound, total = rendering.recorded(recording), frames_for(len(recording.samples))
+        if motion is not None:
+            sound = rendering.writing_motion(sound, motion)
+        face = await _face(settings, engine, motion_in)
+        try:
+            with _progress_bar() as bar:
+                task = bar.add_task("drawing", total=total)
 
-            def progress(done: int, known: int | None) -> None:
-                bar.update(task, completed=done, total=known)
+                def progress(done: int, known: int | None) -> None:
+                    bar.update(task, completed=done, total=known)
 
-            made = await rendering.render(sound, avatar, face, out, progress, total)
+                made = await rendering.render(sound, avatar, face, out, progress, total)
+        finally:
+            await face.close()
     finally:
         await speech.close()
-        await face.close()
     console.print(f"{out}: {made.frames} frames, {made.seconds:.1f} s")
+
+
+async def _face(settings: Settings, engine: str | None, motion_in: Path | None) -> FaceEngine:
+    if motion_in is None:
+        return await assembly.open_face(settings, engine)
+    if (engine or assembly.face_name(settings)) != "puppet":
+        raise InvalidInput("--motion-in is played by the puppet: add --engine puppet.")
+    return assembly.open_puppet(motion_in)
 
 
 def _find_avatar(settings: Settings, name: str) -> Avatar:
@@ -162,9 +185,9 @@ def _progress_bar() -> Progress:
     )
 
 
-def _settings() -> Settings:
+def _settings(**given: Any) -> Settings:
     try:
-        settings = Settings()
+        settings = Settings(**given)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             console.print(f"[red]Error:[/] {escape(_wrong_setting(problem))}", highlight=False)
@@ -186,16 +209,6 @@ def _wrong_setting(problem: ErrorDetails) -> str:
     if name.lower() in Settings.model_fields:
         name = name.upper() if name.upper() in _OWN_NAMES else f"DITTO_{name.upper()}"
     return f"The setting {name} cannot be used: {problem['msg']}."
-
-
-@contextmanager
-def _telling_errors() -> Iterator[None]:
-    """Domain errors as one sentence instead of a stack trace."""
-    try:
-        yield
-    except DittoAvatarError as error:
-        console.print(f"[red]Error:[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,15 @@ from ditto_avatar.dialogue.clauses import sentences
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine, Performance
+from ditto_avatar.face.puppet.motion import write_motion_csv
+from ditto_avatar.face.puppet.playback import MotionRecorder
 from ditto_avatar.media.clip import write_mp4
 from ditto_avatar.media.encode import FragmentEncoder
+from ditto_avatar.speech.alignment import align
+from ditto_avatar.speech.audio_file import read_audio
 from ditto_avatar.speech.base import SpeechEngine
+from ditto_avatar.speech.espeak import EspeakEngine
+from ditto_avatar.speech.text import spoken_text
 from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.speech.voices import voice_for
 from ditto_avatar.types import (
@@ -26,9 +32,12 @@ from ditto_avatar.types import (
     FloatArray,
     Language,
     SpeechChunk,
+    Voice,
     frames_for,
+    joined,
 )
 
+Sound = AsyncGenerator[tuple[SpeechChunk, Emotion], None]
 # (frames drawn, frames in all or None while the text is still being spoken)
 Progress = Callable[[int, int | None], None]
 
@@ -44,7 +53,7 @@ class Rendered:
 
 
 async def render(
-    sound: AsyncIterator[tuple[SpeechChunk, Emotion]],
+    sound: Sound,
     avatar: Avatar,
     face: FaceEngine,
     out: Path,
@@ -71,9 +80,7 @@ async def render(
     return Rendered(encoder.frames, len(track.samples) / SAMPLE_RATE_HZ)
 
 
-async def spoken(
-    text: str, avatar: Avatar, speech: SpeechEngine, language: Language
-) -> AsyncIterator[tuple[SpeechChunk, Emotion]]:
+async def spoken(text: str, avatar: Avatar, speech: SpeechEngine, language: Language) -> Sound:
     """The sound of `text`, sentence by sentence, in the avatar's voice."""
 
     async def whole() -> AsyncIterator[str]:
@@ -86,11 +93,44 @@ async def spoken(
                 yield chunk, sentence.emotion
 
 
-async def recorded(samples: FloatArray) -> AsyncIterator[tuple[SpeechChunk, Emotion]]:
-    """A sound file's samples (n,) at 16 kHz, a second at a time, filled up to whole frames."""
-    whole = np.pad(samples, (0, frames_for(len(samples)) * SAMPLES_PER_FRAME - len(samples)))
-    for start in range(0, len(whole), _PUSH_SAMPLES):
-        yield SpeechChunk(whole[start : start + _PUSH_SAMPLES]), Emotion.NEUTRAL
+async def read_recording(
+    path: Path, text: str | None, speech: SpeechEngine, language: Language
+) -> SpeechChunk:
+    """A sound file, with the phonemes of what is said in it when the `text` is known. Raises
+    `InvalidAudio`."""
+    samples = await asyncio.to_thread(read_audio, path)
+    if text is None:
+        return SpeechChunk(samples)
+    voice = voice_for(speech, text, language)
+    spoken_so = spoken_text(text, voice.language)
+    async with aclosing(EspeakEngine().speak(spoken_so, _own_voice(voice.language))) as chunks:
+        reference = joined([chunk async for chunk in chunks])
+    return SpeechChunk(samples, await asyncio.to_thread(align, reference, samples))
+
+
+def _own_voice(language: Language) -> Voice:
+    return next(voice for voice in EspeakEngine().voices() if voice.language is language)
+
+
+async def recorded(recording: SpeechChunk) -> Sound:
+    """A recording, filled up to whole frames; in pieces of a second where no phonemes bind it
+    together."""
+    samples = recording.samples
+    missing = frames_for(len(samples)) * SAMPLES_PER_FRAME - len(samples)
+    whole = np.pad(samples, (0, missing))
+    step = len(whole) if recording.phonemes else _PUSH_SAMPLES
+    for start in range(0, len(whole), max(1, step)):
+        yield SpeechChunk(whole[start : start + step], recording.phonemes), Emotion.NEUTRAL
+
+
+async def writing_motion(sound: Sound, path: Path) -> Sound:
+    """The same sound; when it has ended, the motion that the puppet makes of it is in `path`."""
+    recorder = MotionRecorder()
+    async for chunk, emotion in sound:
+        recorder.push(chunk, emotion)
+        yield chunk, emotion
+    track = await asyncio.to_thread(recorder.finish)
+    await asyncio.to_thread(write_motion_csv, track, path)
 
 
 class _Track:
@@ -109,9 +149,7 @@ class _Track:
         return np.pad(part, (0, SAMPLES_PER_FRAME - len(part)))
 
 
-async def _push(
-    sound: AsyncIterator[tuple[SpeechChunk, Emotion]], performance: Performance, track: _Track
-) -> None:
+async def _push(sound: Sound, performance: Performance, track: _Track) -> None:
     async for chunk, emotion in sound:
         track.add(chunk.samples)
         await performance.push(chunk.samples, chunk.phonemes, emotion)

@@ -11,11 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from ditto_avatar.server.app import create_app
-from ditto_avatar.server.graceful import GracefulServer
+from ditto_avatar.server.house import open_house
+from ditto_avatar.server.serving import GracefulServer
 from ditto_avatar.settings import Settings
 from tests.fakes.packs import make_pack
 
@@ -100,16 +99,14 @@ def serve(packs: Path, tmp_path: Path) -> ServeWith:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(settings), log_config=None, ws_max_size=settings.max_body_kb * 1024
-        )
-        server = GracefulServer(config)
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
-            await http.get("/readyz")  # the socket listens already: this waits for the start
-            yield Server(port, settings.data_dir, http)
-        server.should_exit = True
-        await serving
+        async with open_house(settings) as house:
+            server = GracefulServer(house)
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+                await http.get("/readyz")  # the socket listens already: this waits for the start
+                yield Server(port, settings.data_dir, http)
+            server.should_exit = True
+            await serving
         listening.close()
 
     return start

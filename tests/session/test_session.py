@@ -341,3 +341,15 @@ async def test_presenter_and_language_can_be_changed(world: World) -> None:
         with pytest.raises(NotFound):
             await session.select_avatar("nobody")
     assert world.dialogue.prompts[0].language is Language.KOREAN
+
+
+async def test_a_session_is_free_as_soon_as_all_was_heard(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi.")
+        clip = await viewer.until(events.VideoReady)
+        await viewer.until(events.TurnFinished)
+        session.playback(clip.segment, clip.duration, ended=True)
+        async with asyncio.timeout(2):  # without the report it waits for five seconds
+            await session.close("idle", grace_s=10)
+    assert not viewer.of(events.TurnInterrupted)

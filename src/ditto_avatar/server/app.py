@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -17,34 +15,26 @@ from ditto_avatar import __version__
 from ditto_avatar.errors import OUTCOMES, InvalidInput, outcome_of, public_text
 from ditto_avatar.server import routes, websocket
 from ditto_avatar.server.body_limit import BodyLimit
-from ditto_avatar.server.house import open_house
+from ditto_avatar.server.house import House
 from ditto_avatar.server.wire import ErrorDetail, ErrorOut
-from ditto_avatar.settings import Settings
 
 log = logging.getLogger(__name__)
 
 WEB = Path(__file__).parent.parent / "web"
 _POLICY = (
     "default-src 'self'; media-src 'self' blob:; img-src 'self' data: blob:; "
-    "connect-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+    "connect-src 'self' ws: wss:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
 )
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application for `settings`; its parts are opened when it starts to serve."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_house(settings) as house:
-            app.state.house = house
-            yield
-
+def create_app(house: House) -> FastAPI:
+    """The application that shows `house` to the outside."""
     app = FastAPI(
         title="Ditto Avatar",
         version=__version__,
         description="A talking face that answers in real time.",
-        lifespan=lifespan,
     )
+    app.state.house = house
     app.include_router(routes.api)
     app.include_router(routes.files)
     app.include_router(routes.health)
@@ -55,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     for kind in OUTCOMES:
         app.add_exception_handler(kind, _on_error)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_kb * 1024, refuse=_on_error)
+    app.add_middleware(BodyLimit, max_bytes=house.settings.max_body_kb * 1024, refuse=_on_error)
     return app
 
 

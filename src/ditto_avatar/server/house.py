@@ -139,7 +139,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await prepare(face, default)
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
         for chore in (
-            _prepare_others(face, avatars, default),
+            _prepare_others(face, avatars, default, admission),
             warm_up(performer, clips, default, settings.language, phrases),
             _sweep(registry, clips),
             warn_of_failures(_configured(dialogue, speech, transcriber)),
@@ -160,9 +160,12 @@ def _configured(
     return engines if transcriber is None else [*engines, ("transcription", transcriber)]
 
 
-async def _prepare_others(face: FaceEngine, avatars: AvatarLibrary, default: Avatar) -> None:
+async def _prepare_others(
+    face: FaceEngine, avatars: AvatarLibrary, default: Avatar, admission: Admission
+) -> None:
     for avatar in avatars:
         if avatar is not default:
+            await admission.quiet()
             try:
                 await prepare(face, avatar)
             except DittoAvatarError as error:

@@ -164,10 +164,10 @@ async def alive() -> dict[str, str]:
 
 
 @health.get("/readyz", responses=_ERRORS)
-async def ready(request: Request) -> dict[str, str]:
+async def ready(house: TheHouse) -> dict[str, str]:
     """The server takes turns."""
-    if not hasattr(request.app.state, "house") or house_of(request).registry.closing:
-        raise ShuttingDown("The server is starting or stopping.")
+    if house.registry.closing:
+        raise ShuttingDown("The server is stopping.")
     return {"status": "ready"}
 
 

@@ -91,6 +91,7 @@ class Session:
         self._idle_at = self._clock.now()
         self._paint_delay_s = _FIRST_GUESS_S
         self._loudspeaker = Loudspeaker(self._clock)
+        self._heard = asyncio.Event()
         self._closed = False
 
     @property
@@ -158,6 +159,8 @@ class Session:
             self._painted(turn, painted_after_s)
         if turn.phase not in t.FINAL:
             self._happened(turn, t.Played(segment, seconds, ended))
+            if turn.phase in t.FINAL:
+                self._heard.set()
         self.used_at = now
 
     async def select_avatar(self, name: str) -> None:
@@ -249,8 +252,21 @@ class Session:
         if turn.phase is t.Phase.HEARING:
             # Without a viewer there is nobody to wait for.
             wait_s = turn.seconds_left() + _PLAYBACK_SLACK_S if self.viewers else 0.0
-            await self._clock.sleep_until(self._clock.now() + wait_s)
+            await self._until_heard(wait_s)
             self._happened(turn, t.PlaybackEnded())
+
+    async def _until_heard(self, longest_s: float) -> None:
+        """Return when a page has reported the end, or when the longest time is over."""
+        self._heard.clear()
+        waits = {
+            asyncio.create_task(self._heard.wait()),
+            asyncio.create_task(self._clock.sleep_until(self._clock.now() + longest_s)),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _failed(self, error: Exception) -> t.PerformanceFailed:
         return t.PerformanceFailed(outcome_of(error).code, public_text(error), self._clock.now())
