@@ -30,6 +30,7 @@ from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.cache import Take, TakeCache, take_key
 from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.notices import fallback_text
 from ditto_avatar.session.playout import Pace, Segment
 from ditto_avatar.session.voicing import Voiced
 from ditto_avatar.speech.base import SpeechEngine
@@ -411,28 +412,6 @@ class Performer:
                     take.last_frame,
                 )
             )
-
-
-def fallback_text(fallback: Fallback, language: Language) -> str:
-    """What the person reads when an engine failed and another one took over."""
-    part = _PARTS[language][fallback.part]
-    if fallback.used is None:
-        return _NOBODY[language].format(part=part, reason=fallback.reason)
-    return _TAKES_OVER[language].format(part=part, used=fallback.used, reason=fallback.reason)
-
-
-_PARTS = {
-    Language.ENGLISH: {"dialogue": "answers", "speech": "the voice"},
-    Language.KOREAN: {"dialogue": "대답", "speech": "목소리"},
-}
-_TAKES_OVER = {
-    Language.ENGLISH: "For {part}, {used} takes over for now: {reason}",
-    Language.KOREAN: "지금은 {used} 엔진이 {part}을(를) 대신 맡아요. ({reason})",
-}
-_NOBODY = {
-    Language.ENGLISH: "Nothing can take over for {part}: {reason}",
-    Language.KOREAN: "{part}을(를) 대신 맡을 엔진이 없어요. ({reason})",
-}
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
