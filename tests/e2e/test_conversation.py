@@ -196,6 +196,8 @@ def test_a_finished_answer_can_be_played_again_after_a_reload(page: Page, server
     expect_phase(page, "ready")
     page.reload()
     expect_phase(page, "ready")
+    # Until the loop has painted, the poster is seen, which the sampler does not look at.
+    wait_until(page, "document.querySelector('#layers video[src]')?.currentTime > 0.1")
     watch(page, hears=True)
     page.get_by_role("button", name="Play this answer again").click()
     expect_phase(page, "speaking")
