@@ -55,9 +55,9 @@ async def one_core(avatar: Avatar) -> tuple[float, float]:
 
 
 async def time_to_clip() -> list[float]:
-    """ms from a sentence to its finished clip, through the server."""
+    """ms from a sentence to its finished clip, through the server, drawn anew every time."""
     times = []
-    async with serving() as server, server.viewer() as viewer:
+    async with serving(DITTO_CACHE_MB="0") as server, server.viewer() as viewer:
         for turn in range(TURNS + 2):
             sent = await viewer.send(type="say", text=EIGHT_WORDS, idle_frame=(37 * turn) % 100)
             ready, _ = await viewer.until("video_ready")

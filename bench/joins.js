@@ -32,10 +32,12 @@
       // The screen refreshes more often than the video: equal pictures are no samples.
       if (difference > 0 || top.order !== last.order) {
         const fading = top.video.getAnimations().length > 0;
-        samples.push({ difference, join: fading || top.order !== last.order, idle: top.video.loop });
+        // A join is the first picture of a layer, and the last one of a fade.
+        const join = top.order !== last.order || (last.fading && !fading);
+        samples.push({ difference, join, fading, idle: top.video.loop });
       }
     }
-    last = { data, order: top.order };
+    last = { data, order: top.order, fading: top.video.getAnimations().length > 0 };
     requestAnimationFrame(look);
   }
 
