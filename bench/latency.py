@@ -141,7 +141,13 @@ def at_the_joins(server: Serving) -> dict[str, float]:
                 for s in samples
                 if not s["join"] and not s["fading"] and not s["idle"]
             ]
-    return {"join": max(joins), "fade": max(fades), "median": report.p50(inside)}
+    median = report.p50(inside)
+    return {
+        "join_difference_ratio": round(max(joins) / median, 2),
+        "join_difference_ratio_p50": round(report.p50(joins) / median, 2),
+        "fade_difference_ratio": round(max(fades) / median, 2),
+        "inside_difference_ratio": round(max(inside) / median, 2),
+    }
 
 
 @contextmanager
@@ -187,8 +193,7 @@ async def measure() -> dict[str, Any]:
         "first_painted_frame_ms_p95": round(report.percentile(painted, 95), 1),
         "barge_in_server_ms": round(max(server_side["interruptions"]), 1),
         "barge_in_screen_ms": round(max(screen["interruptions"]), 1),
-        "join_difference_ratio": round(joins["join"] / joins["median"], 2),
-        "fade_difference_ratio": round(joins["fade"] / joins["median"], 2),
+        **joins,
         "turns": len(fragments),
         "turns_on_screen": len(painted),
         "interruptions": INTERRUPTIONS,
