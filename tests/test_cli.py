@@ -123,3 +123,23 @@ def test_an_unknown_presenter_stops_the_server_with_one_sentence(
 @pytest.mark.parametrize("command", ["download", "verify"])
 def test_the_commands_about_weights_are_there(command: str) -> None:
     assert run(app, ["checkpoints", command, "--help"]).exit_code == 0
+
+
+def test_weights_that_are_not_there_are_named_file_by_file(tmp_path: Path) -> None:
+    result = run(app, ["checkpoints", "verify", str(tmp_path / "none")])
+    assert result.exit_code == 1
+    assert "missing" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_engines_are_built_from_exported_graphs_only(tmp_path: Path) -> None:
+    result = run(app, ["engines", "build", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "ditto-avatar engines export" in " ".join(result.output.split())
+
+
+def test_a_face_is_registered_with_checkpoints_only(tmp_path: Path) -> None:
+    arguments = ["me.jpg", "me", "--license", "own", "--consent", "mine"]
+    result = run(app, ["register", *arguments])
+    assert result.exit_code == 1
+    assert "DITTO_CHECKPOINTS" in result.output
