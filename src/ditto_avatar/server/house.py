@@ -21,7 +21,6 @@ from ditto_avatar.clock import SystemClock
 from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.providers.checks import warn_of_failures
@@ -139,7 +138,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await prepare(face, default)
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
         for chore in (
-            _prepare_others(face, avatars, default, admission),
             warm_up(performer, clips, default, settings.language, phrases),
             _sweep(registry, clips),
             warn_of_failures(_configured(dialogue, speech, transcriber)),
@@ -158,18 +156,6 @@ def _configured(
     engines: list[tuple[str, object]] = [("dialogue", engine) for engine in dialogue.engines]
     engines += [("speech", engine) for engine in speech.engines]
     return engines if transcriber is None else [*engines, ("transcription", transcriber)]
-
-
-async def _prepare_others(
-    face: FaceEngine, avatars: AvatarLibrary, default: Avatar, admission: Admission
-) -> None:
-    for avatar in avatars:
-        if avatar is not default:
-            await admission.quiet()
-            try:
-                await prepare(face, avatar)
-            except DittoAvatarError as error:
-                log.error("avatar %s cannot be shown: %s", avatar.name, error)
 
 
 async def _sweep(registry: Registry, clips: ClipFolder) -> None:
