@@ -100,16 +100,3 @@ async def test_a_failing_performance_gives_its_place_back() -> None:
         async with admission.place(lambda _: None):
             raise RuntimeError
     assert admission.speaking == 0
-
-
-async def test_it_is_quiet_when_nobody_speaks() -> None:
-    admission = Admission(2, 0)
-    await admission.quiet()
-    visitor = Visitor(admission)
-    await visitor.entered.wait()
-    waiting = asyncio.create_task(admission.quiet())
-    await settle()
-    assert not waiting.done()
-    visitor.leave.set()
-    await visitor.task
-    await waiting

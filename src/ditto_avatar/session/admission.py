@@ -19,8 +19,6 @@ class Admission:
         self._places = places
         self._max_waiting = max_waiting
         self._taken = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
         self._line: deque[tuple[asyncio.Future[None], PositionCallback]] = deque()
 
     @property
@@ -33,23 +31,16 @@ class Admission:
         """Turns in line."""
         return len(self._line)
 
-    async def quiet(self) -> None:
-        """Return when nobody speaks: the time for work that can wait."""
-        await self._quiet.wait()
-
     @asynccontextmanager
     async def place(self, on_position: PositionCallback) -> AsyncIterator[None]:
         """Hold a place inside the block. While in line, `on_position` is told every change, 1 being
         next and 0 the place itself. Raises `Busy` when the line is full."""
         await self._enter(on_position)
-        self._quiet.clear()
         try:
             yield
         finally:
             self._taken -= 1
             self._advance()
-            if not self._taken:
-                self._quiet.set()
 
     async def _enter(self, on_position: PositionCallback) -> None:
         if self._taken < self._places and not self._line:
