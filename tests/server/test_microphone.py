@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.listening import Int16Array
-from ditto_avatar.types import FloatArray, joined
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, joined
 from tests.fakes.openai_server import FakeOpenAI, Refusal, Script, Transcript, fake_openai
 
 from .conftest import Server, ServeWith, Socket
@@ -37,8 +37,11 @@ def microphone(samples: FloatArray, gain: float = 0.9) -> Int16Array:
     return (np.concatenate([room[:8_000], samples * gain, room]) * 32_000).astype(np.int16)
 
 
-async def send_sound(client: Socket, samples: Int16Array) -> None:
+async def send_sound(client: Socket, samples: Int16Array, *, live: bool = False) -> None:
+    """All at once, or `live`, as fast as a microphone hears it."""
     for start in range(0, len(samples), PIECE):
+        if live:
+            await asyncio.sleep(PIECE / SAMPLE_RATE_HZ)
         await client.raw.send(samples[start : start + PIECE].tobytes())
 
 
@@ -142,7 +145,8 @@ async def test_an_answer_in_the_presenters_own_words_is_heard(serve: ServeWith) 
         segment = client.of("video_ready")[0]["segment"]
         await client.send(type="playback", segment=segment, state="ended", media_ms=5_000)
         await client.send(type="audio.start", mode="hands_free")
-        await send_sound(client, microphone(await person("The kitchen.")))
+        # Live, for the silence before it is what tells an answer from an echo.
+        await send_sound(client, microphone(await person("The kitchen.")), live=True)
         assert await question(client) == "The kitchen."
 
 
