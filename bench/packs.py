@@ -12,8 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import BUNDLED
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import ByteArray
 
 SIDE_PX = 512

@@ -20,8 +20,9 @@ import numpy.typing as npt
 import typer
 
 from bench import report
-from ditto_avatar.face.avatar import Avatar, find_avatars, load_avatar
+from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import BUNDLED
+from ditto_avatar.face.pack import find_avatars, load_avatar
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import (

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ditto_avatar.face.avatar import Avatar, find_avatars, load_avatar
+from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import BUNDLED
+from ditto_avatar.face.pack import find_avatars, load_avatar
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.utterance import utterance

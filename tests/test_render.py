@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ditto_avatar.errors import InvalidInput, StorageFull
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.render import recorded, render, spoken
 from ditto_avatar.types import Language, SpeechChunk
 from tests.fakes.engines import LoudnessFace, ToneSpeech

@@ -19,8 +19,9 @@ from typer.core import TyperGroup
 
 from ditto_avatar import assembly, cli_ditto
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.settings import Settings
 from ditto_avatar.types import Language, frames_for
 

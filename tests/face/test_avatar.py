@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from ditto_avatar.errors import InvalidAvatar
-from ditto_avatar.face.avatar import find_avatars, load_avatar
+from ditto_avatar.face.pack import find_avatars, load_avatar
 from tests.fakes.packs import FRAMES, HEIGHT, WIDTH, make_pack
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -65,7 +65,7 @@ def test_a_pack_is_read_completely(original: Path) -> None:
     assert avatar.idle_path.is_file()
     assert avatar.poster_path.is_file()
     assert avatar.atlas is not None
-    assert avatar.atlas.patches.shape[0] == len(avatar.atlas.names)
+    assert avatar.atlas.patches().shape[0] == len(avatar.atlas.names)
 
 
 def test_the_idle_frames_are_decoded_once_and_shared(original: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from ditto_avatar.clock import SystemClock
 from ditto_avatar.errors import NotFound
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.session import events
 from ditto_avatar.session.admission import Admission

@@ -9,7 +9,7 @@ import pytest
 
 import ditto_avatar
 from bench.quality_presenters import read_luma, seam_ratio
-from ditto_avatar.face.avatar import load_avatar
+from ditto_avatar.face.pack import load_avatar
 from studio import atlas, topology
 from studio.characters import CHARACTERS
 from studio.kit import Points

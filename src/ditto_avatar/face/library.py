@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ditto_avatar.errors import InvalidAvatar, NotFound
-from ditto_avatar.face.avatar import Avatar, find_avatars, load_avatar
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.pack import find_avatars, load_avatar
 
 log = logging.getLogger(__name__)
 

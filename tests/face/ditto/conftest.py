@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.weights import manifest
+from ditto_avatar.face.pack import load_avatar
 from tests.face.ditto import standins
 from tests.face.ditto.reference import tensors
 from tests.fakes import packs

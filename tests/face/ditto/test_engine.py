@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from ditto_avatar.errors import Busy, InvalidAvatar
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.performance import UNREAD_FRAMES, DittoPerformance
 from ditto_avatar.face.ditto.registration import FEATURES_FILE
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import Emotion, FloatArray, VideoFrame
 from tests.fakes import packs
 

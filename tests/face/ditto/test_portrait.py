@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from ditto_avatar.errors import InvalidAvatar, InvalidImage
-from ditto_avatar.face.avatar import load_avatar
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.portrait import Terms, head_rotation, meet, register_source
 from ditto_avatar.face.ditto.registration import FEATURES_FILE, load_registration
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.render import recorded, render
 from ditto_avatar.types import ByteArray, FloatArray, SpeechChunk
 from tests.fakes import packs

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.types import Phoneme, SpeechChunk
 from tests.fakes.packs import make_pack

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from ditto_avatar.errors import InvalidAvatar
-from ditto_avatar.face.avatar import Avatar, load_avatar
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.puppet.arkit import indices
 from ditto_avatar.face.puppet.motion import REST, Pose
 from ditto_avatar.face.puppet.renderer import Renderer

@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 
 from ditto_avatar.errors import InvalidAvatar, InvalidImage
-from ditto_avatar.face.avatar import load_avatar
 from ditto_avatar.face.ditto.audio import silence
 from ditto_avatar.face.ditto.composite import face_box, prepare
 from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
@@ -48,6 +47,7 @@ from ditto_avatar.face.ditto.windows import (
     bounded,
     offline_motion,
 )
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, Emotion, FloatArray
 
 log = logging.getLogger(__name__)

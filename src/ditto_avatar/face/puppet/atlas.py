@@ -32,14 +32,14 @@ class Mouth:
     """An atlas prepared for one face; read-only."""
 
     def __init__(self, atlas: MouthAtlas, neutral: FloatArray, basis: FloatArray) -> None:
-        atlas = _distinct(atlas)
+        atlas, patches = _distinct(atlas)
         x, y, width, height = atlas.box
         low = np.array([x, y], np.float32)
         self.box = (x, y, width, height)
-        rows, columns = atlas.patches.shape[1:3]
+        rows, columns = patches.shape[1:3]
         self.scale = np.array([columns / width, rows / height], np.float32)
         self.grid = grid_over(low, low + np.array([width, height]), width / _NODES_ACROSS)
-        self.luma, self.chroma = _planes(atlas.patches)
+        self.luma, self.chroma = _planes(patches)
         self.rest = _rest(atlas)
         self._lips = neutral[list(lm.LIPS)]
         self._lip_basis = basis[:, list(lm.LIPS)].reshape(len(SHAPES), -1)
@@ -120,19 +120,20 @@ class Mouth:
         return np.stack(fields).astype(np.float32), np.stack(offsets).astype(np.float32)
 
 
-def _distinct(atlas: MouthAtlas) -> MouthAtlas:
-    """`atlas` without patches of the same shape as an earlier one: they would share its place."""
+def _distinct(atlas: MouthAtlas) -> tuple[MouthAtlas, ByteArray]:
+    """`atlas` and its patches without those of the same shape as an earlier one: they would share
+    its place."""
     keep: list[int] = []
     for index, weights in enumerate(atlas.weights):
         if not any(np.abs(atlas.weights[other] - weights).max() < 1e-3 for other in keep):
             keep.append(index)
-    return replace(
+    distinct = replace(
         atlas,
         names=tuple(atlas.names[index] for index in keep),
         weights=atlas.weights[keep],
         landmarks=atlas.landmarks[keep],
-        patches=atlas.patches[keep],
     )
+    return distinct, atlas.patches()[keep]
 
 
 def _features(lips: FloatArray) -> FloatArray:
@@ -143,10 +144,9 @@ def _features(lips: FloatArray) -> FloatArray:
     return np.concatenate([lips.reshape(len(lips), -1), gap], axis=1).astype(np.float32)
 
 
-def _planes(patches: ByteArray) -> tuple[FloatArray, FloatArray]:
-    """Luma (k, height, width) and chroma (k, height, width, 2) float32 of RGB patches,
-    BT.601 limited range."""
-    picture = patches.astype(np.float32)
+def _planes(patches: ByteArray) -> tuple[ByteArray, ByteArray]:
+    """Luma (k, height, width) and chroma (k, height, width, 2) of RGB patches, BT.601 limited
+    range."""
     matrix = np.array(
         [
             [65.481, 128.553, 24.966],
@@ -155,9 +155,14 @@ def _planes(patches: ByteArray) -> tuple[FloatArray, FloatArray]:
         ],
         np.float32,
     )
-    planes = picture @ (matrix.T / 255) + np.array([16, 128, 128], np.float32)
-    chroma = np.stack([cv2.blur(plane[..., 1:], (2, 2)) for plane in planes])
-    return np.ascontiguousarray(planes[..., 0]), np.ascontiguousarray(chroma)
+    zero = np.array([16.5, 128.5, 128.5], np.float32)
+    luma = np.empty(patches.shape[:3], np.uint8)
+    chroma = np.empty((*patches.shape[:3], 2), np.uint8)
+    for index, patch in enumerate(patches):
+        planes = patch.astype(np.float32) @ (matrix.T / 255) + zero
+        luma[index] = planes[..., 0]
+        chroma[index] = cv2.blur(planes[..., 1:], (2, 2))
+    return luma, chroma
 
 
 def _rest(atlas: MouthAtlas) -> int:

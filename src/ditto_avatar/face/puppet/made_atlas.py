@@ -8,6 +8,7 @@ one in the light of the face: a dark cavity, a tongue, teeth.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import cv2
@@ -89,7 +90,7 @@ def made_atlas(avatar: Avatar, basis: FloatArray) -> MouthAtlas:
         weights=weights,
         landmarks=points,
         box=(grid.left, grid.top, float(grid.columns), float(grid.rows)),
-        patches=np.stack(patches),
+        patches=partial(np.stack, patches),
     )
 
 
