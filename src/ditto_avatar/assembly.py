@@ -175,6 +175,7 @@ def ditto_options(settings: Settings) -> DittoOptions:
         max_size=settings.max_size,
         template_n_frames=settings.template_n_frames,
         overlap=settings.overlap,
+        feature_cache_mb=settings.feature_cache_mb,
         max_streams=settings.max_streams,
     )
 

@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     preset: Literal["speed", "quality"] = Field(
         "speed", description="Ditto's values: 10 steps at 512 pixels, or the released offline ones"
     )
-    backend: Literal["auto", "compiled", "graphs", "eager"] = Field(
-        "auto", description="how Ditto's networks run"
+    backend: Literal["auto", "tensorrt", "compiled", "graphs", "eager"] = Field(
+        "auto", description="how Ditto's networks run; auto takes the first that works"
     )
     sampling_timesteps: Positive | None = Field(
         None, description="Ditto's diffusion steps, instead of the preset's"
@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
     overlap: Positive | None = Field(
         None, description="frames that Ditto's clips share, instead of the checkpoint's"
+    )
+    feature_cache_mb: Positive = Field(
+        2_048, description="memory of the device for the features of presenters' pictures"
     )
     max_streams: Positive | None = Field(
         None, description="performances Ditto runs at once, instead of the measured number"

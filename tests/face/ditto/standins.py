@@ -37,6 +37,7 @@ from ditto_avatar.face.ditto.source import FaceReader
 from tests.fakes import packs
 
 SMALL = Sizes(
+    crop=64,
     volume_channels=4,
     volume_depth=2,
     feature_channels=16,

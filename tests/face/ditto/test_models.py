@@ -11,9 +11,9 @@ import torch
 
 from ditto_avatar.errors import InvalidCheckpoint, Unavailable
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.checkpoint_files import place
+from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place, weights_key
 from ditto_avatar.face.ditto.engine import DittoEngine
-from ditto_avatar.face.ditto.models import choose_device, file_key, load_models
+from ditto_avatar.face.ditto.models import choose_device, load_models
 from ditto_avatar.face.ditto.options import DittoOptions
 
 
@@ -67,3 +67,14 @@ def test_presets_fill_in_what_is_not_set(tmp_path: Path) -> None:
     quality = replace(speed, preset="quality")
     assert (quality.steps, quality.longest_side, quality.template_frames) == (50, 1_920, -1)
     assert replace(quality, sampling_timesteps=7).steps == 7
+
+
+def test_the_networks_key_is_that_of_their_files_alone(tmp_path: Path) -> None:
+    for name, entry in FILES.items():
+        place(tmp_path, name).parent.mkdir(parents=True, exist_ok=True)
+        place(tmp_path, name).write_bytes(entry.path.encode())
+    key = weights_key(tmp_path)
+    place(tmp_path, "audio_encoder").write_bytes(b"another encoder")
+    assert weights_key(tmp_path) == key
+    place(tmp_path, "decoder").write_bytes(b"another decoder")
+    assert weights_key(tmp_path) != key

@@ -139,7 +139,8 @@ def predict(case: Case, request: ClipRequest) -> FloatArray:
     def noise(index: int) -> torch.Tensor:
         return given(f"{case.name}/noise{index}", 1, 80, 265)
 
-    path = ClipPath(network("lmdm"), sampler.schedule(STEPS))
+    lmdm = network("lmdm")
+    path = ClipPath(lmdm.encode, lmdm, sampler.schedule(STEPS))
     with torch.inference_mode():
         clip = path(
             torch.from_numpy(request.condition[None]),

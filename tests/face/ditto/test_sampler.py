@@ -33,7 +33,8 @@ def test_a_whole_run_gives_the_reference_clip(steps: int) -> None:
     def noise(index: int) -> torch.Tensor:
         return given(f"ddim{steps}/noise{index}", 1, 80, 265)
 
-    path = ClipPath(network("lmdm"), sampler.schedule(steps))
+    lmdm = network("lmdm")
+    path = ClipPath(lmdm.encode, lmdm, sampler.schedule(steps))
     noises = torch.stack([noise(index) for index in range(steps - 1)])
     found = path(*clip(), noise(steps - 1), noises)
     assert distance(found, golden("lmdm")[f"ddim{steps}"]) < NETWORK_TOLERANCE
@@ -41,7 +42,8 @@ def test_a_whole_run_gives_the_reference_clip(steps: int) -> None:
 
 @torch.inference_mode()
 def test_two_clips_in_one_batch_are_the_two_clips_alone() -> None:
-    path = ClipPath(network("lmdm"), sampler.schedule(2))
+    lmdm = network("lmdm")
+    path = ClipPath(lmdm.encode, lmdm, sampler.schedule(2))
     condition, first = given("lmdm_cond", 2, 80, 1103), given("lmdm_cond_frame", 2, 265)
     start, noises = given("lmdm_x", 2, 80, 265), given("noises", 1, 2, 80, 265)
     together = path(condition, first, start, noises)

@@ -29,7 +29,7 @@ from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
 from tests.face.ditto.reference import distance, given, network
 from tests.face.ditto.standins import SMALL, small_networks
 
-GRAPHS = {spec.name: spec for spec in specs(SMALL, crop=64, feature=16)}
+GRAPHS = {spec.name: spec for spec in specs(SMALL)}
 
 
 def test_gathered_samples_are_grid_samples() -> None:

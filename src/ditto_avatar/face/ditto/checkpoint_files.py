@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,3 +50,17 @@ FILES: Mapping[str, CheckpointFile] = {
 def place(folder: Path, name: str) -> Path:
     """Where the file of that name lies in a checkpoint folder."""
     return folder / FILES[name].path
+
+
+def file_key(paths: Iterable[Path]) -> str:
+    """Twelve hex digits that change with the files' content."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+def weights_key(folder: Path) -> str:
+    """The key of all networks in a checkpoint folder; reads them whole, which takes seconds."""
+    return file_key(place(folder, name) for name, entry in FILES.items() if entry.network)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from ditto_avatar.errors import InvalidCheckpoint, Unavailable
 from ditto_avatar.face.ditto.audio import Encode, OnnxEncoder
-from ditto_avatar.face.ditto.checkpoint_files import FILES, place
+from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place
 from ditto_avatar.face.ditto.config import ReleasedConfig, read_config
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
 from ditto_avatar.face.ditto.options import DittoOptions
@@ -51,15 +49,6 @@ def choose_device(wanted: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Unavailable("There is no CUDA device for Ditto; use the device cpu or auto.")
     return device
-
-
-def file_key(paths: Iterable[Path]) -> str:
-    """Twelve hex digits that change with the files' content."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]
 
 
 def load_models(

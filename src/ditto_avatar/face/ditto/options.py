@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Preset = Literal["speed", "quality"]
-Backend = Literal["auto", "compiled", "graphs", "eager"]
+Backend = Literal["auto", "tensorrt", "compiled", "graphs", "eager"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ditto_avatar.face.ditto.networks.decoder import Decoder
-from ditto_avatar.face.ditto.networks.diffusion import MotionDiffusion
 from ditto_avatar.face.ditto.networks.stitch import StitchNetwork
 from ditto_avatar.face.ditto.networks.warp import WarpNetwork
 from ditto_avatar.face.ditto.sampler import Step
@@ -44,20 +43,24 @@ class FramePath(nn.Module):
 class ClipPath(nn.Module):
     """All steps of the sampler: conditions (b, 80, 1103), the frames to continue from (b, 265),
     start noise (b, 80, 265) and the noises between steps (steps - 1, b, 80, 265) to motion
-    (b, 80, 265), float32."""
+    (b, 80, 265), float32.
+
+    `encode` and `predict` are `MotionDiffusion.encode` and the diffusion itself, or what stands
+    for them; they are given `dtype`. A compiler is given these parts and not the loop, which it
+    would unroll."""
 
     def __init__(
         self,
-        diffusion: MotionDiffusion,
+        encode: Function,
+        predict: Function,
         steps: tuple[Step, ...],
-        compiled: Callable[[Function], Function] = lambda function: function,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.steps = steps
-        self.dtype = diffusion.condition_in.weight.dtype
-        # The parts are compiled, not the loop: it would be unrolled.
-        self.encode = compiled(diffusion.encode)
-        self.predict = compiled(diffusion)
+        self.dtype = dtype
+        self.encode = encode
+        self.predict = predict
 
     def forward(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
         kind = self.dtype

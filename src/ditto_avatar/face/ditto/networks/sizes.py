@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Sizes:
     """Widths, depths and counts shared by the networks; the defaults are the released model's."""
 
+    crop: int = 256
     keypoints: int = 21
     pose_bins: int = 66
     volume_channels: int = 32
@@ -42,6 +43,11 @@ class Sizes:
     clip_frames: int = 80
     motion: int = 265
     condition: int = 1103
+
+    @property
+    def feature(self) -> int:
+        """Height and width of the feature volume of a crop."""
+        return self.crop // 4
 
     @property
     def flat_volume(self) -> int:

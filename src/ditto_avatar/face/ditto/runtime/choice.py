@@ -24,7 +24,6 @@ from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 log = logging.getLogger(__name__)
 
 Tell = Callable[[str], None]
-FEATURE_SIDE = 64
 REPEATS = 5
 
 
@@ -133,7 +132,7 @@ def _seconds(call: Callable[[], torch.Tensor]) -> float:
 
 
 def _frame_inputs(runners: Runners, batch: int, sizes: Sizes) -> tuple[torch.Tensor, ...]:
-    side = FEATURE_SIDE
+    side = sizes.feature
     volume = torch.randn(batch, sizes.volume_channels, sizes.volume_depth, side, side)
     points = 0.2 * torch.randn(batch, sizes.keypoints, 3, device=runners.device)
     volume = volume.to(runners.device, runners.dtype)

@@ -122,8 +122,9 @@ def compiled_runners(
         motion=motion,
         frame=bucketed(compiled(frame), (0, 0, 0, 0), options.batches),
         clip=StepwiseClips(
-            diffusion,
-            compiled,
+            compiled(diffusion.encode),
+            compiled(diffusion),
+            options.motion_dtype,
             lambda path: bucketed(path, (0, 0, 0, 1), options.clip_batches),
         ),
         batches=options.batches,

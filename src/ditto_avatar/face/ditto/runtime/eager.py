@@ -24,23 +24,26 @@ from ditto_avatar.face.ditto.sampler import schedule
 
 
 class StepwiseClips:
-    """A `ClipPath` for each number of steps that is asked for, wrapped by `finish`."""
+    """A `ClipPath` of `encode` and `predict` for each number of steps that is asked for, wrapped
+    by `finish`."""
 
     def __init__(
         self,
-        diffusion: MotionDiffusion,
-        compiled: Callable[[Function], Function] = lambda function: function,
+        encode: Function,
+        predict: Function,
+        dtype: torch.dtype = torch.float32,
         finish: Callable[[Function], Function] = lambda function: function,
     ) -> None:
-        self._diffusion = diffusion
-        self._compiled = compiled
+        self._encode = encode
+        self._predict = predict
+        self._dtype = dtype
         self._finish = finish
         self._paths: dict[int, Function] = {}
 
     def __call__(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
         steps = len(noises) + 1
         if steps not in self._paths:
-            path = ClipPath(self._diffusion, schedule(steps), self._compiled)
+            path = ClipPath(self._encode, self._predict, schedule(steps), self._dtype)
             self._paths[steps] = self._finish(path)
         motion: Tensor = self._paths[steps](condition, first, start, noises)
         return motion
@@ -95,5 +98,5 @@ def eager_runners(
         compress=frame.warp.compress,
         motion=motion,
         frame=frame,
-        clip=StepwiseClips(diffusion),
+        clip=StepwiseClips(diffusion.encode, diffusion),
     )

@@ -13,8 +13,6 @@ from ditto_avatar.face.ditto.networks import RELEASED, MotionDiffusion, Sizes
 
 Shape = tuple[int, ...]
 Shapes = Callable[[int], Mapping[str, Shape]]
-CROP = 256
-FEATURE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,9 @@ class Warp(nn.Module):
         return features
 
 
-def specs(sizes: Sizes = RELEASED, crop: int = CROP, feature: int = FEATURE) -> list[GraphSpec]:
-    """All graphs; `crop` and `feature` are the sides of the extractors' and the warp's maps."""
+def specs(sizes: Sizes = RELEASED) -> list[GraphSpec]:
+    """All graphs that the runners need."""
+    crop, feature = sizes.crop, sizes.feature
     points = (sizes.keypoints, 3)
     layers, frames, width = sizes.decoder_layers, sizes.clip_frames, sizes.latent
     volume = (sizes.volume_channels, sizes.volume_depth, feature, feature)
