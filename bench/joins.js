@@ -17,11 +17,13 @@
 
   function look() {
     if (!running) return;
-    const stack = layers();
-    for (const { video } of stack) {
-      if (video.readyState < 2) continue;
-      context.globalAlpha = Number(getComputedStyle(video).opacity);
-      context.drawImage(video, 0, 0, WIDTH, HEIGHT);
+    const stack = layers().filter(({ video }) => video.readyState >= 2);
+    const idle_seconds = stack.find(({ video }) => video.loop)?.video.currentTime ?? 0;
+    const opacities = stack.map(({ video }) => Number(getComputedStyle(video).opacity));
+    // What an opaque layer hides is not drawn: who looks should not slow down what is seen.
+    for (let i = Math.max(0, opacities.lastIndexOf(1)); i < stack.length; i++) {
+      context.globalAlpha = opacities[i];
+      context.drawImage(stack[i].video, 0, 0, WIDTH, HEIGHT);
     }
     const { data } = context.getImageData(0, 0, WIDTH, HEIGHT);
     const top = stack.at(-1);
@@ -32,9 +34,8 @@
       // The screen refreshes more often than the video: equal pictures are no samples.
       if (difference > 0 || top.order !== last.order) {
         const fading = top.video.getAnimations().length > 0;
-        // A join is the first picture of a layer, and the last one of a fade.
-        const join = top.order !== last.order || (last.fading && !fading);
-        samples.push({ difference, join, fading, idle: top.video.loop });
+        const join = top.order !== last.order;
+        samples.push({ difference, join, fading, idle: top.video.loop, idle_seconds });
       }
     }
     last = { data, order: top.order, fading: top.video.getAnimations().length > 0 };

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, WebSocket, sync_playwright
+from playwright.sync_api import Page, WebSocket
 
 from bench import report
+from bench.browser import browser_page
+from bench.joins import at_the_joins
 from bench.serving import Serving, serving
 
 QUESTIONS = [
@@ -27,7 +25,7 @@ QUESTIONS = [
     "Is it free?",
 ]
 LONG = "This is a long sentence that goes on and on, and it will be interrupted. " * 6
-TURNS, SCREEN_TURNS, INTERRUPTIONS, JOIN_TURNS = 32, 16, 12, 3
+TURNS, SCREEN_TURNS, INTERRUPTIONS = 32, 16, 12
 TARGETS = {
     "text_to_first_fragment_ms_p50": "<= 350",
     "text_to_first_fragment_ms_p95": "<= 700",
@@ -36,25 +34,6 @@ TARGETS = {
     "barge_in_screen_ms": "<= 300",
     "join_difference_ratio": "<= 2",
 }
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
-
-_IDLE_ON_TOP = """() => {
-  const videos = [...document.querySelectorAll("#layers video")];
-  const z = (video) => Number(video.style.zIndex || 0);
-  const top = videos.reduce((a, b) => (z(b) > z(a) ? b : a));
-  return top.loop && top.getAnimations().length === 0;
-}"""
-
 # Resolves with the ms from the click on the interrupt button until the idle loop hides all else.
 _INTERRUPT = """async () => {
   const videos = [...document.querySelectorAll("#layers video")];
@@ -112,54 +91,6 @@ def on_the_screen(server: Serving) -> dict[str, list[float]]:
             interruptions.append(page.evaluate(_INTERRUPT))
             page.wait_for_selector('#stage[data-phase="ready"]')
     return {"painted": painted[2:], "interruptions": interruptions}
-
-
-def at_the_joins(server: Serving) -> dict[str, float]:
-    """The largest difference between two painted pictures where the stage changes from one video
-    to another, and within the fades there, against the median difference while a sentence is
-    spoken. What moves by itself counts as well: a blink within a fade is a large difference."""
-    with browser_page(server.url) as page:
-        page.add_init_script(path=Path(__file__).parent / "joins.js")
-        page.goto(server.url)
-        page.wait_for_selector('#stage[data-phase="ready"]')
-        joins: list[float] = []
-        fades: list[float] = []
-        inside: list[float] = []
-        for _ in range(JOIN_TURNS):
-            page.evaluate("joins.start()")
-            box = page.locator("#text")
-            box.fill("What is Ditto Avatar?")
-            box.press("Enter")
-            page.wait_for_selector('#stage[data-phase="speaking"]')
-            page.wait_for_selector('#stage[data-phase="ready"]', timeout=60_000)
-            page.wait_for_function(_IDLE_ON_TOP)
-            samples = page.evaluate("joins.stop()")
-            joins += [s["difference"] for s in samples if s["join"]]
-            fades += [s["difference"] for s in samples if s["fading"]]
-            inside += [
-                s["difference"]
-                for s in samples
-                if not s["join"] and not s["fading"] and not s["idle"]
-            ]
-    median = report.p50(inside)
-    return {
-        "join_difference_ratio": round(max(joins) / median, 2),
-        "join_difference_ratio_p50": round(report.p50(joins) / median, 2),
-        "fade_difference_ratio": round(max(fades) / median, 2),
-        "inside_difference_ratio": round(max(inside) / median, 2),
-    }
-
-
-@contextmanager
-def browser_page(url: str) -> Iterator[Page]:
-    """A page of the system's Chromium."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        raise SystemExit("the figures on the screen need Chromium (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1280, "height": 800})
-        browser.close()
 
 
 def _painted_reports(page: Page) -> list[dict[str, Any]]:
