@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ditto_avatar.assembly import ditto_options
-from ditto_avatar.errors import InvalidInput, Unavailable
+from ditto_avatar.errors import Unavailable
 from ditto_avatar.settings import Settings
 
 checkpoints = typer.Typer(no_args_is_help=True, help="The released Ditto weights.")
@@ -50,43 +50,51 @@ def verify(folder: Folder = Path("checkpoints")) -> None:
 @engines.command("export")
 def export(
     folder: Folder = Path("checkpoints"),
-    out: Annotated[Path, typer.Option(help="Where the ONNX files go.")] = Path("engines"),
-    half: Annotated[bool, typer.Option(help="Half precision.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the ONNX files go (default: FOLDER/engines).")
+    ] = None,
+    half: Annotated[
+        bool, typer.Option("--half/--single", help="Half precision for pictures, or none.")
+    ] = True,
 ) -> None:
     """Write every network as ONNX with standard operators, checked against torch."""
     _needs_torch()
-    from ditto_avatar.face.ditto.checkpoint_files import FILES, place
-    from ditto_avatar.face.ditto.runtime.tensorrt.export import export_graphs
-    from ditto_avatar.face.ditto.weights import load_network
+    from ditto_avatar.face.ditto.runtime.tensorrt.export import export_checkpoint
+    from ditto_avatar.face.ditto.runtime.tensorrt.plan import engines_folder
 
-    networks = {
-        entry.network: load_network(entry.network, place(folder, name))
-        for name, entry in FILES.items()
-        if entry.network is not None
-    }
-    for path in export_graphs(networks, out, half=half, tell=console.print):
+    target = out or engines_folder(folder)
+    for path in export_checkpoint(folder, target, half=half, tell=console.print):
         console.print(f"wrote {path}")
+    console.print(f"next, on the GPU: ditto-avatar engines build {target}")
 
 
 @engines.command("build")
 def build(
-    onnx: Annotated[Path, typer.Argument(help="Folder of the exported ONNX files.")],
-    out: Annotated[Path, typer.Option(help="Where the engines go.")] = Path("engines"),
-    precision: Annotated[str, typer.Option(help="As exported: half or single.")] = "half",
+    folder: Annotated[
+        Path, typer.Argument(help="The exported graphs, or the checkpoint's own ditto_onnx.")
+    ] = Path("checkpoints/engines"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the engines go (default: the engines folder of the checkpoint)."),
+    ] = None,
 ) -> None:
-    """Build TensorRT engines for the GPU of this machine."""
+    """Build TensorRT engines for the GPU of this machine; what is built already is kept."""
     _needs_torch()
-    from ditto_avatar.face.ditto.runtime.tensorrt.build import build_engine
-    from ditto_avatar.face.ditto.runtime.tensorrt.graphs import specs
+    from ditto_avatar.face.ditto.models import choose_device
+    from ditto_avatar.face.ditto.runtime.tensorrt.build import build_engines
+    from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
+        engines_folder,
+        is_exported,
+        jobs_of,
+    )
 
-    found = [(onnx / f"{spec.name}.onnx", spec) for spec in specs()]
-    missing = [path.name for path, _ in found if not path.is_file()]
-    if missing:
-        raise InvalidInput(
-            f"{onnx} lacks {', '.join(missing)}; `ditto-avatar engines export` writes them."
-        )
-    for path, spec in found:
-        console.print(build_engine(path, spec, out, precision=precision, tell=console.print))
+    jobs, skipped = jobs_of(folder)
+    for reason in skipped:
+        console.print(f"skipped: {reason}")
+    target = out or (folder if is_exported(folder) else engines_folder(folder.parent))
+    device = choose_device(Settings().device)
+    for path in build_engines(jobs, target, device, tell=console.print):
+        console.print(f"wrote {path}")
 
 
 def register(

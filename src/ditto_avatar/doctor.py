@@ -21,6 +21,8 @@ from ditto_avatar.providers.checks import check_all
 from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.settings import Settings
 
+UNTRIED = "No TensorRT engine was ever run by the project's own tests."
+
 
 class State(StrEnum):
     """How a part is: `BROKEN` is needed or configured and does not work, `ABSENT` is optional and
@@ -48,6 +50,7 @@ async def examine(settings: Settings) -> list[Finding]:
         await asyncio.to_thread(_avatars, settings),
         await asyncio.to_thread(_face, settings),
         *await asyncio.to_thread(_acceleration),
+        *await asyncio.to_thread(_backends, settings),
         await asyncio.to_thread(_data_folder, settings),
         await _database(settings),
         *await _engines(settings),
@@ -109,6 +112,31 @@ def _acceleration() -> list[Finding]:
     except (ImportError, OSError, RuntimeError) as error:
         return [Finding("torch", State.BROKEN, f"{torch_version} cannot be used: {error}"), *found]
     return [Finding("torch", State.GOOD, text), *found]
+
+
+def _backends(settings: Settings) -> list[Finding]:
+    """How Ditto's networks would run, and why not otherwise; nothing where Ditto cannot run."""
+    if _installed("torch") is None:
+        return []
+    part = "ditto backend"
+    try:
+        from ditto_avatar.face.ditto.models import choose_device
+        from ditto_avatar.face.ditto.runtime.choice import candidates
+
+        device = choose_device(settings.device)
+        found = candidates(device, settings.checkpoints)
+    except (DittoAvatarError, ImportError, OSError, RuntimeError) as error:
+        state = State.BROKEN if assembly.face_name(settings) == "ditto" else State.ABSENT
+        return [Finding(part, state, str(error))]
+    asked = [entry for entry in found if settings.backend in ("auto", entry.name)]
+    used = next((entry for entry in asked if entry.refused is None), None)
+    reasons = "".join(f"; not {entry.name}: {entry.refused}" for entry in found if entry.refused)
+    if used is None:
+        text = f"DITTO_BACKEND={settings.backend} cannot be used on {device}{reasons}"
+        state = State.BROKEN if assembly.face_name(settings) == "ditto" else State.ABSENT
+    else:
+        text, state = f"{used.name} on {device}{reasons}", State.GOOD
+    return [Finding(part, state, f"{text}. {UNTRIED}")]
 
 
 def _package(name: str) -> Finding:

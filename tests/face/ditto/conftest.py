@@ -12,14 +12,24 @@ import pytest
 import torch
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.checkpoint_files import FILES, place
+from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
+from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.tensorrt.build import build_engines
+from ditto_avatar.face.ditto.runtime.tensorrt.export import export_graphs
+from ditto_avatar.face.ditto.runtime.tensorrt.graphs import specs
+from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
+    Exported,
+    engines_folder,
+    exported_jobs,
+)
+from ditto_avatar.face.ditto.runtime.tensorrt.runners import fitting_engines, tensorrt_runners
 from ditto_avatar.face.ditto.weights import manifest
 from ditto_avatar.face.pack import load_avatar
 from tests.face.ditto import standins
 from tests.face.ditto.reference import tensors
-from tests.fakes import packs
+from tests.fakes import packs, tensorrt
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +71,33 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place(root, "config").write_bytes(pickle.dumps({"default_kwargs": values}))
     yield root
     shutil.rmtree(root)  # half a gigabyte
+
+
+@pytest.fixture
+def fake_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's double, and a GPU as far as the library asks for one."""
+    tensorrt.install(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def engine_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder with engines of the small networks, in single precision."""
+    root = standins.write_network_files(tmp_path_factory.mktemp("engines"))
+    folder = engines_folder(root)
+    export_graphs(standins.small_networks(), folder, graphs=specs(standins.SMALL), check=False)
+    Exported(weights_key(root), "single").write(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        tensorrt.install(patch)
+        jobs = exported_jobs(folder, standins.SMALL, standins.ENGINE_BATCHES)
+        build_engines(jobs, folder, torch.device("cuda"))
+    return root
+
+
+@pytest.fixture
+def engine_runners(engine_checkpoints: Path, fake_tensorrt: None) -> Runners:
+    """The backend tensorrt with the small networks, over the processor's memory."""
+    engines = fitting_engines(engine_checkpoints, torch.device("cuda"), standins.SMALL)
+    return tensorrt_runners(engines, torch.device("cpu"), standins.SMALL)
 
 
 def save_network(path: Path, network: str) -> None:

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from ditto_avatar.face.ditto.audio import OnnxEncoder
+from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.config import ReleasedConfig
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
 from ditto_avatar.face.ditto.models import DittoModels
@@ -60,6 +61,7 @@ SMALL = Sizes(
     decoder_layers=2,
     heads=4,
 )
+ENGINE_BATCHES = (1, 4)
 BUILDERS = {
     "appearance_extractor": AppearanceExtractor,
     "motion_extractor": MotionExtractor,
@@ -89,6 +91,15 @@ def small_networks() -> dict[str, nn.Module]:
         for parameter in networks[name].get_submodule(layer).parameters():
             parameter.data.mul_(factor)
     return networks
+
+
+def write_network_files(root: Path) -> Path:
+    """Files in the places of the networks' weights, for what asks for their key alone."""
+    for name, entry in FILES.items():
+        if entry.network is not None:
+            place(root, name).parent.mkdir(parents=True, exist_ok=True)
+            place(root, name).write_bytes(name.encode())
+    return root
 
 
 def build_models(folder: Path) -> DittoModels:
@@ -252,8 +263,8 @@ def _template203() -> npt.NDArray[np.float64]:
     chosen = list(packs.OVAL) + list(range(0, 478, 2))
     points = mesh[chosen[:203]]
     eyes = ((0, 33), (6, 159), (12, 133), (18, 145), (24, 263), (30, 386), (36, 362), (42, 374))
-    for index, place in (*eyes, (48, 61), (66, 291)):
-        points[index] = mesh[place]
+    for index, vertex in (*eyes, (48, 61), (66, 291)):
+        points[index] = mesh[vertex]
     return np.asarray(points / FACE_SIDE)
 
 

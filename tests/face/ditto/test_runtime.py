@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import re
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from ditto_avatar.errors import Unavailable
+from ditto_avatar.face.ditto.options import Backend
 from ditto_avatar.face.ditto.runtime import choice
 from ditto_avatar.face.ditto.runtime.base import Runners
-from ditto_avatar.face.ditto.runtime.choice import Candidate, choose_runners, measure, warm_up
+from ditto_avatar.face.ditto.runtime.choice import (
+    Candidate,
+    candidates,
+    choose_runners,
+    measure,
+    warm_up,
+)
 from ditto_avatar.face.ditto.runtime.compiled import (
     Bucketed,
     CompileOptions,
     compiled_runners,
 )
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.parity import RunnersDiffer, check_runners
 from tests.face.ditto.reference import distance, given
 from tests.face.ditto.standins import SMALL, small_networks
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 COMPILED = CompileOptions(
     compiler="aot_eager", motion_dtype=torch.float32, batches=(1, 4), clip_batches=(1, 4)
 )
@@ -48,16 +62,21 @@ BACKENDS: dict[str, Callable[[], Runners]] = {
 }
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[*BACKENDS, "tensorrt"])
 def runners(request: pytest.FixtureRequest) -> Runners:
+    if request.param == "tensorrt":
+        made: Runners = request.getfixturevalue("engine_runners")
+        return made
     return BACKENDS[request.param]()
 
 
-def frame_inputs(count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    volume = given("volume", count, SMALL.volume_channels, SMALL.volume_depth, 16, 16)
-    source = 0.3 * given("kp_source", count, 21, 3)
-    compressed = eager().compress(volume)
-    return volume, compressed, source, source + 0.05 * given("kp_delta", count, 21, 3)
+def frames_of(runners: Runners, count: int, first: int = 0) -> Tensor:
+    """`count` of a batch of four frames, from `first` on."""
+    volume = given("volume", 4, SMALL.volume_channels, SMALL.volume_depth, 16, 16)
+    source = 0.3 * given("kp_source", 4, 21, 3)
+    driving = source + 0.05 * given("kp_delta", 4, 21, 3)
+    volume, source, driving = (part[first : first + count] for part in (volume, source, driving))
+    return runners.frame(volume, runners.compress(volume), source, driving)
 
 
 def clip_inputs(count: int, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -72,9 +91,8 @@ def clip_inputs(count: int, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]
 @pytest.mark.parametrize("count", [1, 3, 4])
 @torch.no_grad()
 def test_frames_are_those_of_the_networks(runners: Runners, count: int) -> None:
-    inputs = frame_inputs(count)
-    expected = torch.cat([eager().frame(*(t[i : i + 1] for t in inputs)) for i in range(count)])
-    found = runners.frame(*inputs)
+    expected = torch.cat([frames_of(eager(), 1, index) for index in range(count)])
+    found = frames_of(runners, count)
     assert found.shape == expected.shape
     assert distance(found, expected.numpy()) < 1e-4
 
@@ -96,8 +114,6 @@ def test_registration_networks_are_those_of_the_networks(runners: Runners) -> No
     image = torch.sigmoid(given("image", 2, 3, 64, 64))
     volume = runners.appearance(image)
     assert distance(volume, eager().appearance(image).numpy()) < 1e-5
-    compressed = eager().compress(volume)
-    assert distance(runners.compress(volume), compressed.numpy()) < 1e-5
     expected = eager().motion(image)
     for name, found in runners.motion(image)._asdict().items():
         assert distance(found, getattr(expected, name).numpy()) < 1e-5
@@ -142,7 +158,7 @@ def test_a_backend_that_fails_is_passed_over(
         raise RuntimeError("no compiler found")
 
     monkeypatch.setattr(choice, "compiled_runners", broken)
-    monkeypatch.setattr(choice, "candidates", lambda _: [Candidate("graphs"), Candidate("eager")])
+    monkeypatch.setattr(choice, "candidates", lambda *_: [Candidate("graphs"), Candidate("eager")])
     chosen = choose_runners(small_networks(), CPU)
     assert chosen.name == "eager"
     assert "graphs failed and is passed over: no compiler found" in caplog.text
@@ -165,3 +181,84 @@ def test_capacity_is_measured_in_full_batches() -> None:
     found = measure(bucketed(), 2, SMALL)
     assert found.frame_s > 0
     assert found.clip_s > 0
+
+
+def small_weights_and_engines(
+    monkeypatch: pytest.MonkeyPatch, checkpoints: Path
+) -> Callable[[Backend], Runners]:
+    """Chooses on the processor, as if it were the GPU that the engines are for."""
+    table = [*candidates(CUDA, checkpoints, SMALL)[:1], Candidate("eager")]
+    monkeypatch.setattr(choice, "candidates", lambda *_: table)
+    return lambda backend: choose_runners(
+        small_networks(), CPU, backend, sizes=SMALL, steps=(2,), checkpoints=checkpoints
+    )
+
+
+@pytest.mark.usefixtures("fake_tensorrt")
+def test_engines_that_somebody_built_are_preferred(
+    engine_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose = small_weights_and_engines(monkeypatch, engine_checkpoints)
+    backends: tuple[Backend, ...] = ("auto", "tensorrt")
+    for backend in backends:
+        chosen = choose(backend)
+        assert (chosen.name, chosen.batches, chosen.clip_batches) == ("tensorrt", (1, 4), (1, 4))
+
+
+@pytest.mark.usefixtures("fake_tensorrt")
+def test_engines_that_draw_something_else_are_passed_over(
+    engine_checkpoints: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = copy.deepcopy(small_networks())
+    for parameter in weights["decoder"].parameters():
+        parameter.mul_(1.5)
+    monkeypatch.setattr(choice, "eager_runners", lambda *_: eager_runners(weights, CPU))
+    choose = small_weights_and_engines(monkeypatch, engine_checkpoints)
+    assert choose("auto").name == "eager"
+    assert re.search(
+        r"tensorrt failed and is passed over: tensorrt differs from the networks: "
+        r"frame by \d+\.\d %; at most 5 % is allowed\.",
+        caplog.text,
+    )
+    with pytest.raises(RunnersDiffer, match="frame by"):
+        choose("tensorrt")
+
+
+@pytest.mark.usefixtures("fake_tensorrt")
+def test_engines_that_cannot_be_loaded_are_passed_over(
+    engine_checkpoints: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    root = Path(shutil.copytree(engine_checkpoints, tmp_path / "copy"))
+    (engine,) = (root / "engines").glob("lmdm_step.*.engine")
+    os.truncate(engine, engine.stat().st_size // 2)
+    assert small_weights_and_engines(monkeypatch, root)("auto").name == "eager"
+    assert f"passed over: {engine.name} was built for another GPU or TensorRT" in caplog.text
+
+
+@pytest.mark.usefixtures("fake_tensorrt")
+def test_the_table_says_why_there_are_no_engines(
+    engine_checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reason(device: torch.device, folder: Path | None) -> str | None:
+        (found,) = (
+            entry for entry in candidates(device, folder, SMALL) if entry.name == "tensorrt"
+        )
+        return found.refused
+
+    assert reason(CUDA, engine_checkpoints) is None
+    assert reason(CPU, engine_checkpoints) == "engines run on a CUDA device only"
+    assert reason(CUDA, None) == "there is no checkpoint folder that could hold engines"
+    assert "holds no engines; `ditto-avatar engines build`" in str(reason(CUDA, tmp_path))
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    assert "TensorRT is not installed" in str(reason(CUDA, engine_checkpoints))
+
+
+@torch.no_grad()
+def test_numbers_that_are_none_differ() -> None:
+    broken = replace(eager(), name="broken", appearance=lambda image: torch.full((1,), torch.nan))
+    check_runners(compiled(), eager(), SMALL)
+    with pytest.raises(RunnersDiffer, match="broken differs from the networks: volume by nan %"):
+        check_runners(broken, eager(), SMALL)

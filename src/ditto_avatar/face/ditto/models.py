@@ -86,6 +86,7 @@ def load_models(
         options.backend,
         tell,
         steps={quality.steps for quality in levels(options.steps, CLIP_FRAMES)},
+        checkpoints=folder,
     )
     return DittoModels(
         runners,

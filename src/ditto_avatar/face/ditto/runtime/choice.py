@@ -6,7 +6,8 @@ import importlib.util
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,11 +15,14 @@ from torch import nn
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.face.ditto.layout import MOTION
 from ditto_avatar.face.ditto.networks import RELEASED, Sizes
-from ditto_avatar.face.ditto.options import Backend
+from ditto_avatar.face.ditto.options import BACKENDS, Backend
 from ditto_avatar.face.ditto.pressure import Capacity
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.parity import check_runners
+from ditto_avatar.face.ditto.runtime.tensorrt.plan import FoundEngine
+from ditto_avatar.face.ditto.runtime.tensorrt.runners import fitting_engines, tensorrt_runners
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 
 log = logging.getLogger(__name__)
@@ -29,14 +33,20 @@ REPEATS = 5
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A backend and, where it cannot be used, the reason."""
+    """A backend and, where it cannot be used, the reason, without a full stop. `engines` are those
+    that the backend tensorrt would run."""
 
     name: str
     refused: str | None = None
+    engines: Mapping[str, FoundEngine] = field(default_factory=dict)
 
 
-def candidates(device: torch.device) -> list[Candidate]:
-    """Every backend on this machine, the fastest first; for the doctor, too."""
+def candidates(
+    device: torch.device, checkpoints: Path | None = None, sizes: Sizes = RELEASED
+) -> list[Candidate]:
+    """Every backend on this machine for the weights in a folder, the preferred one first: whoever
+    built engines did so on purpose. For the doctor, too."""
+    tensorrt = _tensorrt(device, checkpoints, sizes)
     if device.type != "cuda":
         compiled = Candidate("compiled", "compiling pays off on a CUDA device only")
         graphs = Candidate("graphs", "CUDA graphs need a CUDA device")
@@ -45,7 +55,18 @@ def candidates(device: torch.device) -> list[Candidate]:
         graphs = Candidate("graphs")
     else:
         compiled, graphs = Candidate("compiled"), Candidate("graphs")
-    return [compiled, graphs, Candidate("eager")]
+    return [tensorrt, compiled, graphs, Candidate("eager")]
+
+
+def _tensorrt(device: torch.device, checkpoints: Path | None, sizes: Sizes) -> Candidate:
+    if device.type != "cuda":
+        return Candidate("tensorrt", "engines run on a CUDA device only")
+    if checkpoints is None:
+        return Candidate("tensorrt", "there is no checkpoint folder that could hold engines")
+    try:
+        return Candidate("tensorrt", engines=fitting_engines(checkpoints, device, sizes))
+    except Unavailable as error:
+        return Candidate("tensorrt", str(error).removesuffix("."))
 
 
 def choose_runners(
@@ -55,14 +76,16 @@ def choose_runners(
     tell: Tell | None = None,
     sizes: Sizes = RELEASED,
     steps: Iterable[int] = (10,),
+    checkpoints: Path | None = None,
 ) -> Runners:
-    """The fastest backend that works, or the one asked for, warmed up for clips of
+    """The first backend that works, or the one asked for, warmed up for clips of
     `steps` diffusion steps. Compiling takes minutes the first time and seconds from then on.
+    Engines lie in the folder `checkpoints` that the networks come from.
 
     Raises `Unavailable` when the backend asked for cannot be used here."""
     tell = tell or log.info
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    for candidate in candidates(device):
+    for candidate in candidates(device, checkpoints, sizes):
         if backend not in ("auto", candidate.name):
             continue
         if candidate.refused is not None:
@@ -71,7 +94,7 @@ def choose_runners(
             log.info("Ditto backend %s passed over: %s.", candidate.name, candidate.refused)
             continue
         try:
-            runners = _made(candidate.name, networks, device, dtype)
+            runners = _made(candidate, networks, device, dtype, sizes)
             warm_up(runners, tell, sizes, steps)
         except Exception as error:  # whatever a compiler or driver raises: the next one is tried
             if candidate.name == "eager" or backend != "auto":
@@ -80,15 +103,24 @@ def choose_runners(
             continue
         log.info("Ditto runs on %s with the backend %s.", device, candidate.name)
         return runners
-    raise Unavailable(f"There is no backend {backend!r}; there are: auto, compiled, graphs, eager.")
+    raise Unavailable(f"There is no backend {backend!r}; there are: {', '.join(BACKENDS)}.")
 
 
 def _made(
-    name: str, networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype
+    candidate: Candidate,
+    networks: Mapping[str, nn.Module],
+    device: torch.device,
+    dtype: torch.dtype,
+    sizes: Sizes,
 ) -> Runners:
-    if name == "eager":
+    if candidate.name == "eager":
         return eager_runners(networks, device, dtype)
-    options = CompileOptions() if name == "compiled" else CompileOptions(compiler=None)
+    if candidate.name == "tensorrt":
+        runners = tensorrt_runners(candidate.engines, device, sizes)
+        # Nobody can see from outside whether a file of an engine computes what it should.
+        check_runners(runners, eager_runners(networks, device, dtype), sizes)
+        return runners
+    options = CompileOptions() if candidate.name == "compiled" else CompileOptions(compiler=None)
     return compiled_runners(networks, device, dtype, options)
 
 

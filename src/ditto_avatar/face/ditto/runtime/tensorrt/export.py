@@ -13,13 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ditto_avatar.errors import DittoAvatarError
+from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
 from ditto_avatar.face.ditto.networks import WarpNetwork
 from ditto_avatar.face.ditto.networks.warp import Down
 from ditto_avatar.face.ditto.onnx_session import open_session
 from ditto_avatar.face.ditto.runtime.tensorrt.graphs import GraphSpec, module_of, specs
+from ditto_avatar.face.ditto.runtime.tensorrt.plan import GRAPHS_FILE, Exported
+from ditto_avatar.face.ditto.weights import load_network
 
 OPSET = 17
 TOLERANCE = 1e-4
+HALF_TOLERANCE = 2e-2
+CHECKED_BATCHES = (1, 3)
 EXPORT_BATCH = 2  # traced with more than one, so that nothing mistakes the batch for a constant
 
 
@@ -66,27 +71,51 @@ def export_graphs(
     tell: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Writes every graph to `folder`, in float32, or with `half` those that may be in half
-    precision; `check` compares float32 graphs with torch over ONNX Runtime.
+    precision; `check` compares them with torch in float32 over ONNX Runtime.
 
-    Raises `ExportDiffers` where they are further apart than 1e-4."""
+    Raises `ExportDiffers` where they are further apart than 1e-4, or than 2e-2 in half
+    precision."""
     tell = tell or (lambda text: None)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for spec in graphs or specs():
-        dtype = torch.float16 if half and spec.half else torch.float32
         path = folder / f"{spec.name}.onnx"
-        tell(f"{path.name}, {'half' if dtype == torch.float16 else 'single'} precision")
-        module = _exportable(module_of(spec, networks), dtype)
-        export_graph(module, spec, path, dtype)
-        if check and dtype == torch.float32:
-            check_graph(module, spec, path)
+        halved = half and spec.half
+        tell(f"{path.name}, {'half' if halved else 'single'} precision")
+        exact = _exportable(module_of(spec, networks))
+        if check or not halved:
+            export_graph(exact, spec, path, torch.float32)
+        if check:
+            check_graph(exact, spec, path)
+        if halved:
+            export_graph(copy.deepcopy(exact).half(), spec, path, torch.float16)
+        if halved and check:
+            check_graph(exact, spec, path, torch.float16, HALF_TOLERANCE)
         written.append(path)
     return written
 
 
-def _exportable(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy on the CPU that samples volumes by gathering."""
-    module = copy.deepcopy(module).to("cpu", dtype).eval()
+def export_checkpoint(
+    checkpoints: Path, folder: Path, *, half: bool, tell: Callable[[str], None] | None = None
+) -> list[Path]:
+    """Writes the graphs of a checkpoint folder to `folder`, and beside them what they are of.
+
+    Raises `InvalidCheckpoint` for weights that are missing or damaged."""
+    networks = {
+        entry.network: load_network(entry.network, place(checkpoints, name))
+        for name, entry in FILES.items()
+        if entry.network is not None
+    }
+    # Written last: graphs of which only some are new must not pass for a whole.
+    (folder / GRAPHS_FILE).unlink(missing_ok=True)
+    paths = export_graphs(networks, folder, half=half, tell=tell)
+    Exported(weights_key(checkpoints), "half" if half else "single").write(folder)
+    return paths
+
+
+def _exportable(module: nn.Module) -> nn.Module:
+    """A copy in float32 on the CPU that samples volumes by gathering."""
+    module = copy.deepcopy(module).to("cpu", torch.float32).eval()
     for part in module.modules():
         if isinstance(part, WarpNetwork):
             part.sample = gather_volume
@@ -129,21 +158,26 @@ def export_graph(module: nn.Module, spec: GraphSpec, path: Path, dtype: torch.dt
 
 @torch.no_grad()
 def check_graph(
-    module: nn.Module, spec: GraphSpec, path: Path, batches: tuple[int, ...] = (1, 3)
+    module: nn.Module,
+    spec: GraphSpec,
+    path: Path,
+    dtype: torch.dtype = torch.float32,
+    tolerance: float = TOLERANCE,
 ) -> None:
-    """Raises `ExportDiffers` unless the graph gives what the module gives, in every batch."""
+    """Raises `ExportDiffers` unless the graph in `dtype` gives what the module in float32 gives,
+    in a batch of one and in a larger one."""
     session = open_session(path)
-    for batch in batches:
-        inputs = spec.examples(batch, torch.float32)
+    for batch in CHECKED_BATCHES:
+        inputs = spec.examples(batch, dtype)
         fed = dict(zip(spec.inputs(batch), (tensor.numpy() for tensor in inputs), strict=True))
         wanted = {entry.name for entry in session.get_inputs()}
         found = session.run(None, {name: value for name, value in fed.items() if name in wanted})
-        expected = module(*inputs)
+        expected = module(*(x if x.dtype == torch.int64 else x.float() for x in inputs))
         expected = (expected,) if isinstance(expected, Tensor) else tuple(expected)
         for name, one, other in zip(spec.outputs, expected, found, strict=True):
             difference = np.linalg.norm(one.numpy() - other) / np.linalg.norm(one.numpy())
-            if not difference <= TOLERANCE:
+            if not difference <= tolerance:
                 raise ExportDiffers(
                     f"{path.name}: {name} differs from the network by {difference:.1e} in a "
-                    f"batch of {batch}; at most {TOLERANCE:.0e} is allowed."
+                    f"batch of {batch}; at most {tolerance:.0e} is allowed."
                 )

@@ -5,64 +5,111 @@ Inputs and outputs are torch tensors on the device; the engine reads and writes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ditto_avatar.errors import InvalidCheckpoint
-from ditto_avatar.face.ditto.runtime.tensorrt.build import load_tensorrt
 from ditto_avatar.face.ditto.runtime.tensorrt.graphs import GraphSpec
-from ditto_avatar.face.ditto.runtime.tensorrt.plan import BATCHES, profile_for
+from ditto_avatar.face.ditto.runtime.tensorrt.library import active, load_tensorrt
+from ditto_avatar.face.ditto.runtime.tensorrt.plan import FoundEngine, profile_for
+
+ALIGNMENT = 256  # bytes; TensorRT takes no other addresses
 
 
 class EngineRunner:
-    """One engine. Calls run on torch's current stream; outputs are allocated by torch.
+    """One engine on one device, for one thread at a time. Outputs are allocated by torch.
 
-    Raises `InvalidCheckpoint` for an engine of another TensorRT or GPU, `ValueError` for a batch
-    beyond the largest bucket."""
+    Raises `InvalidCheckpoint` for an engine of another TensorRT or GPU or of other inputs than
+    `spec` has; a call raises `ValueError` for a batch beyond the largest bucket and `RuntimeError`
+    for what TensorRT refuses."""
 
-    def __init__(self, path: Path, spec: GraphSpec, batches: Sequence[int] = BATCHES) -> None:
+    def __init__(
+        self, found: FoundEngine, spec: GraphSpec, device: torch.device, stream: torch.cuda.Stream
+    ) -> None:
         trt = load_tensorrt()
+        self._name = found.path.name
         self._spec = spec
-        self._batches = tuple(batches)
-        runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-        self._engine: Any = runtime.deserialize_cuda_engine(path.read_bytes())
-        if self._engine is None:
-            raise InvalidCheckpoint(
-                f"{path.name} was built for another GPU or TensorRT; build it again."
-            )
-        self._contexts = [
-            self._engine.create_execution_context() for _ in range(len(self._batches))
-        ]
-        stream = torch.cuda.current_stream().cuda_stream
-        for index, context in enumerate(self._contexts):
-            context.set_optimization_profile_async(index, stream)
+        self.batches = found.key.batches
+        self._device = device
+        # Not torch's own stream: on the default one TensorRT would wait for the device at each
+        # call, and the processor could not prepare the next batch meanwhile.
+        self._stream = stream
+        with active(device):
+            # Kept, since the engine is the runtime's.
+            self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+            self._engine: Any = self._runtime.deserialize_cuda_engine(found.path.read_bytes())
+            if self._engine is None:
+                raise InvalidCheckpoint(
+                    f"{self._name} was built for another GPU or TensorRT; build it again."
+                )
+            self.dtypes = self._kinds(trt)
+            self._contexts = [self._context(trt, index) for index in range(len(self.batches))]
+            stream.synchronize()
+
+    def _kinds(self, trt: Any) -> dict[str, torch.dtype]:
         kinds = {
             trt.DataType.FLOAT: torch.float32,
             trt.DataType.HALF: torch.float16,
             trt.DataType.INT64: torch.int64,
             trt.DataType.INT32: torch.int32,
         }
-        names = [*spec.inputs(1), *spec.outputs]
-        self._dtypes = {name: kinds[self._engine.get_tensor_dtype(name)] for name in names}
+        engine = self._engine
+        names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
+        wanted = {*self._spec.inputs(1), *self._spec.outputs}
+        if names != wanted:
+            raise InvalidCheckpoint(
+                f"{self._name} has the tensors {', '.join(sorted(names))}, and "
+                f"{', '.join(sorted(wanted))} were expected; export and build it again."
+            )
+        return {name: kinds[engine.get_tensor_dtype(name)] for name in names}
 
-    def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def _context(self, trt: Any, profile: int) -> Any:
+        """A context of its own for each profile, with no more memory than that profile needs."""
+        strategy = trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
+        context = self._engine.create_execution_context(strategy)
+        if context is None:
+            raise RuntimeError(f"TensorRT has no memory for a context of {self._name}.")
+        self._accepted(
+            context.set_optimization_profile_async(profile, self._stream.cuda_stream),
+            f"profile {profile}",
+        )
+        return context
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """A tensor, or a tuple of them where the graph has several outputs."""
         batch = inputs[0].shape[0]
-        context = self._contexts[profile_for(batch, self._batches)]
-        held = []
-        for name, tensor in zip(self._spec.inputs(batch), inputs, strict=True):
-            ready = tensor.to(self._dtypes[name]).contiguous()
-            held.append(ready)
-            context.set_input_shape(name, tuple(ready.shape))
-            context.set_tensor_address(name, ready.data_ptr())
-        outputs = []
-        for name in self._spec.outputs:
-            shape = tuple(context.get_tensor_shape(name))
-            output = torch.empty(shape, dtype=self._dtypes[name], device=inputs[0].device)
-            context.set_tensor_address(name, output.data_ptr())
-            outputs.append(output)
-        context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
+        context = self._contexts[profile_for(batch, self.batches)]
+        held, outputs = [], []
+        with active(self._device):
+            for name, tensor in zip(self._spec.inputs(batch), inputs, strict=True):
+                ready = self._placed(name, tensor)
+                held.append(ready)
+                shape = tuple(ready.shape)
+                self._accepted(context.set_input_shape(name, shape), f"{name} of shape {shape}")
+                self._bind(context, name, ready)
+            for name in self._spec.outputs:
+                shape = tuple(context.get_tensor_shape(name))
+                output = torch.empty(shape, dtype=self.dtypes[name], device=self._device)
+                self._bind(context, name, output)
+                outputs.append(output)
+            # What torch did before is waited for, and torch waits for what follows: the inputs'
+            # memory is not used again before the engine has read it.
+            current = torch.cuda.current_stream(self._device)
+            self._stream.wait_stream(current)
+            self._accepted(context.execute_async_v3(self._stream.cuda_stream), "to run")
+            current.wait_stream(self._stream)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _placed(self, name: str, tensor: Tensor) -> Tensor:
+        """The tensor itself where TensorRT can read it as it is."""
+        ready = tensor.to(self.dtypes[name]).contiguous()
+        return ready.clone() if ready.data_ptr() % ALIGNMENT else ready
+
+    def _bind(self, context: Any, name: str, tensor: Tensor) -> None:
+        self._accepted(context.set_tensor_address(name, tensor.data_ptr()), f"the place of {name}")
+
+    def _accepted(self, answer: bool, what: str) -> None:
+        if not answer:
+            raise RuntimeError(f"TensorRT refuses {what}; the engine is {self._name}.")
