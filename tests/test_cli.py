@@ -132,12 +132,6 @@ def test_weights_that_are_not_there_are_named_file_by_file(tmp_path: Path) -> No
     assert "Traceback" not in result.output
 
 
-def test_engines_are_built_from_exported_graphs_only(tmp_path: Path) -> None:
-    result = run(app, ["engines", "build", str(tmp_path)])
-    assert result.exit_code == 1
-    assert "ditto-avatar engines export" in " ".join(result.output.split())
-
-
 def test_a_face_is_registered_with_checkpoints_only(tmp_path: Path) -> None:
     arguments = ["me.jpg", "me", "--license", "own", "--consent", "mine"]
     result = run(app, ["register", *arguments])

@@ -10,10 +10,12 @@ from typing import Any
 
 import grpc
 import pytest
+import torch
 from pydantic import SecretStr
 
 from ditto_avatar.doctor import Finding, State, examine
 from ditto_avatar.settings import Settings
+from tests.fakes import tensorrt
 from tests.fakes.google_speech import FakeGoogle, fake_google
 from tests.fakes.openai_server import Refusal, Talk, fake_openai
 from tests.fakes.packs import make_pack
@@ -114,6 +116,37 @@ async def test_what_is_missing_is_broken_only_where_it_is_asked_for(
     assert "oval" in found["presenters"].text
     assert "secret" not in found["database"].text
     assert "TTS_API_KEY" in found["speech"].text
+
+
+async def test_how_ditto_would_run_is_told_with_the_reasons(packs: Path, tmp_path: Path) -> None:
+    found = (await findings(settings(packs, tmp_path, device="cpu")))["ditto backend"]
+    assert found.state is State.GOOD
+    assert found.text.startswith("eager on cpu; not tensorrt: engines run on a CUDA device only; ")
+    assert "; not compiled: " in found.text
+    assert "No TensorRT engine was ever run by the project's own tests." in found.text
+
+
+async def test_a_backend_that_cannot_be_used_is_broken_where_ditto_is_chosen(
+    packs: Path, tmp_path: Path
+) -> None:
+    asked = {"device": "cpu", "backend": "compiled"}
+    for engine, state in (("ditto", State.BROKEN), ("puppet", State.ABSENT)):
+        chosen = settings(packs, tmp_path, engine=engine, checkpoints=tmp_path, **asked)
+        found = (await findings(chosen))["ditto backend"]
+        assert found.state is state
+        assert found.text.startswith("DITTO_BACKEND=compiled cannot be used on cpu; not tensorrt")
+    toaster = settings(packs, tmp_path, device="toaster")
+    assert "'toaster' is no device" in (await findings(toaster))["ditto backend"].text
+
+
+async def test_engines_for_a_gpu_are_looked_for_beside_the_checkpoint(
+    packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensorrt.install(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    chosen = settings(packs, tmp_path, device="cuda", checkpoints=tmp_path)
+    found = (await findings(chosen))["ditto backend"]
+    assert f"not tensorrt: {tmp_path}/engines holds no engines; " in found.text
 
 
 async def command(tmp_path: Path, **environment: str) -> tuple[int, str]:

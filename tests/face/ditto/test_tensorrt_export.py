@@ -8,16 +8,19 @@ import onnx
 import pytest
 import torch
 
+from ditto_avatar.face.ditto.checkpoint_files import weights_key
 from ditto_avatar.face.ditto.networks.warp import sample_volume
 from ditto_avatar.face.ditto.runtime.tensorrt import export
 from ditto_avatar.face.ditto.runtime.tensorrt.export import (
     ExportDiffers,
+    export_checkpoint,
     export_graphs,
     gather_volume,
 )
 from ditto_avatar.face.ditto.runtime.tensorrt.graphs import specs
+from ditto_avatar.face.ditto.runtime.tensorrt.plan import Exported, is_exported
 from tests.face.ditto.reference import distance, given, network
-from tests.face.ditto.standins import SMALL, small_networks
+from tests.face.ditto.standins import SMALL, small_networks, write_network_files
 
 GRAPHS = {spec.name: spec for spec in specs(SMALL)}
 
@@ -49,6 +52,23 @@ def test_a_graph_that_differs_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(export, "gather_volume", shifted)
     with pytest.raises(ExportDiffers, match=r"warp_network\.onnx: features differs"):
         export_graphs(small_networks(), tmp_path, graphs=[GRAPHS["warp_network"]])
+
+
+def test_a_checkpoints_graphs_say_what_they_are_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_network_files(tmp_path)
+    monkeypatch.setattr(export, "load_network", lambda name, path: small_networks()[name])
+    monkeypatch.setattr(export, "specs", lambda: specs(SMALL))
+    paths = export_checkpoint(root, tmp_path / "out", half=True)
+    assert {path.stem for path in paths} == set(GRAPHS)
+    assert Exported.read(tmp_path / "out") == Exported(weights_key(root), "half")
+    # Broken off, the graphs are no longer of one kind, and nothing says so.
+    (tmp_path / "out" / "decoder.onnx").unlink()
+    (tmp_path / "out" / "decoder.onnx").mkdir()
+    with pytest.raises((OSError, RuntimeError)):
+        export_checkpoint(root, tmp_path / "out", half=False)
+    assert not is_exported(tmp_path / "out")
 
 
 def test_half_precision_keeps_keypoints_exact(tmp_path: Path) -> None:
