@@ -16,6 +16,7 @@ from ditto_avatar.media.encode import fragment_lengths
 
 SPEAKING = 4
 SESSIONS = 200
+CROWD = 16
 TEXT = (
     "Welcome to our house, it is good to see you. The exhibition is on the second floor. "
     "Take the stairs on your left and follow the blue line. Please ask me if you get lost."
@@ -83,13 +84,25 @@ async def _hear_all(viewer: Viewer) -> None:
 
 
 async def idle_memory(server: Serving) -> float:
-    """MB of the server with 200 connected sessions, of which a few have spoken."""
+    """MB of the server with 200 connected sessions, of which some have had an answer, a few at
+    the same time."""
     async with AsyncExitStack() as stack:
         viewers = [await stack.enter_async_context(server.viewer()) for _ in range(SESSIONS)]
-        for viewer in viewers[:8]:
-            await viewer.send(type="say", text="Hello there.")
-            await viewer.until("turn.finished")
+        for few in range(0, 20, SPEAKING):
+            await asyncio.gather(*(_answered(viewer) for viewer in viewers[few : few + SPEAKING]))
         return _memory_mb(server.pid)
+
+
+async def _answered(viewer: Viewer) -> None:
+    await viewer.send(type="user.text", text="What is Ditto Avatar?", idle_frame=0)
+    await viewer.until("turn.finished")
+
+
+async def crowd(server: Serving) -> None:
+    """More people at once than later: pools of threads and connections are full from then on."""
+    async with AsyncExitStack() as stack:
+        viewers = [await stack.enter_async_context(server.viewer()) for _ in range(CROWD)]
+        await asyncio.gather(*(_answered(viewer) for viewer in viewers))
 
 
 async def soak(server: Serving, minutes: float) -> dict[str, float]:
@@ -141,6 +154,7 @@ async def measure(minutes: float) -> dict[str, Any]:
     async with serving() as server:
         memory = await idle_memory(server)
     async with serving() as server:
+        await crowd(server)
         growth = await soak(server, minutes)
     return {
         "worst_stall_ms_4_speaking": round(stall, 1),

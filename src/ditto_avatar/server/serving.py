@@ -8,12 +8,14 @@ import uvicorn
 
 from ditto_avatar.server.app import create_app
 from ditto_avatar.server.house import House, open_house
+from ditto_avatar.server.memory import return_large_buffers
 from ditto_avatar.settings import Settings
 
 
 async def serve(settings: Settings) -> None:
     """Serve until the process is asked to stop. Raises what cannot be opened, a domain error,
     before anything listens."""
+    return_large_buffers()
     async with open_house(settings) as house:
         await GracefulServer(house).serve()
 

@@ -31,6 +31,9 @@ from sqlalchemy.orm import selectinload
 from ditto_avatar.errors import StorageFull, Unavailable
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
 
+# SQLite lets one connection write at a time; a second one reads meanwhile. Each is a thread.
+_SQLITE_CONNECTIONS = 2
+
 RUNNING, FINISHED, INTERRUPTED = "running", "finished", "interrupted"
 
 
@@ -247,7 +250,7 @@ def _open_engine(url: str) -> AsyncEngine:
         return create_async_engine(url, pool_pre_ping=True)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, pool_size=_SQLITE_CONNECTIONS, max_overflow=0)
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
