@@ -68,15 +68,6 @@ def test_a_pack_is_read_completely(original: Path) -> None:
     assert avatar.atlas.patches().shape[0] == len(avatar.atlas.names)
 
 
-def test_the_idle_frames_are_decoded_once_and_shared(original: Path) -> None:
-    avatar = load_avatar(original)
-    frames = avatar.idle_frames
-    assert frames.shape == (FRAMES, HEIGHT * 3 // 2, WIDTH)
-    assert frames is avatar.idle_frames
-    assert not frames.flags.writeable
-    assert frames[:, HEIGHT // 2, WIDTH // 2].min() > 100  # the drawn face is bright
-
-
 @pytest.mark.parametrize("prefix", ["", "oval/"])
 def test_a_zip_is_read_like_a_folder(pack: Path, tmp_path: Path, prefix: str) -> None:
     avatar = load_avatar(zipped(pack, tmp_path / "oval.zip", prefix))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
 import numpy as np
 import numpy.typing as npt
 
-from ditto_avatar.errors import InvalidAvatar
+from ditto_avatar.face.idle import IdleFrames
 from ditto_avatar.face.unpack import UnpackedFolder
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -66,42 +64,6 @@ class FaceArrays:
     blendshapes: FloatArray | None
 
 
-class IdleFrames:
-    """The pictures of an idle loop, decoded by whoever needs them first."""
-
-    def __init__(self, path: Path, count: int, width: int, height: int) -> None:
-        self._path = path
-        self._shape = (count, height * 3 // 2, width)
-        self._lock = threading.Lock()
-        self._frames: ByteArray | None = None
-
-    def get(self) -> ByteArray:
-        """I420 pictures, uint8 (n, height * 3 / 2, width), read-only. Blocks while decoding."""
-        with self._lock:
-            if self._frames is None:
-                self._frames = self._decode()
-            return self._frames
-
-    def _decode(self) -> ByteArray:
-        frames = np.empty(self._shape, np.uint8)
-        count = 0
-        try:
-            with av.open(str(self._path)) as container:
-                for frame in container.decode(video=0):
-                    if count < len(frames):
-                        frames[count] = frame.to_ndarray(format="yuv420p")
-                    count += 1
-        except (av.FFmpegError, ValueError) as error:
-            raise InvalidAvatar(f"{self._path.name}: expected H.264, came {error}.") from error
-        if count != len(frames):
-            raise InvalidAvatar(
-                f"{self._path.name}: expected {len(frames)} frames that can be decoded, "
-                f"came {count}."
-            )
-        frames.setflags(write=False)
-        return frames
-
-
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Avatar:
     """One checked pack. Everything in it is read-only and shared."""
@@ -115,7 +77,8 @@ class Avatar:
     height: int
     fingerprint: str
     """Changes with the pack's files."""
-    _idle: IdleFrames = field(repr=False)
+    idle_frames: IdleFrames = field(repr=False)
+    """The pictures of the idle loop."""
     # Keeps the temporary folder of an unpacked zip for as long as the avatar is in use.
     _unpacked: UnpackedFolder | None = field(default=None, repr=False)
 
@@ -148,9 +111,3 @@ class Avatar:
     def features_folder(self) -> Path:
         """Where engines keep what they computed for this face."""
         return self.folder / "features"
-
-    @property
-    def idle_frames(self) -> ByteArray:
-        """The idle loop as I420, uint8 (n, height * 3 / 2, width); decoded at the first use,
-        which blocks for a moment, then shared."""
-        return self._idle.get()

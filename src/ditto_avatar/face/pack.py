@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ditto_avatar.errors import InvalidAvatar
-from ditto_avatar.face.avatar import About, Avatar, FaceArrays, IdleFrames, MouthAtlas
+from ditto_avatar.face.avatar import About, Avatar, FaceArrays, MouthAtlas
+from ditto_avatar.face.idle import IdleFrames
 from ditto_avatar.face.unpack import UnpackedFolder, unpack
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
 

@@ -65,7 +65,7 @@ def test_a_photo_becomes_a_pack_with_an_idle_loop(
     assert (avatar.width, avatar.height) == (256, 320)
     assert avatar.about.license == "CC0-1.0"
     assert avatar.about.display_name["en"] == "Me"
-    assert np.ptp(avatar.idle_frames.astype(int), axis=0).max() > 0
+    assert np.ptp(np.stack(list(avatar.idle_frames)).astype(int), axis=0).max() > 0
     found = load_registration(avatar.features_folder / FEATURES_FILE, models.key)
     assert found is not None
     rows = found.motion.rows

@@ -13,7 +13,7 @@ from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.motion import MotionTrack
 from ditto_avatar.face.puppet.performance import PuppetPerformance
 from ditto_avatar.face.puppet.playback import TrackActor
-from ditto_avatar.face.puppet.renderer import Renderer
+from ditto_avatar.face.puppet.renderer import Brush, Renderer
 
 
 class PuppetEngine:
@@ -34,14 +34,12 @@ class PuppetEngine:
         """Begin a performance at idle frame `start_frame`. Raises `InvalidAvatar` when the face
         is cut, turned away or too small."""
         loop = asyncio.get_running_loop()
-        renderer = await loop.run_in_executor(self._pool, self._renderer, avatar)
         count = avatar.frame_count
+        brush = await loop.run_in_executor(self._pool, self._brush, avatar, start_frame % count)
         actor = (
             Actor(eyes=not _blinks(avatar)) if self._motion is None else TrackActor(self._motion)
         )
-        performance = PuppetPerformance(
-            actor, renderer.draw, self._pool, count, start_frame % count
-        )
+        performance = PuppetPerformance(actor, brush.draw, self._pool, count, start_frame % count)
         self._performances.add(performance)
         return performance
 
@@ -50,6 +48,9 @@ class PuppetEngine:
         for performance in list(self._performances):
             await performance.cancel()
         await asyncio.to_thread(self._pool.shutdown)
+
+    def _brush(self, avatar: Avatar, frame: int) -> Brush:
+        return Brush(self._renderer(avatar), frame)
 
     def _renderer(self, avatar: Avatar) -> Renderer:
         # One lock for all avatars: a model takes a moment once, and two viewers of the same

@@ -67,11 +67,12 @@ class _Region:
 
 
 class Renderer:
-    """Draws one avatar. Holds nothing of a viewer: any thread may call `draw`."""
+    """Draws one avatar. Holds nothing of a viewer: any thread may call `draw`. `idle` are the
+    pictures that it draws over."""
 
     def __init__(self, avatar: Avatar) -> None:
         self.model = FaceModel(avatar)
-        self._idle = avatar.idle_frames
+        self.idle = avatar.idle_frames
         self._closure = avatar.arrays.eye_closure
         self._width, self._height = avatar.width, avatar.height
         atlas = avatar.atlas or made_atlas(avatar, self.model.basis)
@@ -83,12 +84,13 @@ class Renderer:
 
     def draw(self, frame: int, pose: Pose) -> ByteArray:
         """Idle frame `frame` in `pose`: a new I420 picture (height * 3 / 2, width)."""
-        picture: ByteArray = self._idle[frame].copy()
+        idle = self.idle[frame]
+        picture: ByteArray = idle.copy()
         if pose.still:
             return picture
         closure = None if self._closure is None else self._closure[frame]
         warp = Warp(self.model, self.model.placement(frame), pose, closure)
-        source, target = self._planes(self._idle[frame]), self._planes(picture)
+        source, target = self._planes(idle), self._planes(picture)
         self._bend(source, target, warp)
         self._fill_mouth(target, frame, warp, pose.weights)
         return picture
@@ -147,7 +149,7 @@ class Renderer:
         nodes = mouth.grid.nodes
         at = Warp(self.model, self.model.placement(frame), REST, None).frame(nodes)
         half = floats((at + 0.5) / 2 - 0.5)
-        planes = self._planes(self._idle[frame])
+        planes = self._planes(self.idle[frame])
         seen = [pick(floats(planes[0]), at), *(pick(floats(p), half) for p in planes[1:])]
         own = mouth.sources(mouth.rest, np.zeros(len(SHAPES), np.float32), nodes)
         chroma = pick(mouth.chroma[mouth.rest], own)
@@ -182,6 +184,19 @@ class Renderer:
             flat[luma : luma + quarter].reshape(half),
             flat[luma + quarter :].reshape(half),
         )
+
+
+class Brush:
+    """Draws for one performance. Keeps the pictures around its place in the idle loop decoded."""
+
+    def __init__(self, renderer: Renderer, frame: int) -> None:
+        self._renderer = renderer
+        self._held = renderer.idle[frame]
+
+    def draw(self, frame: int, pose: Pose) -> ByteArray:
+        """See `Renderer.draw`."""
+        self._held = self._renderer.idle[frame]
+        return self._renderer.draw(frame, pose)
 
 
 def _mesh(width: int, height: int) -> FloatArray:
