@@ -6,6 +6,8 @@ by maps made from the features themselves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,10 +23,12 @@ class Modulation(nn.Module):
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.maps = nn.Conv2d(hidden, 2 * channels, 3, padding=1)
+        # Export replaces it: written as ONNX it would turn half precision into single.
+        self.modulate: Callable[[Tensor, Tensor, Tensor], Tensor] = torch.addcmul
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         factor, offset = self.maps(hidden).chunk(2, dim=1)
-        return torch.addcmul(offset, F.instance_norm(x), factor)
+        return self.modulate(offset, F.instance_norm(x), factor)
 
 
 class SpadeBlock(nn.Module):

@@ -49,6 +49,11 @@ def sample_volume(volume: Tensor, flow: Tensor) -> Tensor:
     return samples.to(volume.dtype)
 
 
+def sum_own(places: Tensor) -> Tensor:
+    """What each slice says of its own place, added up: (b, d, d, h, w) to (b, h, w) in float32."""
+    return places.diagonal(dim1=1, dim2=2).float().sum(-1)
+
+
 class Down(nn.Module):
     """Convolution, ReLU, half the height and width."""
 
@@ -121,6 +126,8 @@ class FlowHeads(nn.Module):
         self.motions, self.kernel = motions, kernel
         outputs = rounded_up(motions * kernel + depth)
         self.conv = nn.Conv2d(channels, outputs, kernel, padding=kernel // 2)
+        # Export replaces it: torch has no plain ONNX for a diagonal.
+        self.sum_own: Callable[[Tensor], Tensor] = sum_own
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         depth = int(x.shape[2])
@@ -133,7 +140,7 @@ class FlowHeads(nn.Module):
         for tap in range(self.kernel):
             logits = logits + along_depth[:, tap : tap + depth, tap].float()
         places = y[:, :, self.motions * self.kernel :][:, :, :depth]
-        visible = places.diagonal(dim1=1, dim2=2).float().sum(-1)  # (b, h, w)
+        visible = self.sum_own(places)  # (b, h, w)
         return logits.transpose(1, 2), torch.sigmoid(visible[:, None]).to(x.dtype)
 
 

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
 from ditto_avatar.face.ditto.networks import WarpNetwork
-from ditto_avatar.face.ditto.networks.warp import Down
+from ditto_avatar.face.ditto.networks.decoder import Modulation
+from ditto_avatar.face.ditto.networks.warp import Down, FlowHeads
 from ditto_avatar.face.ditto.onnx_session import open_session
 from ditto_avatar.face.ditto.runtime.tensorrt.graphs import GraphSpec, module_of, specs
+from ditto_avatar.face.ditto.runtime.tensorrt.half import halved
 from ditto_avatar.face.ditto.runtime.tensorrt.plan import GRAPHS_FILE, Exported
 from ditto_avatar.face.ditto.weights import load_network
 
@@ -61,6 +63,20 @@ def gather_volume(volume: Tensor, flow: Tensor) -> Tensor:
     return torch.unflatten(result, 2, (depth, height, width)).to(volume.dtype)
 
 
+def add_own(places: Tensor) -> Tensor:
+    """The same as `networks.warp.sum_own` out of slices: a diagonal is written with branches,
+    which a graph for an engine should not have."""
+    result = places[:, 0, 0].float()
+    for index in range(1, int(places.shape[1])):
+        result = result + places[:, index, index].float()
+    return result
+
+
+def multiply_add(offset: Tensor, x: Tensor, factor: Tensor) -> Tensor:
+    """The same as `torch.addcmul`."""
+    return offset + x * factor
+
+
 def export_graphs(
     networks: Mapping[str, nn.Module],
     folder: Path,
@@ -80,16 +96,16 @@ def export_graphs(
     written = []
     for spec in graphs or specs():
         path = folder / f"{spec.name}.onnx"
-        halved = half and spec.half
-        tell(f"{path.name}, {'half' if halved else 'single'} precision")
+        in_half = half and spec.half
+        tell(f"{path.name}, {'half' if in_half else 'single'} precision")
         exact = _exportable(module_of(spec, networks))
-        if check or not halved:
+        if check or not in_half:
             export_graph(exact, spec, path, torch.float32)
         if check:
             check_graph(exact, spec, path)
-        if halved:
-            export_graph(copy.deepcopy(exact).half(), spec, path, torch.float16)
-        if halved and check:
+        if in_half:
+            export_graph(halved(copy.deepcopy(exact)), spec, path, torch.float16)
+        if in_half and check:
             check_graph(exact, spec, path, torch.float16, HALF_TOLERANCE)
         written.append(path)
     return written
@@ -114,13 +130,17 @@ def export_checkpoint(
 
 
 def _exportable(module: nn.Module) -> nn.Module:
-    """A copy in float32 on the CPU that samples volumes by gathering."""
+    """A copy in float32 on the CPU made of operators that every engine has."""
     module = copy.deepcopy(module).to("cpu", torch.float32).eval()
     for part in module.modules():
         if isinstance(part, WarpNetwork):
             part.sample = gather_volume
         elif isinstance(part, Down):
             part.pool = FlatPool()
+        elif isinstance(part, FlowHeads):
+            part.sum_own = add_own
+        elif isinstance(part, Modulation):
+            part.modulate = multiply_add
     return module
 
 
