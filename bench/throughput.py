@@ -24,7 +24,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.face.puppet.motion import Pose
-from ditto_avatar.face.puppet.renderer import Renderer
+from ditto_avatar.face.puppet.renderer import Brush, Renderer
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.types import SAMPLES_PER_FRAME, Language, Phoneme, SpeechChunk, VideoFrame, joined
 
@@ -55,20 +55,20 @@ def poses(sound: SpeechChunk) -> list[Pose]:
 
 def drawn_fps(avatar: Avatar, sound: SpeechChunk) -> float:
     """Frames acted and drawn a second, the best of some rounds (other programs only slow it)."""
-    renderer = Renderer(avatar)
+    brush = Brush(Renderer(avatar), 0)
     rates = []
     for _ in range(ROUNDS):
         began = time.process_time()
         track = poses(sound)
         for index, pose in enumerate(track):
-            renderer.draw(index % avatar.frame_count, pose)
+            brush.draw(index % avatar.frame_count, pose)
         rates.append(len(track) / (time.process_time() - began))
     return max(rates)
 
 
 def encoded_fps(avatar: Avatar, sound: SpeechChunk) -> float:
     """The same with H.264 and AAC."""
-    renderer = Renderer(avatar)
+    brush = Brush(Renderer(avatar), 0)
     rates = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -76,7 +76,7 @@ def encoded_fps(avatar: Avatar, sound: SpeechChunk) -> float:
         track = poses(sound)
         samples = np.pad(sound.samples, (0, len(track) * SAMPLES_PER_FRAME - len(sound.samples)))
         for index, pose in enumerate(track):
-            picture = renderer.draw(index % avatar.frame_count, pose)
+            picture = brush.draw(index % avatar.frame_count, pose)
             start = index * SAMPLES_PER_FRAME
             encoder.encode(picture, samples[start : start + SAMPLES_PER_FRAME])
         encoder.finish()

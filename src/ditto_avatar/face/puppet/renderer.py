@@ -67,8 +67,8 @@ class _Region:
 
 
 class Renderer:
-    """Draws one avatar. Holds nothing of a viewer: any thread may call `draw`. `idle` are the
-    pictures that it draws over."""
+    """Draws one avatar. Holds nothing of a viewer: any thread may call `draw`, one frame
+    after the other best through a `Brush`. `idle` are the pictures that it draws over."""
 
     def __init__(self, avatar: Avatar) -> None:
         self.model = FaceModel(avatar)
