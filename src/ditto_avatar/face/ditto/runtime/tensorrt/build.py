@@ -110,12 +110,13 @@ def _add_profiles(builder: Any, network: Any, config: Any, job: BuildJob) -> Non
             f"{job.onnx.name} leaves the shape of {', '.join(unknown)} open, and it is not known "
             "which shapes to build it for."
         )
-    for entry in job.profiles:
+    for entry in job.profiles if opened else ():
         profile = builder.create_optimization_profile()
         for name, low, best, high in entry.shapes:
             if name in opened:
                 profile.set_shape(name, low, best, high)
-        config.add_optimization_profile(profile)
+        if config.add_optimization_profile(profile) < 0:
+            raise InvalidCheckpoint(f"TensorRT refuses these shapes of {job.onnx.name}: {entry}.")
 
 
 def _timing_cache(config: Any, folder: Path) -> Any:
