@@ -42,7 +42,8 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV) \
-		|| { echo "The venv module is missing: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
+		|| { rm -rf $(VENV); \
+			echo "The venv module is missing: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
 
 $(RUN_READY): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.fakes.postgres import NotInstalled, running_postgres
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_environment() -> Iterator[None]:
+    """Whoever runs the tests keeps their keys and settings to themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("DITTO_", "OPENAI_", "TTS_", "GOOGLE_")):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -54,6 +56,23 @@ def test_render_takes_a_pack_by_its_path_and_a_sound_file(tmp_path: Path) -> Non
     result = run(app, ["render", "--avatar", str(pack), "--audio", str(sound), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert frames_in(out) == 25
+
+
+def test_what_is_logged_for_a_collector_stays_on_one_line(own_folder: Path) -> None:
+    name = "a" * 120
+    (own_folder / "packs" / name).mkdir()
+    (own_folder / "packs" / name / "about.json").write_text("{}")
+    command = [sys.executable, "-m", "ditto_avatar.cli", "avatars"]
+    logged = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    [line] = logged.splitlines()
+    assert f"avatar {name} is left out: " in line
+
+
+def test_a_folder_of_avatars_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DITTO_AVATARS_DIR", "/nowhere")
+    result = run(app, ["avatars"])
+    assert result.exit_code == 1
+    assert "DITTO_AVATARS_DIR: expected a folder" in result.output
 
 
 @pytest.mark.parametrize(

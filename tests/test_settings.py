@@ -39,6 +39,15 @@ def test_the_environment_and_a_file_are_read(
     assert "sk-secret" not in repr(settings)
 
 
+def test_a_variable_that_is_empty_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in names():
+        monkeypatch.setenv(name, "")
+    assert Settings() == Settings.model_construct()
+
+
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DITTO_PORT", "many")
     with pytest.raises(ValidationError, match="port"):

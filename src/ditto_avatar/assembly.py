@@ -20,7 +20,13 @@ from ditto_avatar.speech.listening import Transcriber
 
 
 def open_avatars(settings: Settings) -> AvatarLibrary:
-    """The bundled presenters and the user's own."""
+    """The bundled presenters and the user's own. Raises `InvalidInput` when there is no such
+    folder."""
+    if settings.avatars_dir is not None and not settings.avatars_dir.is_dir():
+        raise InvalidInput(
+            f"DITTO_AVATARS_DIR: expected a folder of avatar packs, came {settings.avatars_dir}, "
+            "which is none."
+        )
     own = (settings.avatars_dir,) if settings.avatars_dir is not None else ()
     return AvatarLibrary(BUNDLED, *own)
 

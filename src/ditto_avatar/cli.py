@@ -147,10 +147,10 @@ async def _render(
         face = await _face(settings, engine, motion_in)
         try:
             with _progress_bar() as bar:
-                task = bar.add_task("drawing", total=total)
+                task = bar.add_task("drawing", total=total, frames=_count(0, total))
 
                 def progress(done: int, known: int | None) -> None:
-                    bar.update(task, completed=done, total=known)
+                    bar.update(task, completed=done, total=known, frames=_count(done, known))
 
                 made = await rendering.render(sound, avatar, face, out, progress, total)
         finally:
@@ -175,11 +175,16 @@ def _find_avatar(settings: Settings, name: str) -> Avatar:
     return assembly.open_avatars(settings).find(name)
 
 
+def _count(done: int, total: int | None) -> str:
+    """How far it is; while a text is still being spoken, nobody knows how long it will be."""
+    return str(done) if total is None else f"{done}/{total}"
+
+
 def _progress_bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total} frames"),
+        TextColumn("{task.fields[frames]} frames"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
@@ -193,15 +198,21 @@ def _settings(**given: Any) -> Settings:
         for problem in error.errors(include_url=False, include_input=False):
             console.print(f"[red]Error:[/] {escape(_wrong_setting(problem))}", highlight=False)
         raise typer.Exit(1) from None
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(message)s",
-        handlers=[RichHandler(settings.log_level.upper(), console=console, show_path=False)],
-        force=True,
-    )
+    _log(settings.log_level.upper())
     for library in ("alembic", "bm25s"):
         logging.getLogger(library).setLevel(logging.WARNING)
     return settings
+
+
+def _log(level: str) -> None:
+    """To a terminal in colours; to a file or a collector one whole line each."""
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_path=False)
+        shape = "%(message)s"
+    else:
+        handler = logging.StreamHandler()
+        shape = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=level, format=shape, handlers=[handler], force=True)
 
 
 def _wrong_setting(problem: ErrorDetails) -> str:

@@ -6,7 +6,6 @@ with the prefix ``DITTO_``, except the two keys that carry their provider's own 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,15 +18,17 @@ Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Settings(BaseSettings):
     """One frozen object for a whole process; parts get what they need from it by argument."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DITTO_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="DITTO_",
+        env_file=".env",
+        # A variable that is there and empty, as compose files write it, is not set.
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
@@ -117,12 +118,16 @@ class Settings(BaseSettings):
     )
     speaking_rate: float = Field(1.1, ge=0.25, le=2, description="how fast Google's voices speak")
 
+    allowed_origins: str = Field(
+        "", description="other web pages that may connect, as https://example.org, by commas"
+    )
     max_text: Positive = Field(4_000, description="longest message in characters")
     max_body_kb: Positive = Field(256, description="largest request body and WebSocket message")
     max_sessions: Positive = Field(1_000, description="sessions kept at once")
-    max_speaking: Positive = Field(
-        default_factory=lambda: 2 * _cores(),
-        description="performances at once; default two per core",
+    max_speaking: Positive | None = Field(
+        None,
+        description="performances at once; default what Ditto's GPU was measured to hold, "
+        "or two per core",
     )
     max_waiting: Positive = Field(32, description="turns that wait for a place before refusing")
     turns_per_minute: Positive = Field(30, description="turns one session may begin in a minute")

@@ -25,6 +25,8 @@ def test_thirty_sentences_are_read_as_people_read_them(text: str, read: str) -> 
     ("text", "read"),
     [
         ("14시", "십사 시"),
+        ("2:1로 이겼어요", "이 대 일로 이겼어요"),
+        ("화면비는 16:9", "화면비는 십육 대 구"),
         ("12시", "열두 시"),
         ("0.5초", "영 점 오초"),
         ("1만 2천 원", "만 이천 원"),
@@ -40,7 +42,7 @@ def test_thirty_sentences_are_read_as_people_read_them(text: str, read: str) -> 
         ("3km로", "삼 킬로미터로"),
         ("25fps는 5ms가", "이십오 프레임은 오 밀리초가"),
         ("버전 2.0.1", "버전 이 점 영 점 일"),
-        ("99:99", "구십구:구십구"),
+        ("99:99", "구십구 대 구십구"),
         ("2024-13-45", "이천이십사-십삼-사십오"),
         ("Schwarzwald에서", "Schwarzwald에서"),
         ("", ""),

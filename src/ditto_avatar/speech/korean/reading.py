@@ -38,6 +38,8 @@ _COUNTED = re.compile(
 _DATE = re.compile(r"\b(\d{4})\s?[-/.]\s?(\d{1,2})\s?[-/.]\s?(\d{1,2})(?!\d)\.?")
 _MONTH = re.compile(r"(?<!\d)(\d{1,2})월")
 _CLOCK = re.compile(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
+# A score or a ratio; what could be a time of day has been read before.
+_SCORE = re.compile(r"(?<![\d:.])(\d{1,3})\s?:\s?(\d{1,3})(?![\d:])")
 _HOUR = re.compile(r"(?<!\d)(\d{1,2})\s?시(?!간|[가-힣]*[장도민])")
 _PHONE = re.compile(r"(?<!\d)(0\d{1,2}|1\d{3})-(\d{3,4})(?:-(\d{4}))?(?!\d)")
 _VERSION = re.compile(
@@ -86,6 +88,7 @@ def read_korean(text: str) -> str:
     text = _DATE.sub(_read_date, text)
     text = _PHONE.sub(_read_phone, text)
     text = _CLOCK.sub(_read_clock, text)
+    text = _SCORE.sub(lambda m: f"{sino(int(m[1]))} 대 {sino(int(m[2]))}", text)
     text = _RANGE.sub(r"\1\3에서 \2\3", text)
     text = _MONTH.sub(_read_month, text)
     text = _VERSION.sub(_read_version, text)
