@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -43,6 +44,8 @@ from ditto_avatar.types import FRAME_RATE_HZ, Fallback
 log = logging.getLogger(__name__)
 
 _SWEEP_S = 30.0
+# The puppet draws and encodes some ten times faster than it is played.
+_PER_CORE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             log.info("%d answers had been interrupted by the last stop", interrupted)
         executor = ThreadPoolExecutor(thread_name_prefix="encode")
         stack.callback(executor.shutdown)
-        admission = Admission(settings.max_speaking, settings.max_waiting)
+        admission = Admission(_places(settings), settings.max_waiting)
 
         def choose(avatar: Avatar, tell: Callable[[Fallback], object]) -> Engines:
             def told(fallback: Fallback) -> None:
@@ -147,6 +150,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             stack.callback(task.cancel)
         listener = Listener(transcriber) if transcriber is not None else None
         yield House(settings, avatars, speech, clips, admission, registry, metrics, listener)
+
+
+def _places(settings: Settings) -> int:
+    """How many may speak at once."""
+    if settings.max_speaking is not None:
+        return settings.max_speaking
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    return _PER_CORE * (len(allowed) if allowed else os.cpu_count() or 1)
 
 
 def _configured(
