@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from ditto_avatar.errors import StorageFull, Unavailable
+from ditto_avatar.errors import InvalidInput, StorageFull, Unavailable
 from ditto_avatar.session.store import (
     FINISHED,
     INTERRUPTED,
@@ -125,6 +126,27 @@ async def test_a_database_that_cannot_be_opened_is_one_clear_error(tmp_path: Pat
     store = Store(sqlite_url(tmp_path / "data"))
     with pytest.raises(Unavailable, match="cannot be used"):
         await store.start()
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "sentence"),
+    [
+        ("nonsense", InvalidInput, "expected a URL as postgresql://"),
+        ("oracle://host/name", Unavailable, "The database oracle cannot be used"),
+        ("sqlite:////proc/nowhere/file.db", Unavailable, "/proc/nowhere/file.db cannot be made"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_one_clear_error(
+    url: str, kind: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(kind, match=re.escape(sentence)):
+        Store(url)
+
+
+async def test_a_url_without_a_driver_gets_the_one_of_this_house(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/conversations.db")
+    assert await store.start() == 0
     await store.close()
 
 

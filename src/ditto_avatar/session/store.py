@@ -18,8 +18,8 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import event, select, update
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -28,11 +28,14 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import selectinload
 
-from ditto_avatar.errors import StorageFull, Unavailable
+from ditto_avatar.errors import InvalidInput, StorageFull, Unavailable
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
 
 # SQLite lets one connection write at a time; a second one reads meanwhile. Each is a thread.
 _SQLITE_CONNECTIONS = 2
+# Drivers that do not hold up the event loop, for URLs that name none.
+_DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg",
+            "sqlite": "sqlite+aiosqlite"}  # fmt: skip
 
 RUNNING, FINISHED, INTERRUPTED = "running", "finished", "interrupted"
 
@@ -86,11 +89,12 @@ def hash_token(token: str) -> str:
 
 
 class Store:
-    """Reads and writes conversations. Raises `StorageFull` when nothing can be written."""
+    """Reads and writes conversations. Raises `StorageFull` when nothing can be written, and
+    `InvalidInput` or `Unavailable` at once for a URL that leads nowhere."""
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url)
-        self._engine = _open_engine(url)
+        self._url = _read_url(url)
+        self._engine = _open_engine(self._url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
     async def start(self) -> int:
@@ -244,12 +248,35 @@ def sqlite_url(data_dir: Path) -> str:
     return f"sqlite+aiosqlite:///{(data_dir / 'conversations.db').resolve()}"
 
 
-def _open_engine(url: str) -> AsyncEngine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+def _read_url(url: str) -> URL:
+    """`url` with the driver that this house uses, where it names none."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InvalidInput(
+            "DITTO_DATABASE_URL: expected a URL as postgresql://user:password@host/database, came "
+            "something else."
+        ) from None
+    driver = _DRIVERS.get(parsed.drivername)
+    return parsed if driver is None else parsed.set(drivername=driver)
+
+
+def _open_engine(url: URL) -> AsyncEngine:
+    if url.get_backend_name() != "sqlite":
+        try:
+            return create_async_engine(url, pool_pre_ping=True)
+        except (ImportError, ArgumentError, InvalidRequestError) as error:
+            raise Unavailable(
+                f"The database {url.drivername} cannot be used: {error}. For PostgreSQL: "
+                "pip install -e '.[postgres]'."
+            ) from error
+    if url.database:
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"The folder of the database {url.database} cannot be made: {error.strerror}."
+            ) from error
     engine = create_async_engine(url, pool_size=_SQLITE_CONNECTIONS, max_overflow=0)
 
     @event.listens_for(engine.sync_engine, "connect")
