@@ -193,7 +193,7 @@ async def _ditto(settings: Settings) -> FaceEngine:
     except ImportError as error:
         raise Unavailable(
             f"The Ditto face needs more packages ({error.name} is missing): "
-            "pip install 'ditto-avatar[ditto]'."
+            "pip install -e '.[ditto]'."
         ) from error
     return await DittoEngine.load(options)
 

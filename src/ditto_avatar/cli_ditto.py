@@ -122,4 +122,4 @@ def register(
 
 def _needs_torch() -> None:
     if find_spec("torch") is None or find_spec("onnxruntime") is None:
-        raise Unavailable("This needs more packages: pip install 'ditto-avatar[ditto]'.")
+        raise Unavailable("This needs more packages: pip install -e '.[ditto]'.")

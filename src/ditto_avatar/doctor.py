@@ -89,9 +89,7 @@ def _face(settings: Settings) -> Finding:
             text = f"ditto, because {why}, but DITTO_CHECKPOINTS names no folder"
             return Finding("face", State.BROKEN, text)
         if _installed("torch") is None:
-            text = (
-                f"ditto, because {why}, but PyTorch is missing: pip install 'ditto-avatar[ditto]'"
-            )
+            text = f"ditto, because {why}, but PyTorch is missing: pip install -e '.[ditto]'"
             return Finding("face", State.BROKEN, text)
     return Finding("face", State.GOOD, f"{name}, because {why}")
 
