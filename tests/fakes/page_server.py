@@ -220,6 +220,10 @@ class PageServer:
         """Close every socket."""
         self._call(self._hang_up(code))
 
+    def crash(self) -> None:
+        """Break every line and forget all but the histories, as a server does that was killed."""
+        self._call(self._crash())
+
     def say_to_all(self, text: str) -> None:
         """Speak in every session, without anybody having typed."""
 
@@ -247,6 +251,14 @@ class PageServer:
         for socket in list(self._sockets):
             with contextlib.suppress(RuntimeError):
                 await socket.close(code)
+
+    async def _crash(self) -> None:
+        for task in self._turns.values():
+            task.cancel()
+        self._turns.clear()
+        for session in self.sessions.values():
+            session.events.clear()
+        await self._hang_up(1000)
 
     def _app(self) -> Starlette:
         @contextlib.asynccontextmanager
@@ -335,17 +347,22 @@ class PageServer:
                 "session": session.id,
                 "token": session.token,
                 "resumed": resumed,
-                "gap": resumed and after is None,
+                "gap": resumed and (after is None or after > len(session.events)),
                 "avatar": describe(session.avatar, 60 if session.avatar == "dash" else 0),
                 "language": session.language,
                 "history": session.history,
                 "notices": self.notices,
                 "transcription": self.transcription,
+                "running_turn": self._running_turn(session),
                 "seq": len(session.events),
             }
         )
         for event in session.events[after:] if after is not None else ():
             await socket.send_json(event)
+
+    def _running_turn(self, session: Session) -> str | None:
+        task = self._turns.get(session.id)
+        return None if task is None or task.done() else f"turn-{session.id}-{session.generation}"
 
     async def _listen(self, socket: WebSocket, session: Session) -> None:
         while True:

@@ -106,6 +106,37 @@ test("what was not sent yet outlives a gap", () => {
   equal(said(conversation), [["user", "Hi", "unsent"]]);
 });
 
+const RETURN = { ...READY, resumed: true, gap: true, history: [] };
+
+test("a turn that the server forgot is over, with its place in the queue", () => {
+  const conversation = conversationOf(started(undefined));
+  conversation.apply({ type: "queue.position", turn: "t1", position: 2 });
+  conversation.apply({ ...RETURN, running_turn: null });
+  equal([conversation.phase, conversation.busy, conversation.state.queue], ["ready", false, 0]);
+});
+
+test("a server that tells nothing of a running turn has none", () => {
+  const conversation = conversationOf(started(undefined), RETURN);
+  equal(conversation.phase, "ready");
+});
+
+test("a turn that is still running goes on after a gap", () => {
+  const conversation = conversationOf(started(undefined), { ...RETURN, running_turn: "t1" });
+  equal(conversation.phase, "thinking");
+});
+
+test("without a gap the missed events tell how the turn went on", () => {
+  const ready = { ...RETURN, gap: false, running_turn: null };
+  equal(conversationOf(started(undefined), ready).phase, "thinking");
+});
+
+test("a question that is sent again after a gap is still to be answered", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  conversation.apply({ ...RETURN, running_turn: null });
+  equal(conversation.phase, "thinking");
+});
+
 test("a message from another tab or program shows as well", () => {
   equal(said(conversationOf(started(undefined))), [["user", "Hi", "done"]]);
 });

@@ -225,6 +225,34 @@ def test_a_line_lost_in_mid_sentence_is_completed_by_the_clip(
     assert ended["media_ms"] == pytest.approx(3000, abs=60)
 
 
+@pytest.mark.parametrize("cut", ["while it thinks", "in mid-sentence"])
+def test_a_server_that_was_killed_leaves_nobody_waiting(
+    page: Page, server: PageServer, cut: str
+) -> None:
+    server.answers["Cut"] = Answer(
+        hold=cut == "while it thinks", sentences=("A long one.", "And more."), seconds=6, pace_s=0.1
+    )
+    open_page(page, server.url)
+    ask(page, "Hello")
+    server.wait_for("playback", state="ended", count=2)
+    expect_phase(page, "ready")
+    ask(page, "Cut")
+    expect_phase(page, "thinking" if cut == "while it thinks" else "speaking")
+    watch(page)
+    server.crash()
+    expect_phase(page, "waiting")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect_phase(page, "ready")
+    expect(page.get_by_role("button", name="Stop the answer")).to_be_hidden()
+    expect(page.locator("#caption")).to_be_empty()
+    assert_never_blank(watched(page))
+    page.get_by_role("button", name="Play this answer again").click()
+    expect_phase(page, "speaking")
+    ask(page, "Hello")
+    server.wait_for("playback", state="ended", count=4)
+    expect_phase(page, "ready")
+
+
 def test_a_reloaded_page_remembers_and_can_play_an_answer_again(
     page: Page, server: PageServer
 ) -> None:

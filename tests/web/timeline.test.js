@@ -152,6 +152,32 @@ test("nothing is repeated while an answer is in progress", () => {
   equal(timeline.replay([ready(1, 0)]), false);
 });
 
+test("a turn that the server forgot is dropped, and the next one may be shown", () => {
+  const timeline = timelineOf(started(1), segment(1, 0));
+  timeline.addFragment(header(1, 0, 0, true), bytes());
+  timeline.skip(null);
+  equal([ids(timeline), timeline.open], [[], false]);
+  timeline.apply(started(2));
+  timeline.apply(segment(2, 0));
+  equal(ids(timeline), ["2.0"]);
+});
+
+test("an answer that was complete before the gap is shown to its end", () => {
+  const timeline = timelineOf(started(1), segment(1, 0));
+  timeline.addFragment(header(1, 0, 0, true), bytes());
+  timeline.apply({ type: "turn.finished", ...turn(1) });
+  timeline.skip(null);
+  equal(ids(timeline), ["1.0"]);
+});
+
+test("after a gap a running turn goes on without the sentences that have holes", () => {
+  const timeline = timelineOf(started(1), segment(1, 0), ready(1, 1));
+  timeline.addFragment(header(1, 0, 0), bytes());
+  timeline.breakOff();
+  timeline.skip("t1");
+  equal([ids(timeline), timeline.open], [["1.1"], true]);
+});
+
 test("a new conversation may count from one again", () => {
   const timeline = timelineOf(started(5), segment(5, 0));
   timeline.reset();

@@ -125,7 +125,10 @@ class Page {
   #receive(event) {
     // The connection begins anew by itself.
     if (event.type === "error" && event.code === "unauthorized") return;
-    if (event.type === "session.ready" && !event.resumed) this.#timeline.reset();
+    if (event.type === "session.ready") {
+      if (!event.resumed) this.#timeline.reset();
+      else if (event.gap) this.#timeline.skip(event.running_turn ?? null);
+    }
     if (!this.#timeline.apply(event)) return;
     this.#conversation.apply(event);
     if (event.type === "transcript" && event.final) this.#player.expectAnswer();

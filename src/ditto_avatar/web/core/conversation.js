@@ -90,6 +90,13 @@ export class Conversation extends Emitter {
     this.state.messages = [...said, ...unsent];
   }
 
+  /** Nobody answers any more what is neither `running` nor still to be sent. */
+  giveUp(running) {
+    const { turn, messages } = this.state;
+    const unsent = messages.some(({ id, state }) => state === "unsent" && id === turn);
+    if (turn !== running && !unsent) Object.assign(this.state, { turn: null, queue: 0 });
+  }
+
   /** The message of the answer that is being given in `turn`. */
   answer(turn) {
     return this.state.messages.find((message) => message.turn === turn && message.role === "assistant");
@@ -111,7 +118,8 @@ const HANDLERS = {
     }
     if (event.resumed && event.gap) this.recall(event.history);
     for (const { code, message } of event.notices ?? []) this.notify(code, message);
-    if (!event.resumed) this.state.turn = null;
+    // Without a gap the missed events tell how the turn went on.
+    if (!event.resumed || event.gap) this.giveUp(event.running_turn ?? null);
     const { avatar, language, transcription = null } = event;
     Object.assign(this.state, { avatar, language, transcription });
   },

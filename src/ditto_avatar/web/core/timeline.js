@@ -105,6 +105,14 @@ export class Timeline extends Emitter {
     this.#clear();
   }
 
+  /** The line is back, and what was missed does not follow. Of the `running` turn, or of an answer
+   * that was complete before, is shown what has come as a whole; anything else is over. */
+  skip(running) {
+    if (this.#openTurn !== running) return this.reset();
+    this.#keep(({ complete, clipUrl }) => complete || clipUrl !== null);
+    this.emit("changed");
+  }
+
   /** A new conversation, or one whose numbers begin again. */
   reset() {
     this.#generation = this.#floor = 0;
