@@ -59,6 +59,12 @@ test("both languages have the same texts", () => {
   equal(keys(STRINGS.ko).sort(), keys(STRINGS.en).sort());
 });
 
+test("the first in the queue is next, the others are told how many come before", () => {
+  const told = ({ phases }) => [1, 2, 4].map(phases.queued);
+  equal(told(STRINGS.en), ["You are next.", "Waiting, 1 ahead of you", "Waiting, 3 ahead of you"]);
+  equal(told(STRINGS.ko), ["다음 차례예요.", "대기 중, 앞에 1명", "대기 중, 앞에 3명"]);
+});
+
 test("the browser's languages choose the page's", () => {
   equal(preferredLanguage(["fr-FR", "ko-KR", "en"]), "ko");
   equal(preferredLanguage(["en-GB"]), "en");
