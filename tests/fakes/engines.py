@@ -101,6 +101,7 @@ class LoudnessFace:
     """Shows the idle loop, brightened by loudness."""
 
     name = "loudness"
+    max_streams: int | None = None
 
     def __init__(self) -> None:
         self.open_performances = 0

@@ -52,9 +52,15 @@ class FaceEngine(Protocol):
 
     name: str
 
+    @property
+    def max_streams(self) -> int | None:
+        """Performances that this engine draws in time at once; None where only the machine
+        decides."""
+
     async def open(self, avatar: Avatar, start_frame: int = 0) -> Performance:
         """Begin a performance whose first picture continues idle frame `start_frame`.
-        Raises `InvalidAvatar` when the pack lacks what this engine needs."""
+        Where `max_streams` are open it waits a while for one to end. Raises `InvalidAvatar` when
+        the pack lacks what this engine needs, `Busy` when none ended."""
 
     async def close(self) -> None:
         """Free what the engine holds; open performances are cancelled."""

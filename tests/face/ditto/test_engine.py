@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import Busy, InvalidAvatar
+from ditto_avatar.errors import Busy, InvalidAvatar, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import DittoModels
@@ -216,16 +216,85 @@ async def test_viewers_at_the_same_time_get_what_they_get_alone(
     await engine.close()
 
 
+@pytest.fixture
+async def small(models: DittoModels, options: DittoOptions) -> AsyncIterator[DittoEngine]:
+    """An engine with one place."""
+    engine = DittoEngine(models, replace(options, max_streams=1))
+    yield engine
+    await engine.close()
+
+
 async def test_a_full_engine_says_so(
     models: DittoModels, options: DittoOptions, avatar: Avatar
 ) -> None:
-    engine = DittoEngine(models, replace(options, max_streams=1))
+    engine = DittoEngine(models, replace(options, max_streams=1), wait_s=0)
+    assert engine.max_streams == 1
     first = await engine.open(avatar)
     with pytest.raises(Busy, match="All 1 places"):
         await engine.open(avatar)
     await first.cancel()
     await (await engine.open(avatar)).cancel()
     await engine.close()
+
+
+async def test_a_performance_waits_for_the_place_of_the_one_before(
+    small: DittoEngine, avatar: Avatar
+) -> None:
+    """As within a turn: the next one is opened while the last one is still drawn."""
+    first = await small.open(avatar)
+    watching = asyncio.create_task(watch(first))
+    await first.push(speech(12))
+    await first.finish()
+    second = await small.open(avatar)
+    assert len(await watching) == 12
+    assert len(await perform(second, [speech(3)])) == 3
+
+
+async def test_at_no_time_are_there_more_performances_than_places(
+    small: DittoEngine, avatar: Avatar
+) -> None:
+    opening = [asyncio.create_task(small.open(avatar)) for _ in range(3)]
+    for count in (3, 2, 1):
+        done, waiting = await asyncio.wait(opening, return_when=asyncio.FIRST_COMPLETED)
+        assert (len(done), len(waiting), small.streams) == (1, count - 1, 1)
+        assert done == {opening[0]}, "first come, first served"
+        await opening.pop(0).result().cancel()
+
+
+async def test_whoever_stops_waiting_takes_no_place(small: DittoEngine, avatar: Avatar) -> None:
+    first = await small.open(avatar)
+    impatient = asyncio.create_task(small.open(avatar))
+    patient = asyncio.create_task(small.open(avatar))
+    await asyncio.wait([impatient, patient], timeout=0)
+    impatient.cancel()
+    await first.cancel()
+    second = await patient
+    assert impatient.cancelled()
+    assert small.streams == 1
+    await second.cancel()
+
+
+async def test_a_place_is_not_lost_to_an_avatar_that_cannot_be_drawn(
+    small: DittoEngine, avatar: Avatar, options: DittoOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(packs, "draw", lambda points: np.full((320, 256, 3), 128, np.uint8))
+        faceless = packed(options)
+    with pytest.raises(InvalidAvatar):
+        await small.open(faceless)
+    await (await small.open(avatar)).cancel()
+
+
+async def test_a_closing_engine_refuses_those_in_line(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    engine = DittoEngine(models, replace(options, max_streams=1))
+    await engine.open(avatar)
+    waiting = asyncio.create_task(engine.open(avatar))
+    await asyncio.wait([waiting], timeout=0)
+    await engine.close()
+    with pytest.raises(ShuttingDown):
+        await waiting
 
 
 async def test_closing_the_engine_ends_every_performance(

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ditto_avatar.errors import Busy, InvalidAvatar, InvalidImage
+from ditto_avatar.errors import Busy, InvalidAvatar, InvalidImage, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.audio import FeatureStream, silence
 from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
@@ -28,10 +28,17 @@ from ditto_avatar.face.ditto.stage import Stage
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES, MotionStream, WindowOptions
 from ditto_avatar.types import Emotion, FloatArray
 
+# A turn opens its next performance while its last one is still drawn and watched, for as long as
+# the sentences take that may be spoken ahead.
+OPEN_WAIT_S = 30.0
+
 
 class DittoEngine:
     """Draws with the Ditto networks. Weights are shared; what belongs to one viewer lives in its
-    performance."""
+    performance.
+
+    `clock` gives the seconds that deadlines are counted in; `open` waits up to `wait_s` for a
+    place."""
 
     name = "ditto"
 
@@ -40,6 +47,7 @@ class DittoEngine:
         models: DittoModels,
         options: DittoOptions,
         clock: Callable[[], float] = time.monotonic,
+        wait_s: float = OPEN_WAIT_S,
     ) -> None:
         self._models = models
         self._options = options
@@ -55,6 +63,10 @@ class DittoEngine:
         self._limit = options.max_streams
         if self._limit is None and models.capacity is not None:
             self._limit = models.capacity.streams(CLIP_FRAMES - overlap)
+        # Places go to whoever asked first.
+        self._places = None if self._limit is None else asyncio.Semaphore(self._limit)
+        self._wait_s = wait_s
+        self._closed = False
         self._registrations: WeakKeyDictionary[Avatar, Registration] = WeakKeyDictionary()
         self._owners = count()
         self._performances: dict[int, DittoPerformance] = {}
@@ -88,10 +100,33 @@ class DittoEngine:
 
     async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoPerformance:
         """Begin a performance at idle frame `start_frame`; an avatar is registered at its first
-        use. Raises `InvalidAvatar` when no usable face is seen, `Busy` when all places are
-        taken."""
-        if self._limit is not None and self.streams >= self._limit:
-            raise Busy(f"All {self._limit} places of this engine are taken; try again in a moment.")
+        use. While all places are taken it waits in line. Raises `InvalidAvatar` when no usable
+        face is seen, `Busy` when no place became free, `ShuttingDown` when the engine closes."""
+        await self._take_place()
+        try:
+            return await self._begin(avatar, start_frame)
+        except BaseException:
+            self._give_place_back()
+            raise
+
+    async def _take_place(self) -> None:
+        if self._places is None:
+            return
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Busy(
+                f"All {self._limit} places of this engine are taken; try again in a moment."
+            ) from error
+
+    def _give_place_back(self) -> None:
+        if self._places is not None:
+            self._places.release()
+
+    async def _begin(self, avatar: Avatar, start_frame: int) -> DittoPerformance:
+        if self._closed:
+            raise ShuttingDown("The face engine stops; it takes no new performances.")
         try:
             album = await self._stage.on_registrar(lambda: self._album(avatar))
         except InvalidImage as error:
@@ -124,6 +159,7 @@ class DittoEngine:
 
     async def close(self) -> None:
         """Cancel what still runs and end the threads."""
+        self._closed = True
         for performance in list(self._performances.values()):
             await performance.cancel()
         await self._stage.close()
@@ -143,4 +179,5 @@ class DittoEngine:
         return MotionStream(windows, registration.anchor, conditions)
 
     def _forget(self, owner: int) -> None:
-        self._performances.pop(owner, None)
+        if self._performances.pop(owner, None) is not None:
+            self._give_place_back()

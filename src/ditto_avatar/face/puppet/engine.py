@@ -21,6 +21,7 @@ class PuppetEngine:
     uses one at a time. With `motion`, performances act out that track instead of the sound."""
 
     name = "puppet"
+    max_streams: int | None = None
 
     def __init__(self, workers: int | None = None, motion: MotionTrack | None = None) -> None:
         count = workers or os.cpu_count() or 1
