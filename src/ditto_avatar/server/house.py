@@ -22,6 +22,7 @@ from ditto_avatar.clock import SystemClock
 from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.providers.checks import warn_of_failures
@@ -90,7 +91,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             log.info("%d answers had been interrupted by the last stop", interrupted)
         executor = ThreadPoolExecutor(thread_name_prefix="encode")
         stack.callback(executor.shutdown)
-        admission = Admission(_places(settings), settings.max_waiting)
+        admission = Admission(places_for(settings, face), settings.max_waiting)
 
         def choose(avatar: Avatar, tell: Callable[[Fallback], object]) -> Engines:
             def told(fallback: Fallback) -> None:
@@ -152,8 +153,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         yield House(settings, avatars, speech, clips, admission, registry, metrics, listener)
 
 
-def _places(settings: Settings) -> int:
-    """How many may speak at once."""
+def places_for(settings: Settings, face: FaceEngine) -> int:
+    """How many may speak at once: as the settings say, but no more than the engine holds."""
+    if face.max_streams is not None:
+        return min(settings.max_speaking or face.max_streams, face.max_streams)
     if settings.max_speaking is not None:
         return settings.max_speaking
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
