@@ -31,7 +31,8 @@ class Performance(Protocol):
         intensity: float = 1.0,
     ) -> None:
         """Add float32 mono samples (n,) at 16 kHz; phoneme times count from this push's first
-        sample. Waits while the reader is too far behind (bounded buffer)."""
+        sample. Waits while the reader is too far behind (bounded buffer). Raises `InvalidAudio`
+        for anything but one channel of finite floats."""
 
     async def flush(self) -> None:
         """A sentence ended: every frame owed for the sound pushed so far is drawn without waiting
@@ -51,6 +52,11 @@ class FaceEngine(Protocol):
     """Draws avatars from speech."""
 
     name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with every option that changes the pictures: what was drawn before is shown
+        again only under the same fingerprint. The package's version is not part of it."""
 
     @property
     def max_streams(self) -> int | None:

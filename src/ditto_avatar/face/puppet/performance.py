@@ -9,12 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
-import numpy as np
-
-from ditto_avatar.errors import InvalidAudio
 from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.motion import Pose
 from ditto_avatar.face.puppet.playback import TrackActor
+from ditto_avatar.face.sound import checked_audio
 from ditto_avatar.types import (
     FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
@@ -176,22 +174,3 @@ class PuppetPerformance:
             made.append(VideoFrame(self._count, idle_frame, self._draw(idle_frame, pose)))
             self._count += 1
         return made
-
-
-def checked_audio(audio: FloatArray) -> FloatArray:
-    """`audio` as contiguous float32 within -1..1.
-
-    Raises `InvalidAudio` for anything but one finite channel of floats.
-    """
-    if not isinstance(audio, np.ndarray) or audio.ndim != 1 or audio.dtype.kind != "f":
-        came = (
-            f"{audio.shape} {audio.dtype}"
-            if isinstance(audio, np.ndarray)
-            else type(audio).__name__
-        )
-        raise InvalidAudio(
-            f"A face needs mono float samples (n,) at {SAMPLE_RATE_HZ} Hz, came {came}."
-        )
-    if not np.isfinite(audio).all():
-        raise InvalidAudio("A face needs finite samples, came NaN or infinity.")
-    return np.clip(audio, -1, 1).astype(np.float32)
