@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import Busy, InvalidAvatar, ShuttingDown
+from ditto_avatar.errors import Busy, InvalidAudio, InvalidAvatar, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.performance import UNREAD_FRAMES, DittoPerformance
+from ditto_avatar.face.ditto.pressure import Capacity, Quality
 from ditto_avatar.face.ditto.registration import FEATURES_FILE
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import Emotion, FloatArray, VideoFrame
 from tests.fakes import packs
+from tests.fakes.clock import ManualClock
 
 FRAME = 640
+Result = TypeVar("Result")
 
 
 def speech(frames: float, seed: int = 0) -> FloatArray:
@@ -295,6 +300,103 @@ async def test_a_closing_engine_refuses_those_in_line(
     await engine.close()
     with pytest.raises(ShuttingDown):
         await waiting
+
+
+def timed(
+    models: DittoModels,
+    clock: ManualClock,
+    *,
+    frames_s: float = 0,
+    clips_s: float = 0,
+    window_s: float = 0,
+) -> DittoModels:
+    """A device that takes that long for a batch of frames and of clips, and sound that comes at
+    that pace: a window brings five frames."""
+
+    def taking(seconds: float, call: Callable[..., Result]) -> Callable[..., Result]:
+        def slowly(*inputs: object) -> Result:
+            clock.advance(seconds)
+            return call(*inputs)
+
+        return slowly
+
+    runners = replace(
+        models.runners,
+        frame=taking(frames_s, models.runners.frame),
+        clip=taking(clips_s, models.runners.clip),
+    )
+    encode = taking(window_s, models.encode)
+    return replace(models, runners=runners, encode=encode, capacity=Capacity(1e-3, 1e-3))
+
+
+async def quality_after(
+    models: DittoModels, options: DittoOptions, clock: ManualClock, avatar: Avatar
+) -> tuple[Quality, Quality]:
+    """The quality before and after six seconds of speech."""
+    options = replace(options, sampling_timesteps=8)
+    engine = DittoEngine(models, options, clock.now)
+    before = engine.quality
+    assert len(await perform(await engine.open(avatar), [speech(150)])) == 150
+    after = engine.quality
+    await engine.close()
+    return before, after
+
+
+async def test_sound_that_comes_as_it_is_spoken_costs_no_quality(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    """A frame can only be drawn when the sound of the following half second is there."""
+    clock = ManualClock()
+    live = timed(models, clock, window_s=0.2, frames_s=0.005, clips_s=0.01)
+    before, after = await quality_after(live, options, clock, avatar)
+    assert after == before
+
+
+@pytest.mark.parametrize(("frames_s", "clips_s"), [(1.0, 0.0), (0.0, 1.0)])
+async def test_a_device_that_is_too_slow_costs_quality(
+    models: DittoModels, options: DittoOptions, avatar: Avatar, frames_s: float, clips_s: float
+) -> None:
+    clock = ManualClock()
+    slow = timed(models, clock, frames_s=frames_s, clips_s=clips_s)
+    before, after = await quality_after(slow, options, clock, avatar)
+    assert before.steps == 8
+    assert after.steps == 4
+
+
+async def test_a_long_push_is_drawn_while_it_is_encoded_and_ends_when_cancelled(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    gate, encoded = threading.Event(), 0
+
+    def encode(window: FloatArray) -> FloatArray:
+        nonlocal encoded
+        encoded += 1
+        if encoded > 10:
+            gate.wait()
+        return models.encode(window)
+
+    engine = DittoEngine(replace(models, encode=encode), options)
+    performance = await engine.open(avatar)
+    await performance.push(speech(1_500))
+    async for frame in performance:
+        if frame.index == 20:
+            break
+    await performance.cancel()
+    gate.set()
+    await engine.close()
+    assert encoded <= 11
+
+
+@pytest.mark.parametrize(
+    "sound", [np.full(640, np.nan, np.float32), np.zeros((640, 2), np.float32)]
+)
+async def test_bad_sound_is_refused_and_the_performance_goes_on(
+    engine: DittoEngine, avatar: Avatar, sound: FloatArray
+) -> None:
+    performance = await engine.open(avatar)
+    with pytest.raises(InvalidAudio, match="A face needs"):
+        await performance.push(sound)
+    assert len(await perform(performance, [speech(3)])) == 3
 
 
 async def test_closing_the_engine_ends_every_performance(

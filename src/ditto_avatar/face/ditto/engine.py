@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 from ditto_avatar.errors import Busy, InvalidAvatar, InvalidImage, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.audio import FeatureStream, silence
+from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
 from ditto_avatar.face.ditto.driving import DriveOptions, Driver
 from ditto_avatar.face.ditto.layout import MOTION
@@ -71,6 +73,7 @@ class DittoEngine:
         self._owners = count()
         self._performances: dict[int, DittoPerformance] = {}
         self._silence: FloatArray | None = None
+        self._fingerprint = _fingerprint(models, options, overlap)
         config = models.config
         self._windows = WindowOptions(
             overlap,
@@ -88,6 +91,11 @@ class DittoEngine:
         return cls(await asyncio.to_thread(load_models, options), options)
 
     @property
+    def fingerprint(self) -> str:
+        """The options that change a picture, and the weights."""
+        return self._fingerprint
+
+    @property
     def streams(self) -> int:
         """Performances that are open."""
         return len(self._performances)
@@ -97,6 +105,11 @@ class DittoEngine:
         """Performances that may be open at once: as set, or as measured on a GPU; None is any
         number."""
         return self._limit
+
+    @property
+    def quality(self) -> Quality:
+        """How clips are made now: full quality, or less while the device is late."""
+        return self._pressure.quality
 
     async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoPerformance:
         """Begin a performance at idle frame `start_frame`; an avatar is registered at its first
@@ -181,3 +194,16 @@ class DittoEngine:
     def _forget(self, owner: int) -> None:
         if self._performances.pop(owner, None) is not None:
             self._give_place_back()
+
+
+def _fingerprint(models: DittoModels, options: DittoOptions, overlap: int) -> str:
+    # Reading the weights once more takes seconds: size and time tell a file that was replaced.
+    files = [place(options.checkpoints, name) for name in sorted(FILES)]
+    stats = [path.stat() for path in files if path.is_file()]
+    values = (
+        models.key,
+        *((stat.st_size, stat.st_mtime_ns) for stat in stats),
+        *(options.steps, options.longest_side, options.template_frames, overlap),
+        *(options.seed, options.backend, options.device),
+    )
+    return hashlib.sha256(repr(values).encode()).hexdigest()

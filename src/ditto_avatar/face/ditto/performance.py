@@ -9,8 +9,9 @@ from enum import Enum
 
 import numpy as np
 
-from ditto_avatar.face.ditto.audio import FeatureStream
+from ditto_avatar.face.ditto.audio import HOP, FeatureStream
 from ditto_avatar.face.ditto.condition import AUDIO, condition_rows, emotion_row
+from ditto_avatar.face.ditto.deadlines import Deadlines
 from ditto_avatar.face.ditto.driving import Driver
 from ditto_avatar.face.ditto.layout import IndexArray, mirror_index
 from ditto_avatar.face.ditto.pipeline import ClipJob
@@ -18,8 +19,8 @@ from ditto_avatar.face.ditto.registration import Album
 from ditto_avatar.face.ditto.sampler import Noise
 from ditto_avatar.face.ditto.stage import PictureJob, Stage
 from ditto_avatar.face.ditto.windows import MotionStream
+from ditto_avatar.face.sound import checked_audio
 from ditto_avatar.types import (
-    FRAME_RATE_HZ,
     SAMPLES_PER_FRAME,
     Emotion,
     FloatArray,
@@ -31,7 +32,6 @@ from ditto_avatar.types import (
 UNREAD_FRAMES = 25  # drawn and not fetched: then drawing waits
 UNHEARD_FRAMES = 1_500  # pushed and not fetched: then pushing waits
 SEAM_FRAMES = 10
-LEAD_S = 0.2  # from sound to picture
 
 
 class _Mark(Enum):
@@ -104,7 +104,7 @@ class DittoPerformance:
         self._noise = noise
         self._clock = clock
         self._closed = closed
-        self._begun = clock() + LEAD_S
+        self._deadlines = Deadlines()
         self._emotions = EmotionTrack()
         self._drawn = 0
         self._seam: FloatArray | None = None  # the last row shown ahead of its sound
@@ -129,16 +129,16 @@ class DittoPerformance:
         intensity: float = 1.0,
     ) -> None:
         """Add samples (n,); the phonemes are not needed. Waits while the reader is a minute
-        behind."""
-        if self._ended or not len(audio):
+        behind. Raises `InvalidAudio`."""
+        samples = checked_audio(audio)
+        if self._ended or not len(samples):
             return
         async with self._room:
             await self._room.wait_for(
                 lambda: self._ended or frames_for(self._pushed) - self._fetched < UNHEARD_FRAMES
             )
-        self._pushed += len(audio)
-        sound = _Sound(np.array(audio, np.float32), emotion_row([emotion], intensity))
-        self._inbox.put_nowait(sound)
+        self._pushed += len(samples)
+        self._inbox.put_nowait(_Sound(samples, emotion_row([emotion], intensity)))
 
     async def flush(self) -> None:
         self._inbox.put_nowait(_Mark.FLUSH)
@@ -184,6 +184,7 @@ class DittoPerformance:
                     break
             await self._frames.put(None)
         except Exception as error:  # the border of the task: the reader gets the error
+            self._stage.forget(self._owner)
             await self._frames.put(error)
             await self._frames.put(None)
         finally:
@@ -191,11 +192,14 @@ class DittoPerformance:
             self._closed(self._owner)
 
     async def _hear(self, sound: _Sound) -> None:
-        if self._drawn >= frames_for(self._features.received):
-            # Everything was shown: what comes now is due from now on, not since the last frame.
-            self._begun = max(self._begun, self._clock() + LEAD_S - self._drawn / FRAME_RATE_HZ)
+        """Listen in small pieces and draw after each: a long push keeps neither its own viewer
+        waiting nor others, and ends early when it is cancelled."""
         self._emotions.add(len(sound.samples), sound.emotion)
-        rows = await self._stage.on_sound(lambda: self._features.push(sound.samples))
+        for first in range(0, len(sound.samples), HOP):
+            await self._listen(sound.samples[first : first + HOP])
+
+    async def _listen(self, samples: FloatArray) -> None:
+        rows = await self._stage.on_sound(lambda: self._features.push(samples))
         self._extend(self._motion, rows)
         await self._advance(self._motion)
 
@@ -211,14 +215,16 @@ class DittoPerformance:
 
     async def _advance(self, motion: MotionStream, final: bool = False) -> None:
         """Predict every clip there is sound for, and draw what each of them adds."""
+        self._count_from_now()
         while (request := motion.request()) is not None:
-            due = self._due(self._drawn)
+            due = self._deadlines.of(self._drawn)
             job = ClipJob(request, self._noise)
             motion.add(await self._stage.predict(self._owner, due, job))
             if self._driver.rest is None:
                 self._driver.rest = motion.rest
             first = motion.shown
             await self._draw(motion.take(final), first)
+            self._count_from_now()
         first = motion.shown
         await self._draw(motion.take(final), first)
 
@@ -229,9 +235,7 @@ class DittoPerformance:
         if missing:
             silent = np.zeros(missing, np.float32)
             self._emotions.add(missing, self._emotions.rows(motion_end(self._features), 1)[0])
-            rows = await self._stage.on_sound(lambda: self._features.push(silent))
-            self._extend(self._motion, rows)
-            await self._advance(self._motion)
+            await self._listen(silent)
         owed = self._features.received // SAMPLES_PER_FRAME
         if self._drawn >= owed:
             return
@@ -244,8 +248,9 @@ class DittoPerformance:
             motion.pad(self._conditions(motion, after))
             await self._advance(motion, final=True)
 
-    def _due(self, frame: int) -> float:
-        return self._begun + frame / FRAME_RATE_HZ
+    def _count_from_now(self) -> None:
+        """Work begins that was not possible before: there was no sound, or no room."""
+        self._deadlines.possible(self._clock(), self._drawn, self._frames.qsize())
 
     async def _draw(self, rows: FloatArray, first: int) -> None:
         """Draw motion rows (m, 265) of the frames from `first` on, but for those shown before."""
@@ -263,7 +268,7 @@ class DittoPerformance:
             for i, x_s, x_d in zip(index, source, driving, strict=True)
         ]
         pictures = await self._stage.draw(
-            self._owner, [self._due(int(frame)) for frame in frames], works
+            self._owner, [self._deadlines.of(int(frame)) for frame in frames], works
         )
         for frame, idle, picture in zip(frames, index, pictures, strict=True):
             await self._frames.put(VideoFrame(int(frame), int(idle), picture))
