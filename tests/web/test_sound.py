@@ -58,11 +58,14 @@ def test_sound_needs_no_tap_after_a_question(strict_browser: Browser, server: Pa
 
 def test_sound_stays_off_when_the_person_turns_it_off(page: Page, server: PageServer) -> None:
     open_page(page, server.url)
-    page.get_by_role("button", name="Turn sound off").click()
+    mute = page.get_by_role("button", name="Mute")
+    mute.click()
+    expect(mute).to_have_attribute("aria-pressed", "true")
     ask(page, "Hello")
     expect_phase(page, "speaking")
     assert page.evaluate(f"{SPEAKING}.muted") is True
-    page.get_by_role("button", name="Turn sound on").click()
+    mute.click()
+    expect(mute).to_have_attribute("aria-pressed", "false")
     assert page.evaluate(f"{SPEAKING}.muted") is False
 
 
@@ -96,7 +99,7 @@ def test_hands_free_sends_what_is_said_as_16_khz_samples(
     assert server.wait_for("audio.start")["mode"] == "hands_free"
     expect_phase(page, "listening")
     server.wait_for("audio", count=30)
-    page.get_by_role("button", name="Stop listening").click()
+    page.get_by_role("button", name="Talk hands-free", pressed=True).click()
     server.wait_for("audio.stop")
     expect_phase(page, "ready")
     samples = np.frombuffer(server.audio, "<i2").astype(np.float32) / 32768
@@ -120,6 +123,60 @@ def test_push_to_talk_lasts_as_long_as_the_key_is_held(
     server.wait_for("audio.stop")
     expect_phase(page, "ready")
     page.close()
+
+
+def test_push_to_talk_by_a_click_of_assistive_technology_toggles(
+    microphone_browser: Browser, server: PageServer
+) -> None:
+    page = microphone_browser.new_page(locale="en-US")
+    open_page(page, server.url)
+    page.evaluate("document.getElementById('microphone').click()")
+    expect(page.get_by_role("button", name="Hold to talk", pressed=True)).to_be_visible()
+    assert server.wait_for("audio.start")["mode"] == "push_to_talk"
+    server.wait_for("audio", count=12)
+    page.evaluate("document.getElementById('microphone').click()")
+    server.wait_for("audio.stop")
+    expect(page.get_by_role("button", name="Hold to talk", pressed=False)).to_be_visible()
+    page.close()
+
+
+def test_a_short_press_of_key_or_pointer_toggles_once(
+    microphone_browser: Browser, server: PageServer
+) -> None:
+    page = microphone_browser.new_page(locale="en-US")
+    open_page(page, server.url)
+    button = page.locator("#microphone")
+    for count, press in enumerate((button.click, lambda: button.press("Enter")), 1):
+        press()
+        server.wait_for("audio.start", count=count)
+        expect(button).to_have_attribute("aria-pressed", "true")
+        press()
+        server.wait_for("audio.stop", count=count)
+        expect(button).to_have_attribute("aria-pressed", "false")
+    assert len([m for m in server.received if m["type"] == "audio.start"]) == 2
+    page.close()
+
+
+def test_a_microphone_that_was_denied_was_never_on(
+    playwright: Playwright, server: PageServer
+) -> None:
+    # Without the fake dialogue that always says yes.
+    with chromium(playwright, ["--use-fake-device-for-media-stream"]) as browser:
+        context = browser.new_context(locale="en-US")
+        page = context.new_page()
+        open_page(page, server.url)
+        page.locator("#microphone").click()
+        expect(page.get_by_role("alert")).to_contain_text("The microphone is blocked")
+        expect_phase(page, "ready")
+        context.grant_permissions(["microphone"])
+        page.locator("#hands-free").click()
+        server.wait_for("audio", count=3)
+        page.locator("#hands-free").click()
+        server.wait_for("audio.stop")
+    kinds = [m["type"] for m in server.received if m["type"].startswith("audio")]
+    assert [kinds[0], kinds[-1]] == ["audio.start", "audio.stop"]
+    assert kinds.count("audio.start") == kinds.count("audio.stop") == 1
+    assert server.wait_for("audio.start")["mode"] == "hands_free"
 
 
 def test_whoever_takes_the_word_interrupts(microphone_browser: Browser, server: PageServer) -> None:
@@ -171,6 +228,12 @@ def test_the_browser_recognises_where_the_server_cannot(page: Page, server: Page
     assert server.wait_for("user.text", count=2)["text"] == "stop now please"
     server.wait_for("playback", state="dropped")
     assert not [m for m in server.received if m["type"] == "audio.start"]
+    # Nor are they a question, when the recogniser tells them after the sentence has ended.
+    server.wait_for("playback", state="ended", count=2)
+    expect_phase(page, "listening")
+    page.evaluate("hear('and this is the second one', true)")
+    page.evaluate("hear('what else', true)")
+    assert server.wait_for("user.text", count=3)["text"] == "what else"
 
 
 def test_a_page_without_any_recognition_offers_no_microphone(

@@ -1,5 +1,4 @@
 import { Resampler, toInt16 } from "/static/core/pcm-worklet.js";
-import { isEcho } from "/static/core/recognition.js";
 import { preferredLanguage, STRINGS } from "/static/ui/strings.js";
 import { equal, Suite, truthy } from "./harness.js";
 
@@ -42,13 +41,6 @@ test("samples at 16 kHz pass as they are", () => {
 
 test("samples are clipped to 16 bits", () => {
   equal([2, 1, 0, -1, -2].map(toInt16), [32767, 32767, 0, -32768, -32768]);
-});
-
-test("the presenter's own words are an echo, another sentence is not", () => {
-  equal(isEcho("this is the first", "This is the first sentence."), true);
-  equal(isEcho("stop please", "This is the first sentence."), false);
-  equal(isEcho("그만 말해", "이것은 첫 번째 문장입니다."), false);
-  equal(isEcho("", "anything"), true);
 });
 
 test("both languages have the same texts", () => {

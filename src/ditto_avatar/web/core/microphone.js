@@ -15,16 +15,15 @@ export class Microphone {
     return Boolean(navigator.mediaDevices?.getUserMedia && globalThis.AudioWorkletNode);
   }
 
-  get open() {
-    return this.#stream !== null;
-  }
-
-  /** Opens the microphone and calls `onblock(ArrayBuffer)` every 40 ms. Rejects as getUserMedia
-   * does: NotAllowedError, NotFoundError. */
-  async start(onblock) {
+  /** Opens the microphone, calls `onopen()` once and then `onblock(ArrayBuffer)` every 40 ms.
+   * Rejects as getUserMedia does: NotAllowedError, NotFoundError. */
+  async start({ onopen, onblock }) {
     this.#stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
     try {
-      await this.#connect(onblock);
+      const [source, node] = await this.#prepare();
+      node.port.onmessage = ({ data }) => onblock(data);
+      onopen();
+      source.connect(node);
     } catch (error) {
       await this.stop();
       throw error;
@@ -39,7 +38,7 @@ export class Microphone {
     await context?.close();
   }
 
-  async #connect(onblock) {
+  async #prepare() {
     this.#context = new AudioContext({ sampleRate: RATE_HZ });
     let source;
     try {
@@ -52,8 +51,7 @@ export class Microphone {
     }
     await this.#context.audioWorklet.addModule(WORKLET);
     const node = new AudioWorkletNode(this.#context, "pcm", { numberOfOutputs: 0 });
-    node.port.onmessage = ({ data }) => onblock(data);
-    source.connect(node);
     await this.#context.resume();
+    return [source, node];
   }
 }

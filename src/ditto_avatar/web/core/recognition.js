@@ -1,7 +1,6 @@
 /** The browser's own speech recognition, for a server that has none. */
 
 const TAGS = { en: "en-US", ko: "ko-KR" };
-const ECHO_SHARE = 0.6;
 
 export class Recognition {
   #recognition = null;
@@ -10,27 +9,38 @@ export class Recognition {
     return Boolean(globalThis.SpeechRecognition ?? globalThis.webkitSpeechRecognition);
   }
 
-  /** Listens until `stop`; `continuous` goes on after each utterance.
-   * @param handlers {onInterim(text), onFinal(text), onError(code), onEnd()} */
-  start({ language, continuous }, { onInterim, onFinal, onError, onEnd }) {
+  /** Listens until `stop`; `continuous` goes on after each utterance. What was said before `stop`
+   * is still told after it, an error as well.
+   * @param handlers {onVoice(timeStamp), onInterim(text), onFinal(text), onError(code), onEnd()}:
+   * `onEnd` when it ended by itself, or after an error */
+  start({ language, continuous }, { onVoice, onInterim, onFinal, onError, onEnd }) {
     const Engine = globalThis.SpeechRecognition ?? globalThis.webkitSpeechRecognition;
     const recognition = Object.assign(new Engine(), {
       lang: TAGS[language],
       interimResults: true,
       continuous,
     });
+    let failed = false;
+    recognition.onspeechstart = ({ timeStamp }) => onVoice(timeStamp);
     recognition.onresult = ({ results, resultIndex }) => {
-      for (const result of [...results].slice(resultIndex)) {
-        const text = result[0].transcript.trim();
-        if (result.isFinal) onFinal(text);
-        else onInterim(text);
-      }
+      const news = [...results].slice(resultIndex);
+      for (const result of news.filter(({ isFinal }) => isFinal)) onFinal(result[0].transcript.trim());
+      const interim = news.filter(({ isFinal }) => !isFinal).map((result) => result[0].transcript);
+      if (interim.length) onInterim(interim.join("").trim());
     };
-    recognition.onerror = ({ error }) => onError(error);
+    recognition.onerror = ({ error }) => {
+      // A silence is no failure, and neither is being stopped.
+      if (error === "no-speech" || error === "aborted") return;
+      failed = true;
+      onError(error);
+    };
     recognition.onend = () => {
+      // One that was stopped has nothing to say about its successor.
+      if (this.#recognition !== recognition) return;
       // It ends by itself after a silence; hands-free means going on.
-      if (continuous && this.#recognition === recognition) recognition.start();
-      else onEnd();
+      if (continuous && !failed) return recognition.start();
+      this.#recognition = null;
+      onEnd();
     };
     this.#recognition = recognition;
     recognition.start();
@@ -41,14 +51,4 @@ export class Recognition {
     this.#recognition = null;
     recognition?.stop();
   }
-}
-
-/** Whether what was heard is most likely the presenter's own voice: most of its words have just
- * been spoken. */
-export function isEcho(heard, spoken) {
-  const words = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-  const said = new Set(words(spoken));
-  const theirs = words(heard);
-  if (theirs.length === 0) return true;
-  return theirs.filter((word) => said.has(word)).length / theirs.length >= ECHO_SHARE;
 }

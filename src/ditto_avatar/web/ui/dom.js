@@ -26,6 +26,13 @@ export function setLabel(button, label) {
   button.title = label;
 }
 
+/** A button that is on or off: its name stays, so that the two are not told twice, or against one
+ * another. */
+export function setToggle(button, label, pressed) {
+  button.setAttribute("aria-pressed", String(pressed));
+  setLabel(button, label);
+}
+
 /** Writes only what differs, so that live regions speak only when there is news. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

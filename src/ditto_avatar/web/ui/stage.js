@@ -1,4 +1,4 @@
-import { byId, setIcon, setLabel, setText } from "./dom.js";
+import { byId, setIcon, setText, setToggle } from "./dom.js";
 
 /** The presenter's picture with status, caption and sound. */
 export class StageView {
@@ -23,8 +23,7 @@ export class StageView {
     const { blocked, muted } = state.sound;
     this.#unmute.hidden = !blocked;
     setIcon(this.#mute, muted || blocked ? "muted" : "sound");
-    setLabel(this.#mute, muted || blocked ? strings.soundOn : strings.mute);
-    this.#mute.setAttribute("aria-pressed", String(muted));
+    setToggle(this.#mute, strings.mute, muted || blocked);
     this.#showPoster(state.avatar);
   }
 

@@ -1,9 +1,13 @@
+import { Hearing } from "../core/hearing.js";
 import { Microphone } from "../core/microphone.js";
-import { isEcho, Recognition } from "../core/recognition.js";
-import { byId, setLabel } from "./dom.js";
+import { Recognition } from "../core/recognition.js";
+import { byId, setToggle } from "./dom.js";
 
 // A press shorter than this is a click: it starts, and the next one stops.
 const CLICK_MS = 300;
+// The click that a pointer makes comes this soon after it was lifted; assistive technology clicks
+// without one.
+const POINTER_CLICK_MS = 500;
 const PUSH_TO_TALK = "push_to_talk";
 const HANDS_FREE = "hands_free";
 
@@ -18,8 +22,11 @@ export class VoiceInput {
   #onSpeech;
   #microphone = new Microphone();
   #recognition = new Recognition();
+  #hearing = new Hearing();
   #mode = null;
-  #pressedAt = 0;
+  #serverListens = false;
+  #pressedAt = null;
+  #liftedAt = -Infinity;
   #changing = Promise.resolve();
 
   constructor({ connection, conversation, onText, onSpeech }) {
@@ -30,44 +37,56 @@ export class VoiceInput {
     this.#handsFree.addEventListener("click", () => this.#toggle(HANDS_FREE));
     this.#push.addEventListener("pointerdown", (event) => this.#press(event));
     for (const type of ["pointerup", "pointercancel"]) {
-      this.#push.addEventListener(type, () => this.#release());
+      this.#push.addEventListener(type, (event) => {
+        this.#liftedAt = event.timeStamp;
+        this.#release(event);
+      });
     }
-    this.#push.addEventListener("keydown", (event) => {
-      if ((event.key === " " || event.key === "Enter") && !event.repeat) this.#press(event);
-    });
-    this.#push.addEventListener("keyup", (event) => {
-      if (event.key === " " || event.key === "Enter") this.#release();
-    });
+    this.#push.addEventListener("keydown", (event) => isPressing(event) && this.#press(event));
+    this.#push.addEventListener("keyup", (event) => isPressing(event) && this.#release(event));
+    this.#push.addEventListener("click", (event) => this.#click(event));
     connection.on("state", ({ state }) => state !== "open" && this.#set(null));
+    conversation.on("changed", () => this.#hearing.speaks(conversation.state.caption));
   }
 
   render({ state }, strings) {
     const { transcription, listening } = state;
     const usable = transcription === "server" ? Microphone.available : Recognition.available;
     this.#push.hidden = this.#handsFree.hidden = !transcription || !usable;
-    this.#show(this.#push, listening === PUSH_TO_TALK, strings.microphone, strings.microphoneStop);
-    this.#show(this.#handsFree, listening === HANDS_FREE, strings.handsFree, strings.handsFreeStop);
-  }
-
-  #show(button, pressed, label, pressedLabel) {
-    button.setAttribute("aria-pressed", String(pressed));
-    setLabel(button, pressed ? pressedLabel : label);
+    setToggle(this.#push, strings.microphone, listening === PUSH_TO_TALK);
+    setToggle(this.#handsFree, strings.handsFree, listening === HANDS_FREE);
   }
 
   #press(event) {
+    // Or the key would click as well.
     event.preventDefault();
+    if (event.repeat) return;
     this.#push.focus();
     this.#pressedAt = event.timeStamp;
     if (this.#mode === PUSH_TO_TALK) return this.#set(null);
     if (event.pointerId !== undefined) this.#push.setPointerCapture(event.pointerId);
-    // Whoever takes the word interrupts.
-    this.#onSpeech();
-    this.#set(PUSH_TO_TALK);
+    this.#takeTheWord();
   }
 
-  #release() {
-    const held = performance.now() - this.#pressedAt;
+  #release(event) {
+    event.preventDefault();
+    if (this.#pressedAt === null) return;
+    const held = event.timeStamp - this.#pressedAt;
+    this.#pressedAt = null;
     if (this.#mode === PUSH_TO_TALK && held > CLICK_MS) this.#set(null);
+  }
+
+  /** Without a pointer or a key nothing is held: each click changes it. */
+  #click(event) {
+    if (event.timeStamp - this.#liftedAt < POINTER_CLICK_MS) return;
+    if (this.#mode === PUSH_TO_TALK) this.#set(null);
+    else this.#takeTheWord();
+  }
+
+  /** Whoever takes the word interrupts. */
+  #takeTheWord() {
+    this.#onSpeech();
+    this.#set(PUSH_TO_TALK);
   }
 
   #toggle(mode) {
@@ -93,12 +112,20 @@ export class VoiceInput {
       else this.#startRecognition(mode);
     } catch (error) {
       this.#failed(error.name);
+      if (this.#mode === mode) this.#set(null);
     }
   }
 
+  /** The server listens only to a microphone that is open, and wanted still: it may take the
+   * person a while to allow it. */
   async #startMicrophone(mode) {
-    this.#connection.send({ type: "audio.start", mode });
-    await this.#microphone.start((block) => this.#connection.sendAudio(block));
+    await this.#microphone.start({
+      onopen: () => {
+        const wanted = this.#mode === mode;
+        this.#serverListens = wanted && this.#connection.send({ type: "audio.start", mode });
+      },
+      onblock: (block) => this.#serverListens && this.#connection.sendAudio(block),
+    });
   }
 
   #startRecognition(mode) {
@@ -107,34 +134,38 @@ export class VoiceInput {
     this.#recognition.start(
       { language, continuous: mode === HANDS_FREE },
       {
-        onInterim: (text) => this.#heard(text, () => this.#conversation.update({ transcript: text })),
-        onFinal: (text) => this.#heard(text, () => this.#onText(text)),
+        onVoice: (at) => this.#hearing.voiceBegan(at),
+        onInterim: (text) => this.#heard(text, false),
+        onFinal: (text) => this.#heard(text, true),
         onError: (code) => this.#failed(code),
         onEnd: () => this.#set(null),
       },
     );
   }
 
-  #heard(text, act) {
-    const { speaking, caption } = this.#conversation.state;
-    if (text === "" || (speaking && isEcho(text, caption))) return;
-    if (speaking) this.#onSpeech();
-    act();
+  #heard(text, final) {
+    const isPerson = this.#hearing.isPerson(text, final);
+    if (isPerson && this.#conversation.state.speaking) this.#onSpeech();
+    if (final || isPerson) this.#conversation.update({ transcript: final ? "" : text });
+    if (isPerson && final) this.#onText(text);
   }
 
   async #stop() {
     this.#recognition.stop();
-    if (!this.#microphone.open) return;
+    this.#hearing.reset();
     await this.#microphone.stop();
-    this.#connection.send({ type: "audio.stop" });
+    if (this.#serverListens) this.#connection.send({ type: "audio.stop" });
+    this.#serverListens = false;
   }
 
   #failed(name) {
-    if (name === "no-speech" || name === "aborted") return;
     const denied = ["NotAllowedError", "not-allowed", "service-not-allowed"].includes(name);
     const missing = ["NotFoundError", "audio-capture"].includes(name);
     const code = denied ? "microphone_denied" : missing ? "microphone_missing" : "speech_unsupported";
     this.#conversation.notify(code);
-    this.#set(null);
   }
+}
+
+function isPressing({ key }) {
+  return key === " " || key === "Enter";
 }
