@@ -61,9 +61,14 @@ class ToneSpeech:
 
     def __init__(self) -> None:
         self.gate: asyncio.Event | None = None
+        self.pitch_hz = 220
         self.said: list[str] = []
         self.open_sentences = 0
         self._asked = asyncio.Condition()
+
+    @property
+    def fingerprint(self) -> str:
+        return f"tone {self.pitch_hz}"
 
     def voices(self) -> Sequence[Voice]:
         return [
@@ -85,7 +90,9 @@ class ToneSpeech:
         self.open_sentences += 1
         try:
             samples = np.arange(len(sentence) * SAMPLE_RATE_HZ * 60 // 1000)
-            tone = (0.3 * np.sin(samples * 2 * np.pi * 220 / SAMPLE_RATE_HZ)).astype(np.float32)
+            tone = (0.3 * np.sin(samples * 2 * np.pi * self.pitch_hz / SAMPLE_RATE_HZ)).astype(
+                np.float32
+            )
             for start in range(0, len(tone), 4_000):
                 if start and self.gate is not None:
                     await self.gate.wait()
@@ -105,6 +112,11 @@ class LoudnessFace:
 
     def __init__(self) -> None:
         self.open_performances = 0
+        self.brightness = 40
+
+    @property
+    def fingerprint(self) -> str:
+        return f"brightness {self.brightness}"
 
     async def open(self, avatar: Avatar, start_frame: int = 0) -> LoudnessPerformance:
         self.open_performances += 1
@@ -164,5 +176,7 @@ class LoudnessPerformance:
             idle = (self._start + index) % self._avatar.frame_count
             part = self._audio[index * SAMPLES_PER_FRAME : (index + 1) * SAMPLES_PER_FRAME]
             loud = float(np.sqrt(np.mean(part**2)))
-            picture = np.minimum(self._avatar.idle_frames[idle] + np.uint8(40 * loud), 235)
+            picture = np.minimum(
+                self._avatar.idle_frames[idle] + np.uint8(self._face.brightness * loud), 235
+            )
             await self._frames.put(VideoFrame(index, idle, picture.astype(np.uint8)))

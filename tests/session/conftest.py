@@ -135,6 +135,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
                 clock=clock,
                 lead_s=lead_s,
             ),
+            clips=clips,
             admission=Admission(places, max_waiting),
             store=store,
             clock=clock,

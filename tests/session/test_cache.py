@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.session import events
 from ditto_avatar.session.cache import Take, TakeCache, take_key
-from ditto_avatar.session.conversation import MESSAGE
+from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.types import SAMPLES_PER_FRAME
 
 from .conftest import Worlds
@@ -29,6 +31,11 @@ def take(first_frame: int = 10, frames: int = 12) -> Take:
     fragments += encoder.finish()
     audio = np.linspace(-0.5, 0.5, frames * SAMPLES_PER_FRAME).astype(np.float32)
     return Take(tuple(fragments), audio, first_frame, (first_frame + frames - 1) % LOOP)
+
+
+def size_on_disk(kept: Take) -> int:
+    """The pictures, and 16-bit sound with its header."""
+    return len(kept.stream) + 44 + 2 * len(kept.audio)
 
 
 def cache(path: Path, max_bytes: int = 10**8) -> TakeCache:
@@ -72,8 +79,7 @@ def test_a_sentence_in_the_middle_needs_the_very_pose(tmp_path: Path) -> None:
 
 
 def test_beyond_the_limit_the_least_recently_used_goes(tmp_path: Path) -> None:
-    size = len(take().stream)
-    takes = cache(tmp_path, int(size * 2.5))
+    takes = cache(tmp_path, int(size_on_disk(take()) * 2.5))
     for age, first in ((30, 10), (20, 20)):
         takes.keep(KEY, take(first))
         path = next((tmp_path / "takes").glob(f"*.{first}.*.m4s"))
@@ -90,6 +96,48 @@ def test_a_damaged_take_is_as_good_as_none(tmp_path: Path) -> None:
     path = next((tmp_path / "takes").glob("*.m4s"))
     path.write_bytes(path.read_bytes()[:-5])
     assert cache(tmp_path).find(KEY, LOOP, 10, exact=False) is None
+
+
+def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    kept = take(frames=2)
+    takes = cache(tmp_path, size_on_disk(kept))
+
+    def keep(first_frame: int) -> None:
+        takes.keep(KEY, replace(kept, first_frame=first_frame))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(keep, range(200)))  # raises what a thread raised
+    assert len(list((tmp_path / "takes").iterdir())) == 2
+
+
+def test_a_file_that_cannot_be_looked_at_or_removed_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    takes = cache(tmp_path, 1)
+    folder = tmp_path / "takes"
+    (folder / f"{KEY}.1.2.m4s").mkdir(parents=True)
+    (folder / f"{KEY}.3.4.m4s").symlink_to(tmp_path / "gone")
+    takes.keep(KEY, take(10))
+    assert "could not be removed" in caplog.text
+    assert takes.find(KEY, LOOP, 10, exact=True) is None  # made room for
+
+
+def test_what_a_killed_process_left_half_is_removed_at_the_start(tmp_path: Path) -> None:
+    takes = cache(tmp_path)
+    takes.keep(KEY, take(10))
+    whole = set((tmp_path / "takes").iterdir())
+    for name in (f".{KEY}.20.31.m4s.part", f".{KEY}.30.41.wav.part", f"{KEY}.20.31.wav"):
+        (tmp_path / "takes" / name).write_bytes(b"half")
+    cache(tmp_path).clear_unfinished()
+    assert set((tmp_path / "takes").iterdir()) == whole
+    assert takes.find(KEY, LOOP, 10, exact=True) is not None
+
+
+def test_a_smaller_limit_counts_from_the_start(tmp_path: Path) -> None:
+    for first in (10, 20):
+        cache(tmp_path).keep(KEY, take(first))
+    cache(tmp_path, size_on_disk(take())).clear_unfinished()
+    assert len(list((tmp_path / "takes").iterdir())) == 2
 
 
 def test_a_size_of_nothing_keeps_nothing(tmp_path: Path) -> None:
@@ -121,6 +169,25 @@ async def test_the_same_answer_is_spoken_and_drawn_once(open_world: Worlds) -> N
         assert b"".join(f.data for f in fragments if f.segment == once.segment) == b"".join(
             f.data for f in fragments if f.segment == again.segment
         )
+
+
+async def test_an_engine_with_other_options_speaks_and_draws_anew(open_world: Worlds) -> None:
+    world = await open_world(cache_bytes=10**8)
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        for turn, change in enumerate(("none", "none", "voice", "face", "none"), start=1):
+            if change == "voice":
+                world.speech.pitch_hz = 330
+            if change == "face":
+                world.face.brightness = 20
+            await session.submit(SAY, "Hello there.", idle_frame=3)
+            await viewer.until(events.TurnFinished, turn)
+            assert len(world.speech.said) == (1, 1, 2, 3, 3)[turn - 1]
+
+
+def test_another_version_of_the_package_makes_other_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ditto_avatar.session.cache.__version__", "0.0.9")
+    assert take_key(text="Hi.", voice="tone/low") != KEY
 
 
 async def test_new_words_after_old_ones_continue_their_pose(open_world: Worlds) -> None:

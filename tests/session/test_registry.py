@@ -6,6 +6,7 @@ from ditto_avatar.errors import Busy, NotFound, RateLimited, ShuttingDown, Unaut
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.session import PlaybackReport, Playing
 
 from .conftest import World, Worlds
 
@@ -109,7 +110,8 @@ async def test_a_stopping_server_lets_running_answers_finish(world: World) -> No
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Hi.")
         await viewer.until(events.SegmentStarted)
-        session.playback(viewer.of(events.SegmentStarted)[0].segment, 0.1, ended=True)
+        segment = viewer.of(events.SegmentStarted)[0].segment
+        session.playback(PlaybackReport(segment, Playing.ENDED, 0.1))
         await world.registry.close(10)
     assert viewer.of(events.TurnFinished)
     with pytest.raises(ShuttingDown):

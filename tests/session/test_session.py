@@ -9,6 +9,7 @@ import pytest
 from ditto_avatar.errors import InvalidInput, NotFound, RateLimited
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
+from ditto_avatar.session.session import PlaybackReport, Playing
 from ditto_avatar.types import Language
 
 from .conftest import Viewer, World, Worlds
@@ -170,7 +171,7 @@ async def test_the_history_keeps_what_was_heard_of_an_interrupted_answer(world: 
         await session.submit(MESSAGE, "Count?")
         clip = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(clip.segment, clip.duration / 2, ended=False)
+        session.playback(PlaybackReport(clip.segment, Playing.PLAYING, clip.duration / 2))
         await session.interrupt()
         await session.submit(MESSAGE, "Go on?")
         await viewer.until(events.TurnFinished, 2)
@@ -349,7 +350,7 @@ async def test_a_session_is_free_as_soon_as_all_was_heard(world: World) -> None:
         await session.submit(SAY, "Hi.")
         clip = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(clip.segment, clip.duration, ended=True)
+        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
         async with asyncio.timeout(2):  # without the report it waits for five seconds
             await session.close("idle", grace_s=10)
     assert not viewer.of(events.TurnInterrupted)

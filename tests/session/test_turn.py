@@ -20,7 +20,10 @@ INPUTS: dict[str, t.Input] = {
     "drawn": t.SegmentDrawn("s0", 2.0),
     "clip": t.ClipStored("s0", "n", "/video/n.mp4", "/audio/n.wav", 2.0, 56),
     "played": t.Played("s0", 0.9, False),
-    "playback ended": t.PlaybackEnded(),
+    "heard out": t.Played("s0", 2.0, True),
+    "dropped": t.Dropped("s0", 0.9),
+    "drifted": t.Drifted(-45.0),
+    "playback ended": t.PlaybackEnded(17.0),
     "ended": t.PerformanceEnded(11.0),
     "failed": t.PerformanceFailed("provider_failed", "It broke.", 11.0),
     "troubled": t.Troubled("storage_full", "No room."),
@@ -55,7 +58,7 @@ def hearing() -> t.Turn:
 
 def finished() -> t.Turn:
     turn = hearing()
-    turn.handle(t.PlaybackEnded())
+    turn.handle(t.PlaybackEnded(17.0))
     return turn
 
 
@@ -90,7 +93,7 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     "thinking": {
         "text": ("thinking", [SEND]),
         "began": ("speaking", [SEND]),
-        "ended": ("finished", [SETTLE, SEND]),
+        "ended": ("finished", [SETTLE, SEND, SEND]),
         "troubled": ("thinking", [SEND]),
         "noticed": ("thinking", [SEND]),
         "failed": FAIL,
@@ -110,7 +113,8 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     "hearing": {
         "fragment": ("hearing", [SEND]),
         "clip": ("hearing", [KEEP, SEND]),
-        "playback ended": ("finished", []),
+        "heard out": ("finished", [SETTLE, SEND]),
+        "playback ended": ("finished", [SETTLE, SEND]),
         "troubled": ("hearing", [SEND]),
         "noticed": ("hearing", [SEND]),
         "failed": FAIL,
@@ -154,7 +158,7 @@ def test_the_answer_is_what_was_shown() -> None:
     turn = thinking()
     turn.handle(t.TextArrived("One ", 10.1))
     turn.handle(t.TextArrived("two.", 10.2))
-    (_, finished_event) = turn.handle(t.PerformanceEnded(10.5))
+    (_, finished_event, _) = turn.handle(t.PerformanceEnded(10.5))
     assert isinstance(finished_event, t.Send)
     assert isinstance(finished_event.event, events.TurnFinished)
     assert finished_event.event.text == "One two."
@@ -196,6 +200,65 @@ def test_a_turn_heard_to_its_end_is_finished_without_waiting() -> None:
     turn.handle(t.Played("s0", 2.0, True))
     assert turn.phase is t.Phase.FINISHED
     assert turn.heard is None
+
+
+@pytest.mark.parametrize("state", ["speaking", "hearing"])
+def test_a_segment_that_was_dropped_was_heard_that_far_only(state: str) -> None:
+    turn = STATES[state]()
+    turn.handle(t.SegmentDrawn("s0", 2.0))
+    turn.handle(t.Played("s0", 1.4, False))
+    turn.handle(t.Dropped("s0", 1.0))
+    assert turn.phase.value == state
+    turn.handle(t.Interrupt("user", 19.0))
+    assert turn.phase is t.Phase.INTERRUPTED
+    assert turn.heard == "One two"
+
+
+def test_a_segment_that_was_dropped_at_once_was_not_heard_at_all() -> None:
+    turn = hearing()
+    turn.handle(t.Dropped("s0", 0.0))
+    turn.handle(t.Interrupt("user", 19.0))
+    assert turn.heard == ""
+
+
+def test_a_segment_that_goes_on_as_a_clip_can_still_be_heard_to_its_end() -> None:
+    turn = hearing()
+    turn.handle(t.Dropped("s0", 0.5))
+    turn.handle(t.Played("s0", 0.0, False))
+    assert turn.phase.value == "hearing"
+    turn.handle(t.Played("s0", 2.0, True))
+    assert turn.phase is t.Phase.FINISHED
+    assert turn.heard is None
+
+
+def test_a_segment_that_was_dropped_and_never_taken_up_was_heard_that_far() -> None:
+    turn = hearing()
+    turn.handle(t.Dropped("s0", 1.0))
+    assert turn.seconds_left() == 1.0
+    turn.handle(t.PlaybackEnded(17.0))
+    assert turn.phase is t.Phase.FINISHED
+    assert turn.heard == "One two"
+
+
+def test_dropping_a_segment_that_has_ended_takes_nothing_back() -> None:
+    turn = speaking()
+    turn.handle(t.Played("s0", 2.0, True))
+    turn.handle(t.Dropped("s0", 0.1))
+    turn.handle(t.Interrupt("user", 13.0))
+    assert turn.heard == "One two three four."
+
+
+def test_what_the_page_reports_late_is_told_when_it_was_heard_out() -> None:
+    turn = hearing()
+    turn.handle(t.Reached(t.Mark.FIRST_PAINTED, 10.7))
+    for drift in (12.0, -45.0, 30.0):
+        turn.handle(t.Drifted(drift))
+    (settle, told) = turn.handle(t.Played("s0", 2.0, True))
+    assert settle == t.Settle()
+    assert isinstance(told, t.Send)
+    assert isinstance(told.event, events.TurnTimings)
+    assert told.event.timings["first_painted"] == 700.0
+    assert told.event.drift_ms == -45.0
 
 
 def test_what_is_left_to_hear_is_what_was_drawn_and_not_reported() -> None:

@@ -24,7 +24,7 @@ class Scripted:
     """Gives `chunks` chunks for each sentence, then fails if it is told to."""
 
     def __init__(self, name: str, error: Exception | None = None, chunks: int = 0) -> None:
-        self.name = name
+        self.name = self.fingerprint = name
         self.error = error
         self.chunks = chunks
         self.said: list[tuple[str, str]] = []

@@ -84,7 +84,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             max_age_s=settings.clip_max_age_s,
             max_bytes=settings.clip_max_mb * 1024 * 1024,
         )
-        await asyncio.to_thread(clips.clear_unfinished)
+        cache = TakeCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024)
+        for clear in (clips.clear_unfinished, cache.clear_unfinished):
+            await asyncio.to_thread(clear)
         store = Store(settings.database_url or sqlite_url(settings.data_dir))
         stack.push_async_callback(store.close)
         if interrupted := await store.start():
@@ -111,13 +113,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             engines=choose,
             face=face,
             clips=clips,
-            cache=TakeCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024),
+            cache=cache,
             executor=executor,
             clock=clock,
             lead_s=settings.lead_s,
         )
         services = Services(
             performer=performer,
+            clips=clips,
             admission=admission,
             store=store,
             clock=clock,

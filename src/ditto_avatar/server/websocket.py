@@ -17,24 +17,30 @@ from ditto_avatar.errors import (
 )
 from ditto_avatar.server import wire
 from ditto_avatar.server.house import House
+from ditto_avatar.server.origin import may_connect
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
 from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
-from ditto_avatar.session.session import Session
+from ditto_avatar.session.session import PlaybackReport, Playing, Session
 from ditto_avatar.speech.listening import ListenMode
 
 log = logging.getLogger(__name__)
 router = APIRouter()
 
 HELLO_TIMEOUT_S = 10.0
-NO_HELLO, SILENT, TOO_BUSY, RESTART = 4400, 4408, 1013, 1012
+NO_HELLO, FOREIGN_PAGE, SILENT, TOO_BUSY, RESTART = 4400, 4403, 4408, 1013, 1012
 
 
 @router.websocket("/ws")
 async def connect(socket: WebSocket) -> None:
     """Serve one viewer until it leaves or the session ends."""
     house: House = socket.app.state.house
+    headers = socket.headers
+    if not may_connect(headers.get("origin"), headers.get("host"), house.settings.allowed_origins):
+        log.warning("a page of %r was refused", headers.get("origin"))
+        await socket.close(FOREIGN_PAGE, "this page may not connect")  # an HTTP 403 for browsers
+        return
     await socket.accept()
     try:
         hello = await _greeting(socket)
@@ -141,8 +147,8 @@ class _Viewer:
                 self._playback(message)
             case wire.Ping(t=t):
                 session.tell(self.outbox, events.Pong(t))
-            case wire.AudioStart(mode=mode):
-                self.microphone.start(ListenMode(mode))
+            case wire.AudioStart(mode=mode, idle_frame=idle_frame):
+                self.microphone.start(ListenMode(mode), idle_frame)
             case wire.AudioStop():
                 self.microphone.stop()
             case wire.Hello():
@@ -157,12 +163,16 @@ class _Viewer:
     def _playback(self, report: wire.Playback) -> None:
         if report.drift_ms is not None:
             self.house.metrics.drift_s.observe(abs(report.drift_ms) / 1000)
-        painted = report.since_text_ms if report.state == "painted" else None
+        painted = report.since_text_ms if report.state is Playing.PAINTED else None
         self.session.playback(
-            report.segment,
-            report.media_ms / 1000,
-            ended=report.state in ("ended", "dropped"),
-            painted_after_s=painted / 1000 if painted is not None else None,
+            PlaybackReport(
+                report.segment,
+                report.state,
+                report.media_ms / 1000,
+                painted_after_s=painted / 1000 if painted is not None else None,
+                drift_ms=report.drift_ms,
+                idle_frame=report.idle_frame,
+            )
         )
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.session.events import Event
 from ditto_avatar.session.outbox import Numbered
+from ditto_avatar.session.session import Playing
 from ditto_avatar.types import Language
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
@@ -72,15 +73,17 @@ class LanguageSelect(Incoming):
 class Playback(Incoming):
     type: Literal["playback"]
     segment: Id
-    state: Literal["painted", "playing", "ended", "dropped"]
+    state: Playing
     media_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 0
     drift_ms: Annotated[float, Field(ge=-60_000, le=60_000)] | None = None
     since_text_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
+    idle_frame: IdleFrame | None = None
 
 
 class AudioStart(Incoming):
     type: Literal["audio.start"]
     mode: Literal["push_to_talk", "hands_free"] = "push_to_talk"
+    idle_frame: IdleFrame | None = None
 
 
 class AudioStop(Incoming):

@@ -14,12 +14,14 @@ import json
 import logging
 import os
 import re
+import threading
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ditto_avatar import __version__
 from ditto_avatar.errors import StorageFull
 from ditto_avatar.media.clip import write_wav, write_whole
 from ditto_avatar.media.fragments import Fragment, FragmentSplitter
@@ -52,8 +54,8 @@ class Take:
 
 
 def take_key(**made_from: str) -> str:
-    """The name of what is made from these values."""
-    text = json.dumps(made_from, sort_keys=True, ensure_ascii=False)
+    """The name of what this version of the package makes from these values."""
+    text = json.dumps({"version": __version__, **made_from}, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
@@ -64,6 +66,8 @@ class TakeCache:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        # Several performers keep takes at once, each in its own thread.
+        self._changing = threading.Lock()
 
     def find(self, key: str, loop_frames: int, near: int, *, exact: bool) -> Take | None:
         """The take of `key` whose first picture is nearest to idle frame `near` of a loop with
@@ -90,23 +94,59 @@ class TakeCache:
         if not self._max_bytes:
             return
         path = self._folder / f"{key}.{take.first_frame}.{take.last_frame}.m4s"
-        try:
-            # The sound first: a take is found by its pictures, so it is whole when it is found.
-            write_wav(take.audio, path.with_suffix(".wav"))
-            write_whole(path, lambda target: _write(target, take.stream))
-        except StorageFull as error:
-            log.warning("a drawn sentence was not kept: %s", error)
-        self._make_room()
+        with self._changing:
+            try:
+                # The sound first: a take is found by its pictures, so it is whole when it is found.
+                write_wav(take.audio, path.with_suffix(".wav"))
+                write_whole(path, lambda target: _write(target, take.stream))
+            except StorageFull as error:
+                log.warning("a drawn sentence was not kept: %s", error)
+            try:
+                self._make_room()
+            except OSError:
+                log.exception("no room could be made for drawn sentences")
+
+    def clear_unfinished(self) -> None:
+        """Remove what a process that was killed had not finished: temporary files, and sounds
+        without their pictures; call before serving."""
+        with self._changing:
+            for path in _files(self._folder):
+                half = path.suffix == ".wav" and not path.with_suffix(".m4s").exists()
+                if path.suffix == ".part" or half:
+                    _remove(path)
+            self._make_room()
 
     def _make_room(self) -> None:
-        files = [(path.stat(), path) for path in self._folder.glob("*.m4s")]
-        total = sum(stat.st_size for stat, _ in files)
-        for stat, path in sorted(files, key=lambda entry: entry[0].st_mtime):
+        """Remove the takes that were not used for longest, until the rest fits."""
+        sizes: dict[str, int] = {}
+        used: dict[str, float] = {}
+        for path in _files(self._folder):
+            with contextlib.suppress(OSError):  # gone meanwhile
+                stat = path.stat()
+                sizes[path.stem] = sizes.get(path.stem, 0) + stat.st_size
+                if path.suffix == ".m4s":
+                    used[path.stem] = stat.st_mtime
+        total = sum(sizes.values())
+        for take in sorted(used, key=lambda name: used[name]):
             if total <= self._max_bytes:
                 break
-            for part in (path, path.with_suffix(".wav")):
-                part.unlink(missing_ok=True)
-            total -= stat.st_size
+            # The pictures first: a take is found by them.
+            if all([_remove(self._folder / f"{take}{suffix}") for suffix in (".m4s", ".wav")]):
+                total -= sizes[take]
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _remove(path: Path) -> bool:
+    """Whether it is gone; if not, the log says why."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("a drawn sentence could not be removed: %s", error)
+        return False
+    return True
 
 
 def _read(path: Path, first_frame: int, last_frame: int) -> Take:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ditto_avatar.dialogue.base import Message, Role
 from ditto_avatar.session.clips import Clip
-from ditto_avatar.session.store import StoredClip, StoredTurn
+from ditto_avatar.session.store import INTERRUPTED, StoredClip, StoredTurn
 
 MESSAGE, SAY = "message", "say"
 _REMEMBERED_TURNS = 200
@@ -19,7 +19,7 @@ class Conversation:
     """The newest turns of a session, in memory; the store has them all."""
 
     def __init__(self, turns: Sequence[StoredTurn]) -> None:
-        self._turns: deque[StoredTurn] = deque(turns, maxlen=_REMEMBERED_TURNS)
+        self._turns: deque[StoredTurn] = deque(map(_recovered, turns), maxlen=_REMEMBERED_TURNS)
 
     @property
     def generation(self) -> int:
@@ -38,7 +38,8 @@ class Conversation:
     def settle(self, turn_id: str, *, answer: str, heard: str | None, state: str) -> None:
         """A turn ended."""
         if (turn := self.find(turn_id)) is not None:
-            self._replace(replace(turn, answer=answer, heard=heard, state=state))
+            settled = replace(turn, answer=answer, heard=heard, state=state)
+            self._replace(_recovered(settled))
 
     def find(self, turn_id: str) -> StoredTurn | None:
         """The turn of that id, None if it is not of this session or long past."""
@@ -60,9 +61,12 @@ class Conversation:
                 messages.append(Message(Role.ASSISTANT, turn.answer, turn.heard))
         return messages
 
-    def history(self) -> list[dict[str, Any]]:
-        """What a page is given, oldest first, answers with their clips."""
-        return [entry for turn in self._turns for entry in _entries(turn)]
+    def history(self, answering: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """What a page is given, oldest first, answers with their clips. `answering` has the text
+        so far of a turn that is still running, by its id."""
+        so_far = answering or {}
+        turns = (replace(turn, answer=so_far.get(turn.id, turn.answer)) for turn in self._turns)
+        return [entry for turn in turns for entry in _entries(turn)]
 
     def _replace(self, changed: StoredTurn) -> None:
         for place, turn in enumerate(self._turns):
@@ -83,6 +87,16 @@ def clip_entry(stored: StoredClip) -> dict[str, Any]:
         "first_frame": stored.first_frame,
         "last_frame": stored.last_frame,
     }
+
+
+def _recovered(turn: StoredTurn) -> StoredTurn:
+    """The turn, with an answer that was cut off before it was stored (a killed process) made up
+    of the sentences that were: nobody knows more of it, so they count as heard."""
+    if turn.state != INTERRUPTED or turn.answer:
+        return turn
+    said = " ".join(clip.text for clip in sorted(turn.clips, key=lambda clip: clip.index))
+    answer = turn.text if turn.kind == SAY else said
+    return replace(turn, answer=answer, heard=said) if answer else turn
 
 
 def _entries(turn: StoredTurn) -> list[dict[str, Any]]:

@@ -100,6 +100,19 @@ class TurnFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnTimings(Event):
+    """After `TurnFinished`, once the answer was heard out: the timings with what pages reported
+    until then, and the largest drift they measured."""
+
+    type: ClassVar[str] = "turn.timings"
+    logged: ClassVar[bool] = False
+    turn: str
+    generation: int
+    timings: Mapping[str, float]
+    drift_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnInterrupted(Event):
     type: ClassVar[str] = "turn.interrupted"
     turn: str
@@ -155,6 +168,7 @@ class SessionReady(Event):
     avatar: Mapping[str, Any]
     language: Language
     history: Sequence[Mapping[str, Any]]
+    running_turn: str | None
     notices: Sequence[Notice] = ()
     transcription: str = "browser"
 

@@ -69,9 +69,10 @@ class Microphone:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused = False
 
-    def start(self, mode: ListenMode) -> None:
-        """Switch on. Raises `Unavailable` without a transcriber, `InvalidInput` when it is on
-        already, `Busy` when too much is still being understood."""
+    def start(self, mode: ListenMode, idle_frame: float | None = None) -> None:
+        """Switch on; the page's idle loop is at `idle_frame`. Raises `Unavailable` without a
+        transcriber, `InvalidInput` when it is on already, `Busy` when too much is still being
+        understood."""
         # From here on sound is expected, or its refusal has been told.
         self._refused = self._listener is None
         if self._listener is None:
@@ -85,6 +86,7 @@ class Microphone:
         if len(self._tasks) >= _MAX_UNFINISHED:
             self._refused = True
             raise Busy("What was said before is still being understood; please wait a moment.")
+        self._session.place_idle(idle_frame)
         self._recording = Recording(self._fell_behind)
         task = asyncio.create_task(self._listen(self._listener, self._recording, mode))
         self._tasks.add(task)

@@ -12,10 +12,11 @@ are freed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -29,7 +30,7 @@ from ditto_avatar.media.encode import MIME, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.cache import Take, TakeCache, take_key
-from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.clips import Clip, ClipFolder
 from ditto_avatar.session.notices import fallback_text
 from ditto_avatar.session.playout import Pace, Segment
 from ditto_avatar.session.voicing import Voiced
@@ -214,7 +215,7 @@ class Performer:
             await run.voices.acquire()
             speech, avatar = run.engines.speech, run.job.avatar
             voice = voice_for(speech, sentence.text, run.job.language, avatar.voices)
-            key = self._key(avatar, sentence, voice)
+            key = self._key(avatar, sentence, voice, speech.fingerprint)
             voiced = Voiced(sentence, voice, key, run.fallbacks)
             if not await asyncio.to_thread(self._cache.has, key):
                 if run.voiced_any:
@@ -241,13 +242,14 @@ class Performer:
         await self._end_scene(run)
         await run.acts.put(None)
 
-    def _key(self, avatar: Avatar, sentence: Sentence, voice: Voice) -> str:
+    def _key(self, avatar: Avatar, sentence: Sentence, voice: Voice, speech: str) -> str:
         return take_key(
             text=sentence.text,
             emotion=sentence.emotion,
             voice=f"{voice.engine}/{voice.id}",
+            speech=speech,
             avatar=f"{avatar.name}/{avatar.fingerprint}",
-            face=self._face.name,
+            face=f"{self._face.name}/{self._face.fingerprint}",
         )
 
     async def _find_take(self, run: _Run, key: str) -> Take | None:
@@ -397,7 +399,7 @@ class Performer:
         while (finished := await run.finished.get()) is not None:
             segment, take = finished
             try:
-                clip = await asyncio.to_thread(self._clips.store, take.stream, take.audio)
+                clip = await self._store(take)
             except DittoAvatarError as error:
                 # The person has seen it live; only its replay is lost.
                 run.notify(t.Troubled(outcome_of(error).code, str(error)))
@@ -412,6 +414,20 @@ class Performer:
                     take.last_frame,
                 )
             )
+
+    async def _store(self, take: Take) -> Clip:
+        """The take as a clip on disk. A thread cannot be stopped: what it still writes after a
+        cancellation is removed, behind it and without being waited for."""
+        storing = self._executor.submit(self._clips.store, take.stream, take.audio)
+        try:
+            return await asyncio.wrap_future(storing)
+        except asyncio.CancelledError:
+            self._executor.submit(self._discard, storing)
+            raise
+
+    def _discard(self, storing: Future[Clip]) -> None:
+        with contextlib.suppress(CancelledError, DittoAvatarError):
+            self._clips.remove([storing.result().name])
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

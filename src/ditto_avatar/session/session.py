@@ -6,8 +6,10 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from typing import Any
 from unicodedata import category
 
@@ -26,8 +28,10 @@ from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.audience import Audience
+from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.conversation import MESSAGE, Conversation, clip_entry
 from ditto_avatar.session.heard import Loudspeaker
+from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.outbox import Numbered, Outbox
 from ditto_avatar.session.performer import Job, Performer
@@ -39,7 +43,7 @@ from ditto_avatar.session.store import (
     StoredSession,
     StoredTurn,
 )
-from ditto_avatar.types import FRAME_RATE_HZ, FloatArray, Language
+from ditto_avatar.types import FloatArray, Language
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +51,35 @@ log = logging.getLogger(__name__)
 # emoji are joined by them.
 _UNPRINTABLE = ("Cc", "Cs", "Cn")
 
-# From the first picture's making to its painting, until a page has reported its own figure.
-_FIRST_GUESS_S = 0.2
 # How long after a turn's last picture a page may still report that it plays.
 _PLAYBACK_SLACK_S = 5.0
+
+
+class Playing(StrEnum):
+    """What a page does with a segment: it painted the first picture, plays it, played it to the
+    end, or stopped it where it was."""
+
+    PAINTED = "painted"
+    PLAYING = "playing"
+    ENDED = "ended"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackReport:
+    """A page's report of what was seen and heard: the first `seconds` of `segment`.
+
+    `painted_after_s` is the time from the text's sending to the first picture, `drift_ms` how far
+    the picture is behind the sound, `idle_frame` where the idle loop is, each where the page
+    knows it.
+    """
+
+    segment: str
+    state: Playing
+    seconds: float
+    painted_after_s: float | None = None
+    drift_ms: float | None = None
+    idle_frame: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +87,7 @@ class Services:
     """What all sessions share."""
 
     performer: Performer
+    clips: ClipFolder
     admission: Admission
     store: Store
     clock: Clock
@@ -87,9 +117,7 @@ class Session:
         self._submitting = asyncio.Lock()
         self._storing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
-        self._idle_frame = 0.0
-        self._idle_at = self._clock.now()
-        self._paint_delay_s = _FIRST_GUESS_S
+        self._idle = IdlePosition(self._clock)
         self._loudspeaker = Loudspeaker(self._clock)
         self._heard = asyncio.Event()
         self._closed = False
@@ -119,7 +147,8 @@ class Session:
             if (known := self.conversation.find_by_client_id(client_id)) is not None:
                 return known.id
             self._services.turn_limit.take(self.id)
-            self._touch(idle_frame)
+            self.used_at = self._clock.now()
+            self.place_idle(idle_frame)
             arrived = self._clock.now()
             await self.interrupt("user")
             generation = self.conversation.generation + 1
@@ -146,27 +175,39 @@ class Session:
         self._services.metrics.barge_in_s.observe(self._clock.now() - began)
         return True
 
-    def playback(
-        self, segment: str, seconds: float, *, ended: bool, painted_after_s: float | None = None
-    ) -> None:
+    def playback(self, report: PlaybackReport) -> None:
         """A page's report of what was seen and heard."""
+        self.used_at = self._clock.now()
+        segment, seconds, state = report.segment, report.seconds, report.state
+        ended, dropped = state is Playing.ENDED, state is Playing.DROPPED
+        self._loudspeaker.report(segment, seconds, ended=ended or dropped)
+        self.place_idle(report.idle_frame)
         turn = self._turn
-        if turn is None:
+        spoken = turn.segment(segment) if turn is not None else None
+        if turn is None or spoken is None:
             return
-        now = self._clock.now()
-        self._loudspeaker.report(segment, seconds, ended=ended)
-        if painted_after_s is not None:
-            self._painted(turn, painted_after_s)
-        if turn.phase not in t.FINAL:
-            self._happened(turn, t.Played(segment, seconds, ended))
-            if turn.phase in t.FINAL:
-                self._heard.set()
-        self.used_at = now
+        if report.idle_frame is None:
+            self._idle.report(spoken.idle_frame(seconds, ended=ended))
+        if report.painted_after_s is not None:
+            self._painted(turn, report.painted_after_s)
+        if report.drift_ms is not None:
+            self._happened(turn, t.Drifted(report.drift_ms))
+        self._happened(
+            turn, t.Dropped(segment, seconds) if dropped else t.Played(segment, seconds, ended)
+        )
+        if turn.phase in t.FINAL:
+            self._heard.set()
+
+    def place_idle(self, idle_frame: float | None) -> None:
+        """A page says where its idle loop is; None where it does not know."""
+        if idle_frame is not None:
+            self._idle.report(idle_frame)
 
     async def select_avatar(self, name: str) -> None:
         """Another presenter from the next turn on. Raises `NotFound`."""
         self.avatar = self._services.find_avatar(name)
-        self._touch(0)
+        self.used_at = self._clock.now()
+        self.place_idle(0)
         await self._services.store.update_session(self.id, avatar=name)
         self._audience.tell(events.AvatarSelected(self._services.describe_avatar(self.avatar)))
 
@@ -202,7 +243,7 @@ class Session:
             "session": self.id,
             "avatar": self._services.describe_avatar(self.avatar),
             "language": self.language.value,
-            "history": self.conversation.history(),
+            "history": self._history(),
         }
 
     def find_turn(self, turn_id: str) -> dict[str, Any] | None:
@@ -253,7 +294,7 @@ class Session:
             # Without a viewer there is nobody to wait for.
             wait_s = turn.seconds_left() + _PLAYBACK_SLACK_S if self.viewers else 0.0
             await self._until_heard(wait_s)
-            self._happened(turn, t.PlaybackEnded())
+            self._happened(turn, t.PlaybackEnded(self._clock.now()))
 
     async def _until_heard(self, longest_s: float) -> None:
         """Return when a page has reported the end, or when the longest time is over."""
@@ -276,13 +317,17 @@ class Session:
         if turn.kind == MESSAGE:
             persona = self.avatar.about.persona.get(self.language.value, "")
             prompt = Prompt(tuple(self.conversation.messages()), self.language, persona)
-        return Job(self.avatar, self.language, turn.text, prompt, self._frame_at_arrival)
+        avatar = self.avatar
+        arrives_at = partial(self._idle.at_arrival, avatar.frame_count)
+        return Job(avatar, self.language, turn.text, prompt, arrives_at)
 
     def _happened(self, turn: t.Turn, happened: t.Input) -> list[t.Action]:
         actions = turn.handle(happened)
         self._apply(turn, actions)
         if isinstance(happened, t.SegmentBegan) and actions:
             self._begin_to_sound(happened)
+        if isinstance(happened, t.ClipStored) and not actions:
+            self._discard(happened.name)  # the turn ended meanwhile: nobody will ask for it
         return actions
 
     def _apply(self, turn: t.Turn, actions: list[t.Action]) -> None:
@@ -330,28 +375,61 @@ class Session:
             segment.first_frame,
             clip.last_frame,
         )
-        self.conversation.add_clip(turn.id, stored)
+
+        def kept() -> None:
+            self.conversation.add_clip(turn.id, stored)
+            self._apply(turn, then)
+
         self._store(
-            lambda: self._services.store.add_clip(turn.id, stored), lambda: self._apply(turn, then)
+            lambda: self._services.store.add_clip(turn.id, stored),
+            kept,
+            otherwise=lambda: self._discard(clip.name),
         )
+
+    def _discard(self, clip: str) -> None:
+        """Remove the files of a clip that is in no conversation."""
+
+        async def remove() -> None:
+            try:
+                await asyncio.to_thread(self._services.clips.remove, [clip])
+            except OSError:
+                # The border of a task: what stays is swept when it is old.
+                log.exception("the clip of a turn that was cut off could not be removed")
+
+        self._in_background(remove())
 
     def _settle(self, turn: t.Turn, then: list[t.Action]) -> None:
         state = INTERRUPTED if turn.phase is t.Phase.INTERRUPTED else FINISHED
-        answer, heard, timings = turn.answer, turn.heard, turn.timings_ms()
+        answer, heard, timings, drift = turn.answer, turn.heard, turn.timings_ms(), turn.drift_ms
         self.conversation.settle(turn.id, answer=answer, heard=heard, state=state)
-        self._services.metrics.observe_turn(turn.kind, state, timings)
-        line = {"turn": turn.id, "kind": turn.kind, "state": state, "timings_ms": timings}
-        log.info("turn settled %s", json.dumps(line))
+        if turn.phase in t.FINAL:
+            self._services.metrics.observe_turn(turn.kind, state, timings)
+            line = {"turn": turn.id, "kind": turn.kind, "state": state}
+            log.info(
+                "turn settled %s", json.dumps({**line, "timings_ms": timings, "drift_ms": drift})
+            )
+        record = timings if drift is None else {**timings, "drift": drift}
+
+        def applied() -> None:
+            self._apply(turn, then)
+
         self._store(
             lambda: self._services.store.settle_turn(
-                turn.id, answer=answer, heard=heard, state=state, timings=timings
+                turn.id, answer=answer, heard=heard, state=state, timings=record
             ),
-            lambda: self._apply(turn, then),
+            applied,
+            otherwise=applied,
         )
 
-    def _store(self, write: Callable[[], Awaitable[None]], then: Callable[[], None]) -> None:
+    def _store(
+        self,
+        write: Callable[[], Awaitable[None]],
+        then: Callable[[], None],
+        *,
+        otherwise: Callable[[], None],
+    ) -> None:
         """Write in the background, in order, and do what waits for it `then`: nobody is told of
-        anything that a crash could undo. A failure is told, not raised."""
+        anything that a crash could undo. A failure is told, not raised, and `otherwise` done."""
 
         async def guarded() -> None:
             async with self._storing:
@@ -359,13 +437,33 @@ class Session:
                     await write()
                 except DittoAvatarError as error:
                     self._audience.tell(events.Failure(outcome_of(error).code, str(error)))
-                then()
+                    otherwise()
+                else:
+                    then()
 
-        task = asyncio.create_task(guarded())
+        self._in_background(guarded())
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """What `close` waits for."""
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    @property
+    def _running(self) -> t.Turn | None:
+        """The turn that is not complete yet; one that is only listened to is."""
+        turn = self._turn
+        over = turn is None or turn.phase in t.FINAL or turn.phase is t.Phase.HEARING
+        return None if over else turn
+
+    def _history(self) -> list[dict[str, Any]]:
+        running = self._running
+        if running is None:
+            return self.conversation.history()
+        return self.conversation.history({running.id: running.answer})
+
     def _ready(self, *, resumed: bool, gap: bool) -> events.SessionReady:
+        running = self._running
         return events.SessionReady(
             session=self.id,
             token=self.token,
@@ -374,30 +472,19 @@ class Session:
             seq=self._audience.seq,
             avatar=self._services.describe_avatar(self.avatar),
             language=self.language,
-            history=self.conversation.history(),
+            history=self._history(),
+            running_turn=running.id if running is not None else None,
             transcription=self._services.transcription,
         )
 
-    # Where the idle loop is --------------------------------------------------------------
-
-    def _touch(self, idle_frame: float | None) -> None:
-        self.used_at = self._clock.now()
-        if idle_frame is not None:
-            self._idle_frame = idle_frame
-            self._idle_at = self.used_at
-
-    def _frame_at_arrival(self) -> int:
-        """The idle frame that the viewer will see when the first picture arrives."""
-        elapsed = self._clock.now() - self._idle_at + self._paint_delay_s
-        return int(self._idle_frame + elapsed * FRAME_RATE_HZ) % self.avatar.frame_count
-
     def _painted(self, turn: t.Turn, after_s: float) -> None:
-        turn.marks.setdefault(t.Mark.FIRST_PAINTED, turn.started + after_s)
+        if t.Mark.FIRST_PAINTED in turn.marks:
+            return
+        self._services.metrics.observe_painted(after_s)
+        self._happened(turn, t.Reached(t.Mark.FIRST_PAINTED, turn.started + after_s))
         made = turn.marks.get(t.Mark.FIRST_FRAME)
         if made is not None:
-            delay = min(1.0, max(0.0, turn.started + after_s - made))
-            self._paint_delay_s += 0.3 * (delay - self._paint_delay_s)
-        self._services.metrics.observe_painted(after_s)
+            self._idle.painted(turn.started + after_s - made)
 
     # Input -------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@
                                                                      PlaybackEnded: FINISHED
 
 HEARING is the time when everything has been sent and the person still listens: the server is
-free, but an interruption then still cuts what counts as heard. Whatever arrives in a final
-phase changes nothing.
+free, but an interruption then still cuts what counts as heard, and the page still reports what it
+painted. Whatever arrives in a final phase changes nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ditto_avatar.session import events
+from ditto_avatar.session.spoken import SpokenSegment, heard_until
 from ditto_avatar.types import Emotion, FloatArray
 
 
@@ -124,8 +125,26 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """The page's report: it stopped `segment` after `seconds`. Not the end of it: when a stream
+    broke, the same segment goes on as a clip."""
+
+    segment: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """The page's measurement: the picture was `ms` behind the sound (negative: ahead of it)."""
+
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackEnded:
-    """Nobody listens any more: the page said so, or the longest time it could take is over."""
+    """Nobody listens any more, at `at`: the longest time it could take is over."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +191,8 @@ Input = (
     | SegmentDrawn
     | ClipStored
     | Played
+    | Dropped
+    | Drifted
     | PlaybackEnded
     | PerformanceEnded
     | PerformanceFailed
@@ -209,24 +230,10 @@ class Keep:
 @dataclass(frozen=True, slots=True)
 class Settle:
     """The turn's text, state and what was heard of it are to be stored; what follows in the list
-    waits until they are."""
+    waits until they are. In a final phase it is the last time."""
 
 
 Action = Perform | Cancel | Send | Keep | Settle
-
-
-@dataclass(slots=True)
-class SpokenSegment:
-    """What is known of a sentence that is being said."""
-
-    index: int
-    text: str
-    emotion: Emotion
-    first_frame: int
-    began: float
-    seconds: float = 0.0
-    played: float = 0.0
-    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -244,6 +251,8 @@ class Turn:
     marks: dict[Mark, float] = field(default_factory=dict)
     heard: str | None = None
     """What was heard of an interrupted answer; None when all of it was."""
+    drift_ms: float | None = None
+    """The largest difference between sound and picture that a page measured, with its sign."""
     _segments: dict[str, SpokenSegment] = field(default_factory=dict)
 
     def opening(self) -> list[Action]:
@@ -266,8 +275,7 @@ class Turn:
 
     def seconds_left(self) -> float:
         """Media seconds that have been drawn and not been reported as heard."""
-        unheard = (s.seconds - s.played for s in self._segments.values() if not s.ended)
-        return sum(max(0.0, seconds) for seconds in unheard)
+        return sum(segment.left_s for segment in self._segments.values())
 
     def handle(self, happened: Input) -> list[Action]:
         """Advance; the actions to take, in order. In a final phase: none."""
@@ -293,8 +301,13 @@ class Turn:
                 return self._clip_stored(happened)
             case Played(segment, seconds, ended):
                 return self._played(segment, seconds, ended)
-            case PlaybackEnded():
-                return self._playback_ended()
+            case Dropped(segment, seconds):
+                return self._dropped(segment, seconds)
+            case Drifted(ms):
+                self.drift_ms = max(self.drift_ms or 0.0, ms, key=abs)
+                return []
+            case PlaybackEnded(at):
+                return self._playback_ended(at)
             case PerformanceEnded(at):
                 return self._performance_ended(at)
             case PerformanceFailed(code, message, at):
@@ -373,6 +386,7 @@ class Turn:
         segment = self._segments.get(clip.segment)
         if segment is None:
             return []
+        segment.last_frame = clip.last_frame
         return [
             Keep(clip),
             Send(
@@ -398,50 +412,48 @@ class Turn:
             return []
         segment.played = max(segment.played, seconds)
         segment.ended = segment.ended or ended
-        all_ended = all(s.ended for s in self._segments.values())
-        if self.phase is Phase.HEARING and all_ended:
-            self.phase = Phase.FINISHED
+        segment.dropped = False
+        if self.phase is Phase.HEARING and self._all_ended():
+            return self._heard_out()
         return []
 
-    def _playback_ended(self) -> list[Action]:
-        if self.phase is Phase.HEARING:
-            self.phase = Phase.FINISHED
+    def _dropped(self, segment_id: str, seconds: float) -> list[Action]:
+        segment = self._segments.get(segment_id)
+        if segment is not None and not segment.ended:
+            segment.played, segment.dropped = seconds, True
         return []
+
+    def _playback_ended(self, at: float) -> list[Action]:
+        if self.phase is not Phase.HEARING:
+            return []
+        if any(s.dropped for s in self._segments.values()):
+            self.heard = heard_until(at, self._segments.values())
+        return self._heard_out()
 
     def _performance_ended(self, at: float) -> list[Action]:
         if self.phase not in _PERFORMING:
             return []
         self.marks[Mark.FINISHED] = at
-        self.phase = Phase.HEARING if self._segments else Phase.FINISHED
-        if self._segments and all(s.ended for s in self._segments.values()):
-            self.phase = Phase.FINISHED
+        self.phase = Phase.HEARING
         finished = events.TurnFinished(self.id, self.generation, self.answer, self.timings_ms())
+        if self._all_ended():
+            settle, told = self._heard_out()
+            return [settle, Send(finished), told]
         return [Settle(), Send(finished)]
 
+    def _all_ended(self) -> bool:
+        return all(segment.ended for segment in self._segments.values())
+
+    def _heard_out(self) -> list[Action]:
+        """The person has heard it to its end: what came late is known now."""
+        self.phase = Phase.FINISHED
+        timings = self.timings_ms()
+        return [
+            Settle(),
+            Send(events.TurnTimings(self.id, self.generation, timings, self.drift_ms)),
+        ]
+
     def _interrupted(self, reason: str, at: float) -> list[Action]:
-        self.heard = self._heard_until(at)
+        self.heard = heard_until(at, self._segments.values())
         self.phase = Phase.INTERRUPTED
         return [Cancel(), Send(events.TurnInterrupted(self.id, self.generation, reason)), Settle()]
-
-    def _heard_until(self, now: float) -> str:
-        """The words that were heard: whole segments that ended, and of the one that was playing
-        as many words as its share of time. Without any report from a page, the share of time is
-        counted from when the first segment began."""
-        segments = sorted(self._segments.values(), key=lambda s: s.index)
-        if segments and not any(s.played or s.ended for s in segments):
-            elapsed = now - segments[0].began
-            for segment in segments:
-                segment.played = min(segment.seconds, max(0.0, elapsed))
-                elapsed -= segment.seconds
-        return " ".join(filter(None, (_heard_words(s) for s in segments)))
-
-
-def _heard_words(segment: SpokenSegment) -> str:
-    if segment.ended:
-        return segment.text
-    if segment.played <= 0.0 or segment.seconds <= 0.0:
-        # Still being drawn: its length is unknown; a person hears about 2.5 words a second.
-        words = segment.text.split()
-        return " ".join(words[: int(segment.played * 2.5)])
-    words = segment.text.split()
-    return " ".join(words[: int(len(words) * min(1.0, segment.played / segment.seconds))])

@@ -27,6 +27,11 @@ class AlignedSpeech:
         """The name of the engine whose sound is heard."""
         return self._engine.name
 
+    @property
+    def fingerprint(self) -> str:
+        """Of both engines: the face follows the reference's phonemes."""
+        return f"{self._engine.fingerprint} by {self._reference.fingerprint}"
+
     def voices(self) -> Sequence[Voice]:
         return self._engine.voices()
 

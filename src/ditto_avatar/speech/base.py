@@ -20,6 +20,11 @@ class SpeechEngine(Protocol):
     def name(self) -> str:
         """Stable and short: avatars name their voices by it, notices and metrics show it."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes with every option that changes the sound: what was said before is played again
+        only under the same fingerprint. The package's version is not part of it."""
+
     def voices(self) -> Sequence[Voice]:
         """The voices on offer, the best of each language first."""
 

@@ -73,6 +73,11 @@ class EspeakEngine:
             raise InvalidInput(f"espeak speaks 80 to 450 words a minute, not {rate_wpm}.")
         self._rate_wpm = rate_wpm
 
+    @property
+    def fingerprint(self) -> str:
+        """The rate."""
+        return f"{_NAME} {self._rate_wpm}"
+
     def voices(self) -> Sequence[Voice]:
         return _VOICES
 

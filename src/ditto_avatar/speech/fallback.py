@@ -42,6 +42,11 @@ class FallbackSpeech:
         return self._order()[0].name
 
     @property
+    def fingerprint(self) -> str:
+        """Of the engine that would speak now."""
+        return self._order()[0].fingerprint
+
+    @property
     def engines(self) -> Sequence[SpeechEngine]:
         """Every engine of the chain, in the order of preference."""
         return self._engines

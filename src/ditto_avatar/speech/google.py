@@ -94,6 +94,11 @@ class GoogleSpeech:
         self._client: tts.TextToSpeechAsyncClient | None = None
         self._manners: dict[str, _Manner] = {}
 
+    @property
+    def fingerprint(self) -> str:
+        """The service, and the rate."""
+        return f"{_NAME} {self._options.endpoint} {self._options.rate:g}"
+
     def voices(self) -> Sequence[Voice]:
         return _VOICES
 

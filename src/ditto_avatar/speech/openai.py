@@ -71,6 +71,11 @@ class OpenAISpeech:
         self._client: AsyncOpenAI = connect(api_key, self._options.base_url)
         self._who = service_name(self._options.base_url)
 
+    @property
+    def fingerprint(self) -> str:
+        """The model, and the server that runs it."""
+        return f"{_NAME} {self._options.model} {self._options.base_url or ''}".rstrip()
+
     def voices(self) -> Sequence[Voice]:
         return _VOICES
 

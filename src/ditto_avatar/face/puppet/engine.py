@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,14 @@ class PuppetEngine:
         self._renderers: WeakKeyDictionary[Avatar, Renderer] = WeakKeyDictionary()
         self._lock = threading.Lock()
         self._performances: WeakSet[PuppetPerformance] = WeakSet()
+
+    @property
+    def fingerprint(self) -> str:
+        """What moves the face: the sound, or the content of a track."""
+        if self._motion is None:
+            return "sound"
+        track = self._motion.weights.tobytes() + self._motion.head.tobytes()
+        return hashlib.sha256(track).hexdigest()
 
     async def open(self, avatar: Avatar, start_frame: int = 0) -> PuppetPerformance:
         """Begin a performance at idle frame `start_frame`. Raises `InvalidAvatar` when the face
