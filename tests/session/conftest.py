@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,14 +19,14 @@ from ditto_avatar.metrics import Metrics
 from ditto_avatar.session import events
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cache import TakeCache
-from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.clips import Clip, ClipFolder
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.outbox import Outbox
 from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.session import Services, Session
 from ditto_avatar.session.store import Store, sqlite_url
-from ditto_avatar.types import Language
+from ditto_avatar.types import FloatArray, Language
 from tests.fakes.engines import LoudnessFace, ScriptedDialogue, ToneSpeech
 from tests.fakes.packs import make_pack
 
@@ -60,13 +61,32 @@ class Viewer:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+class GatedClips(ClipFolder):
+    """With `gate` set, writing a clip waits for it; `begun` and `removed` tell what happened."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, max_age_s=1000, max_bytes=10**9)
+        self.gate: threading.Event | None = None
+        self.begun, self.removed = threading.Event(), threading.Event()
+
+    def store(self, stream: bytes, audio: FloatArray) -> Clip:
+        self.begun.set()
+        if self.gate is not None:
+            assert self.gate.wait(20)
+        return super().store(stream, audio)
+
+    def remove(self, names: Iterable[str]) -> None:
+        super().remove(names)
+        self.removed.set()
+
+
 @dataclass
 class World:
     """Real sessions on a real store, with engines that tests can hold up."""
 
     registry: Registry
     services: Services
-    clips: ClipFolder
+    clips: GatedClips
     dialogue: ScriptedDialogue
     speech: ToneSpeech
     face: LoudnessFace
@@ -119,10 +139,11 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         max_sessions: int = 50,
         lead_s: float = 60.0,
         cache_bytes: int = 0,
+        transcription: str = "browser",
     ) -> World:
         clock = SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
-        clips = ClipFolder(tmp_path / "clips", max_age_s=1000, max_bytes=10**9)
+        clips = GatedClips(tmp_path / "clips")
         store = Store(sqlite_url(tmp_path))
         await store.start()
         services = Services(
@@ -144,6 +165,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             max_text=4_000,
             find_avatar=find_avatar,
             describe_avatar=describe,
+            transcription=transcription,
         )
         registry = Registry(
             services,
@@ -160,7 +182,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
 
     yield make
     for world in worlds:
-        for gate in (world.dialogue.gate, world.speech.gate):
+        for gate in (world.dialogue.gate, world.speech.gate, world.clips.gate):
             if gate is not None:
                 gate.set()
         await world.registry.close(0)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import sqlite3
+import threading
 
 import av
 import pytest
@@ -24,6 +27,10 @@ def streamed(viewer: Viewer, segment: str) -> bytes:
 def frames_in(data: bytes) -> int:
     with av.open(io.BytesIO(data), "r") as file:
         return sum(1 for _ in file.decode(video=0))
+
+
+def exposition(world: World) -> str:
+    return world.services.metrics.exposition().decode()
 
 
 def open_work(world: World) -> int:
@@ -123,7 +130,7 @@ async def test_every_stage_of_the_waterfall_is_told_in_order(world: World) -> No
     assert list(timings.values()) == sorted(timings.values())
 
 
-@pytest.mark.parametrize("stage", ["thinking", "speaking", "drawing"])
+@pytest.mark.parametrize("stage", ["thinking", "speaking", "drawing", "storing"])
 async def test_an_interruption_at_any_stage_leaves_nothing_behind(world: World, stage: str) -> None:
     world.dialogue.answer = "One two three four five six seven. Eight nine ten."
     gate = asyncio.Event()
@@ -131,20 +138,48 @@ async def test_an_interruption_at_any_stage_leaves_nothing_behind(world: World, 
     async with world.viewer(session) as viewer:
         if stage == "thinking":
             world.dialogue.gate = gate
+        elif stage == "storing":
+            world.clips.gate = threading.Event()
         else:
             world.speech.gate = gate
         await session.submit(MESSAGE, "Hello?")
-        await viewer.until(
-            events.TextDelta if stage != "drawing" else events.SegmentStarted
-        )  # what comes next waits at the gate
+        if stage == "storing":
+            assert await asyncio.to_thread(world.clips.begun.wait, 20)
+        else:
+            # What comes next waits at the gate.
+            await viewer.until(events.TextDelta if stage != "drawing" else events.SegmentStarted)
         assert await session.interrupt()
         await viewer.until(events.TurnInterrupted)
         assert open_work(world) == 0
         gate.set()
         assert not await session.interrupt()
+        if world.clips.gate is not None:
+            # The thread cannot be stopped: what it still writes is removed behind it.
+            world.clips.gate.set()
+            assert await asyncio.to_thread(world.clips.removed.wait, 20)
     assert not viewer.of(events.TurnFinished)
     assert not list((world.data_dir / "clips").glob("*"))
     assert world.services.admission.speaking == 0
+
+
+async def test_a_clip_that_no_record_could_be_made_of_is_removed(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        world.clips.gate = threading.Event()
+        turn = await session.submit(SAY, "Hi.")
+        assert await asyncio.to_thread(world.clips.begun.wait, 20)
+        with sqlite3.connect(world.data_dir / "conversations.db") as database:
+            database.execute("ALTER TABLE clips RENAME TO away")
+        world.clips.gate.set()
+        failure = await viewer.until(events.Failure)
+        await viewer.until(events.TurnFinished)
+        assert await asyncio.to_thread(world.clips.removed.wait, 20)
+    assert failure.code == "storage_full"
+    assert not viewer.of(events.VideoReady)
+    assert not list((world.data_dir / "clips").glob("*"))
+    told = session.find_turn(turn)
+    assert told is not None
+    assert told["clips"] == []
 
 
 async def test_asking_again_interrupts_the_answer_in_progress(world: World) -> None:
@@ -178,6 +213,129 @@ async def test_the_history_keeps_what_was_heard_of_an_interrupted_answer(world: 
     answer = world.dialogue.prompts[1].history[1]
     assert answer.text == "One two three four five six seven eight."
     assert answer.heard == "One two three four"
+
+
+async def test_a_page_that_drops_what_it_plays_does_not_end_the_answer(world: World) -> None:
+    world.dialogue.answer = "One two three four five six seven eight."
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(MESSAGE, "Count?")
+        clip = await viewer.until(events.VideoReady)
+        await viewer.until(events.TurnFinished)
+        session.playback(PlaybackReport(clip.segment, Playing.DROPPED, clip.duration / 4))
+        assert await session.interrupt()
+        await viewer.until(events.TurnInterrupted)
+    entry = session.conversation.history()[-1]
+    assert (entry["heard"], entry["text"]) == ("One two", world.dialogue.answer)
+
+
+async def test_what_a_page_drops_is_not_on_the_loudspeaker(open_world: Worlds) -> None:
+    world = await open_world(transcription="server")
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Nobody should mistake this for a person.")
+        clip = await viewer.until(events.VideoReady)
+        session.playback(PlaybackReport(clip.segment, Playing.PLAYING, 0.5))
+        assert session.spoken(0.0) == "Nobody should mistake this for a person."
+        session.playback(PlaybackReport(clip.segment, Playing.DROPPED, 0.5))
+        assert session.spoken(0.0) == ""
+
+
+async def test_a_turns_record_has_what_the_page_reported_after_its_drawing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        turn = await session.submit(SAY, "Hi.")
+        clip = await viewer.until(events.VideoReady)
+        done = await viewer.until(events.TurnFinished)
+        assert not viewer.of(events.TurnTimings)
+        report = PlaybackReport(clip.segment, Playing.PAINTED, 0.0, painted_after_s=0.7)
+        session.playback(report)
+        for drift_ms in (10.0, -70.0, 20.0):
+            session.playback(PlaybackReport(clip.segment, Playing.PLAYING, 0.1, drift_ms=drift_ms))
+        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+        told = await viewer.until(events.TurnTimings)
+    assert (told.turn, told.drift_ms) == (turn, -70.0)
+    assert told.timings == {**done.timings, "first_painted": 700.0}
+    (line,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("turn settled")]
+    record = json.loads(line.removeprefix("turn settled "))
+    assert (record["turn"], record["drift_ms"]) == (turn, -70.0)
+    assert record["timings_ms"] == told.timings
+    with sqlite3.connect(world.data_dir / "conversations.db") as database:
+        ((kept,),) = database.execute("SELECT timings FROM turns").fetchall()
+    assert json.loads(kept) == {**told.timings, "drift": -70.0}
+    assert 'ditto_turns_total{kind="say",state="finished"} 1.0' in exposition(world)
+
+
+async def test_a_turn_that_is_interrupted_while_it_is_heard_counts_once(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi.")
+        await viewer.until(events.TurnFinished)
+        await session.interrupt()
+        await viewer.until(events.TurnInterrupted)
+    assert 'ditto_turns_total{kind="say",state="interrupted"} 1.0' in exposition(world)
+    assert 'state="finished"' not in exposition(world)
+
+
+async def test_a_report_about_an_older_answer_is_not_the_new_ones(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Old.")
+        old = await viewer.until(events.VideoReady)
+        new = await session.submit(SAY, "New.")
+        report = PlaybackReport(old.segment, Playing.PAINTED, 0.0, painted_after_s=9.0)
+        session.playback(report)
+        await viewer.until(events.VideoReady, 2)
+    told = session.find_turn(new)
+    assert told is not None
+    assert "first_painted" not in told["timings"]
+
+
+async def test_the_idle_loop_goes_on_where_the_last_sentence_ended(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "This takes its time to say.", idle_frame=0)
+        clip = await viewer.until(events.VideoReady)
+        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+        await session.submit(SAY, "And on.")  # without a position, as a spoken question comes
+        started = await viewer.until(events.SegmentStarted, 2)
+    loop = session.avatar.frame_count
+    # 0.2 s until it is painted, and what it took to think and speak.
+    assert 5 <= (started.first_frame - clip.last_frame - 1) % loop <= 30
+
+
+async def test_a_page_that_knows_its_position_better_is_believed(world: World) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "This takes its time to say.", idle_frame=0)
+        clip = await viewer.until(events.VideoReady)
+        session.playback(PlaybackReport(clip.segment, Playing.DROPPED, 0.1, idle_frame=20))
+        await session.submit(SAY, "And on.")
+        started = await viewer.until(events.SegmentStarted, 2)
+    assert 25 <= started.first_frame <= 40
+
+
+async def test_a_viewer_is_told_which_turn_is_still_running(world: World) -> None:
+    world.dialogue.answer = "One two three. Four five six."
+    world.dialogue.gate = asyncio.Event()
+    session = await world.registry.open("me")
+    async with world.viewer(session) as one:
+        turn = await session.submit(MESSAGE, "Count?")
+        await one.until(events.TextDelta)
+        async with world.viewer(session) as two:
+            during = await two.until(events.SessionReady)
+            world.dialogue.gate.set()
+            await two.until(events.TurnFinished)
+    assert during.running_turn == turn
+    assert during.history[-1]["text"] == "One"
+    seen = "".join(e.text for e in two.of(events.TextDelta))
+    assert during.history[-1]["text"] + seen == world.dialogue.answer
+    async with world.viewer(session) as three:
+        after = await three.until(events.SessionReady)
+    assert after.running_turn is None
 
 
 async def test_two_sessions_never_see_each_other(world: World) -> None:
