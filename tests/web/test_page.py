@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from ditto_avatar.media.encode import MIME
 from ditto_avatar.types import FRAME_RATE_HZ
 from tests.fakes.page_server import IDLE_FRAMES, Answer, PageServer
 from tests.web.screen import (
@@ -68,6 +69,9 @@ def test_the_server_learns_what_was_seen_and_heard(page: Page, server: PageServe
     ended = server.wait_for("playback", state="ended", count=2)
     assert ended["media_ms"] == pytest.approx(1200, abs=60)
     assert server.wait_for("user.text")["idle_frame"] > 0
+    # So that a spoken question begins where the idle loop goes on.
+    last_frame = server.sessions["session-1"].history[-1]["clips"][-1]["last_frame"]
+    assert (ended["idle_frame"] - last_frame) % IDLE_FRAMES in (0, 1, 2)
 
 
 def test_sentences_and_idle_loop_join_without_a_jump(page: Page, server: PageServer) -> None:
@@ -140,8 +144,11 @@ def test_an_interruption_leads_back_to_the_idle_loop(
         page.keyboard.press("Escape")
     else:
         ask(page, "Another")
-    dropped = server.wait_for("playback", state="dropped")
-    assert dropped["media_ms"] < 8000
+    dropped, unseen = (server.wait_for("playback", state="dropped", count=n) for n in (1, 2))
+    assert 900 < dropped["media_ms"] < 8000
+    assert 0 <= dropped["idle_frame"] < IDLE_FRAMES
+    assert (unseen["segment"] != dropped["segment"], unseen["media_ms"]) == (True, 0)
+    assert "drift_ms" not in unseen
     expect(page.locator(".message.assistant").first).to_contain_text("stopped")
     if way == "text":
         server.wait_for("playback", state="ended", count=2)
@@ -174,6 +181,24 @@ def test_an_interruption_within_the_first_fade_shows_no_gap(page: Page, server: 
     expect_phase(page, "ready")
     wait_until(page, "[...document.querySelectorAll('#layers video[src]')].length === 1")
     assert_never_blank(watched(page))
+
+
+@pytest.mark.parametrize("waits_for", ["a stream", "a clip"])
+def test_a_sentence_that_had_not_begun_was_not_heard(
+    page: Page, server: PageServer, waits_for: str
+) -> None:
+    if waits_for == "a clip":
+        page.add_init_script(NO_STREAMS)
+    open_page(page, server.url)
+    about = {"turn": "t", "generation": 1}
+    sentence = {"segment": "s", "index": 0, "text": "Slow.", "mime": MIME, "first_frame": 0}
+    server.send_to_all({"type": "turn.started", **about, "kind": "message", "text": "?"})
+    server.send_to_all({"type": "segment.started", **about, **sentence})
+    expect_phase(page, "thinking")
+    page.keyboard.press("Escape")
+    server.wait_for("interrupt")
+    reports = [m for m in server.received if m["type"] == "playback"]
+    assert [(m["segment"], m["state"], m["media_ms"]) for m in reports] == [("s", "dropped", 0)]
 
 
 def test_two_people_see_only_their_own_answers(

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.fakes.browser import BLOCKED_SOUND_FLAG, chromium
-from tests.fakes.page_server import Answer, PageServer
+from tests.fakes.page_server import IDLE_FRAMES, Answer, PageServer
 from tests.web.screen import ask, expect_phase, open_page
 
 pytestmark = pytest.mark.e2e
@@ -96,7 +96,9 @@ def test_hands_free_sends_what_is_said_as_16_khz_samples(
     page = microphone_browser.new_page(locale="en-US")
     open_page(page, server.url)
     page.get_by_role("button", name="Talk hands-free").click()
-    assert server.wait_for("audio.start")["mode"] == "hands_free"
+    start = server.wait_for("audio.start")
+    assert start["mode"] == "hands_free"
+    assert 0 < start["idle_frame"] < IDLE_FRAMES
     expect_phase(page, "listening")
     server.wait_for("audio", count=30)
     page.get_by_role("button", name="Talk hands-free", pressed=True).click()

@@ -49,7 +49,7 @@ test("a clip that was missed is put where it belongs", () => {
 test("a new turn drops what is left of the last one", () => {
   const timeline = timelineOf(started(1), segment(1, 0));
   let dropped = 0;
-  timeline.segments[0].on("dropped", () => dropped++);
+  timeline.on("dropped", () => dropped++);
   timeline.apply(started(2));
   equal([ids(timeline), dropped], [[], 1]);
 });

@@ -45,6 +45,7 @@ class Page {
     const voice = new VoiceInput({
       connection: this.#connection,
       conversation: this.#conversation,
+      idleFrame: () => this.#player.idleFrame,
       onText: (text) => this.ask(text),
       onSpeech: () => this.#conversation.busy && this.interrupt(),
     });
@@ -65,11 +66,11 @@ class Page {
   /** The person says `text`; an answer in progress ends here, not when the server agrees. */
   ask(text) {
     const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-    const idle_frame = this.#player.idleFrame;
+    const { idleFrame } = this.#player;
     this.#conversation.asked(id, text);
     this.#player.interrupt();
     this.#player.expectAnswer();
-    this.#connection.send({ type: "user.text", id, text, ...(idle_frame !== undefined && { idle_frame }) });
+    this.#connection.send({ type: "user.text", id, text, idle_frame: idleFrame });
   }
 
   interrupt() {

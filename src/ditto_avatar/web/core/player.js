@@ -56,6 +56,7 @@ export class Player extends Emitter {
       video.disablePictureInPicture = true;
     }
     timeline.on("changed", () => this.#refresh());
+    timeline.on("dropped", (segment) => this.#dropped(segment));
   }
 
   /** What `hello` says: fragments or whole clips. */
@@ -150,7 +151,6 @@ export class Player extends Emitter {
     showing.on("failed", (failure) => this.#failed(showing, failure));
     showing.on("tick", () => this.#keepInStep(showing));
     showing.on("report", (report) => this.#report(segment, report));
-    segment.on("dropped", () => this.#dropped(showing));
   }
 
   /** The next sentence starts, behind the last pictures of this one, when it takes just the time
@@ -217,7 +217,8 @@ export class Player extends Emitter {
     const first = report.state === "painted" && this.#textAt !== null;
     if (first) report.since_text_ms = Math.round(this.#clock.now() - this.#textAt);
     if (first) this.#textAt = null;
-    this.emit("report", report);
+    const over = report.state === "ended" || report.state === "dropped";
+    this.emit("report", over ? { ...report, idle_frame: this.idleFrame } : report);
   }
 
   #ended(showing) {
@@ -228,8 +229,10 @@ export class Player extends Emitter {
     if (!this.#starting) this.#toIdle(last + 1, FADE_MS);
   }
 
-  #dropped(showing) {
-    this.#showings.delete(showing.segment);
+  #dropped(segment) {
+    const showing = this.#showings.get(segment);
+    if (!showing) return this.#reportUnseen(segment);
+    this.#showings.delete(segment);
     showing.drop();
     if (showing !== this.#onScreen) {
       showing.close();
@@ -237,6 +240,12 @@ export class Player extends Emitter {
     }
     showing.layer.hush(HUSH_MS);
     this.#toIdle(this.#pose(showing), BARGE_IN_FADE_MS);
+  }
+
+  /** Or the server would have to guess how much of it was heard. */
+  #reportUnseen(segment) {
+    const heardMs = Math.round(segment.resumeAt * 1000);
+    this.#report(segment, { segment: segment.id, state: "dropped", media_ms: heardMs });
   }
 
   /** Falls back to the clip, from where the stream stopped; a clip that fails is left out. */

@@ -113,7 +113,7 @@ export class Showing extends Emitter {
   /** Nobody wants it any more; the layer stays as it is until `close`. */
   drop() {
     if (this.closed) return;
-    if (this.#painted) this.#report("dropped");
+    this.#report("dropped");
     this.#settle();
     this.#cancelStall();
     const { video } = this.layer;
@@ -198,7 +198,7 @@ export class Showing extends Emitter {
 
   #report(state) {
     const report = { segment: this.segment.id, state, media_ms: Math.round(this.position * 1000) };
-    if (state !== "painted") report.drift_ms = Math.round(this.driftMs);
+    if (this.#painted && state !== "painted") report.drift_ms = Math.round(this.driftMs);
     this.emit("report", report);
   }
 }

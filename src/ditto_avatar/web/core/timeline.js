@@ -2,7 +2,9 @@
  * What is to be shown, in order: the segments of the answer in progress with their fragments and
  * clips. Pure bookkeeping, no video. Whatever belongs to an older generation is dropped here.
  *
- * Emits `changed` whenever there may be something new to load or show.
+ * Emits
+ * - `changed` whenever there may be something new to load or show
+ * - `dropped` a segment that is not wanted any more
  */
 import { Emitter } from "./emitter.js";
 
@@ -186,6 +188,6 @@ export class Timeline extends Emitter {
   #keep(wanted) {
     const dropped = this.#segments.filter((segment) => !wanted(segment));
     this.#segments = this.#segments.filter(wanted);
-    for (const segment of dropped) segment.emit("dropped");
+    for (const segment of dropped) this.emit("dropped", segment);
   }
 }

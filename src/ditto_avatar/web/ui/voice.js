@@ -18,6 +18,7 @@ export class VoiceInput {
   #handsFree = byId("hands-free");
   #connection;
   #conversation;
+  #idleFrame;
   #onText;
   #onSpeech;
   #microphone = new Microphone();
@@ -29,9 +30,10 @@ export class VoiceInput {
   #liftedAt = -Infinity;
   #changing = Promise.resolve();
 
-  constructor({ connection, conversation, onText, onSpeech }) {
+  constructor({ connection, conversation, idleFrame, onText, onSpeech }) {
     this.#connection = connection;
     this.#conversation = conversation;
+    this.#idleFrame = idleFrame;
     this.#onText = onText;
     this.#onSpeech = onSpeech;
     this.#handsFree.addEventListener("click", () => this.#toggle(HANDS_FREE));
@@ -121,8 +123,8 @@ export class VoiceInput {
   async #startMicrophone(mode) {
     await this.#microphone.start({
       onopen: () => {
-        const wanted = this.#mode === mode;
-        this.#serverListens = wanted && this.#connection.send({ type: "audio.start", mode });
+        const begun = { type: "audio.start", mode, idle_frame: this.#idleFrame() };
+        this.#serverListens = this.#mode === mode && this.#connection.send(begun);
       },
       onblock: (block) => this.#serverListens && this.#connection.sendAudio(block),
     });
