@@ -63,6 +63,17 @@ class Wire:
         self.fragments += isinstance(frame, bytes)
 
 
+def history(page: Page, server: Server) -> list[dict[str, Any]]:
+    """What the server keeps of the page's conversation."""
+    session = json.loads(page.evaluate("sessionStorage.getItem('ditto-avatar.session')"))
+    answer = page.request.get(
+        f"{server.url}/api/sessions/{session['session']}",
+        headers={"Authorization": f"Bearer {session['token']}"},
+    )
+    entries: list[dict[str, Any]] = answer.json()["history"]
+    return entries
+
+
 def test_a_question_is_answered_in_words_picture_and_sound(page: Page, server: Server) -> None:
     wire = Wire(page)
     open_page(page, server.url)
@@ -152,6 +163,29 @@ def test_an_interruption_stops_the_answer_and_takes_the_next_question(
     assert_never_blank(watched(page))
 
 
+def test_what_was_heard_of_an_interrupted_answer_is_its_beginning(
+    page: Page, server: Server
+) -> None:
+    open_page(page, server.url)
+    ask(page, "What can you do?")
+    expect_phase(page, "speaking")
+    wait_until(
+        page,
+        "[...document.querySelectorAll('#layers video[src]')]"
+        ".some(({ loop, currentTime }) => !loop && currentTime > 1)",
+    )
+    ask(page, "Hello")
+    expect(page.locator(".message.assistant")).to_have_count(2)
+    expect_phase(page, "speaking")
+    answer = next(entry for entry in history(page, server) if entry["role"] == "assistant")
+    words, heard = answer["text"].split(), answer["heard"].split()
+    assert heard == words[: len(heard)]
+    assert 0 < len(heard) < len(words)
+    page.reload()
+    expect_phase(page, "ready")
+    expect(page.locator(".message.assistant").first).to_contain_text("stopped")
+
+
 def test_clips_are_played_where_streams_cannot_be(page: Page, server: Server) -> None:
     wire = Wire(page)
     page.add_init_script(NO_STREAMS)
@@ -187,6 +221,27 @@ def test_a_server_that_is_killed_comes_back_to_the_same_conversation(
     page.reload()
     expect_phase(page, "ready")
     expect(page.locator(".message.assistant .words").first).to_have_text(said)
+
+
+def test_an_answer_that_a_killed_server_cut_off_is_over_and_can_be_seen_again(
+    page: Page, own_server: Server
+) -> None:
+    with page.expect_websocket() as line:
+        open_page(page, own_server.url)
+    with line.value.expect_event("framereceived", lambda frame: '"video_ready"' in str(frame)):
+        ask(page, "What can you do?")
+    own_server.kill()
+    expect_phase(page, "waiting")
+    own_server.start()
+    expect_phase(page, "ready")
+    expect(page.get_by_role("button", name="Stop the answer")).to_be_hidden()
+    answer = page.locator(".message.assistant")
+    expect(answer).to_contain_text("stopped")
+    first = page.locator(".message.assistant .words").inner_text().split(".")[0]
+    page.get_by_role("button", name="Play this answer again").click()
+    expect(page.locator("#caption")).to_contain_text(first)
+    ask(page, "Hello")
+    expect_phase(page, "speaking")
 
 
 def test_a_finished_answer_can_be_played_again_after_a_reload(page: Page, server: Server) -> None:
