@@ -118,10 +118,16 @@ async def test_a_killed_server_loses_nothing_that_was_accepted(
             session=ready["session"], token=ready["token"], after=seen.get("seq", 0)
         ) as again:
             back = await again.next()
-            assert (back["resumed"], back["gap"]) == (True, True)
+            assert (back["resumed"], back["gap"], back["running_turn"]) == (True, True, None)
             assert back["history"][0]["text"] == "First things first."
             replay = back["history"][0]["clips"][0]["video_url"]
             assert (await second.server.http.get(replay)).status_code == 200
+            # Of the answer that was cut, the caption and every clip that was told of are there.
+            cut = back["history"][1]
+            assert (cut["role"], cut["text"]) == ("assistant", LONG.strip())
+            told = [m for m in client.of("video_ready") if m["turn"] == cut["turn"]]
+            assert cut["heard"] == " ".join(c["text"] for c in cut["clips"])
+            await _replayable(second, told, cut["clips"])
             # The same message again is known, not answered twice.
             await again.send(type="say", text=LONG, id="c7")
             await again.send(type="say", text="Hello again.")
@@ -136,6 +142,37 @@ async def test_a_killed_server_loses_nothing_that_was_accepted(
     assert kept is not None
     assert [turn.text[:5] for turn in kept.turns] == ["First", "This ", "Hello"]
     assert [turn.state for turn in kept.turns[:2]] == ["finished", "interrupted"]
+
+
+async def test_an_answer_that_a_kill_cut_off_is_kept_as_far_as_it_was_made(
+    packs: Path, data: Path, database: str
+) -> None:
+    async with process(packs, data, database) as first:
+        async with first.server.socket() as client:
+            ready = await client.next()
+            await client.send(type="user.text", text="How does it work?")
+            clip = await client.until("video_ready")
+            await first.end(signal.SIGKILL)
+    async with process(packs, data, database) as second:
+        async with second.server.socket(
+            session=ready["session"], token=ready["token"], after=clip["seq"]
+        ) as again:
+            back = await again.next()
+    assert back["running_turn"] is None
+    question, answer = back["history"]
+    assert (question["role"], question["text"]) == ("user", "How does it work?")
+    assert answer["role"] == "assistant"
+    assert answer["text"] == " ".join(c["text"] for c in answer["clips"])
+    assert answer["heard"] == answer["text"]
+    assert answer["clips"][0]["video_url"] == clip["video_url"]
+
+
+async def _replayable(
+    running: Process, told: list[dict[str, Any]], kept: list[dict[str, Any]]
+) -> None:
+    assert [c["video_url"] for c in told] == [c["video_url"] for c in kept][: len(told)]
+    for clip in kept:
+        assert (await running.server.http.get(clip["video_url"])).status_code == 200
 
 
 async def test_asked_to_stop_it_finishes_what_it_says_and_takes_nothing_new(

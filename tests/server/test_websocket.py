@@ -117,6 +117,42 @@ async def test_interrupting_stops_fragments_at_once(server: Server) -> None:
     assert not [m for m in late if m["type"] in ("segment.data", "segment.started")]
 
 
+async def test_dropping_the_last_sentence_before_interrupting_is_an_interruption(
+    server: Server,
+) -> None:
+    async with server.socket() as client:
+        ready = await client.next()
+        await client.send(type="say", text="One two three four five six seven eight.")
+        clip = await client.until("video_ready")
+        await client.until("turn.finished")
+        half_ms = clip["duration"] * 500
+        for state, media_ms in (("painted", 0), ("playing", half_ms / 2), ("dropped", half_ms)):
+            segment = clip["segment"]
+            await client.send(type="playback", segment=segment, state=state, media_ms=media_ms)
+        await client.send(type="interrupt")
+        stopped = await client.until("turn.interrupted")
+        url = f"/api/sessions/{ready['session']}"
+        auth = {"Authorization": f"Bearer {ready['token']}"}
+        (entry,) = (await server.http.get(url, headers=auth)).json()["history"]
+    assert stopped["turn"] == clip["turn"]
+    assert entry["heard"] == "One two three four"
+
+
+async def test_what_the_page_reports_late_comes_back_when_it_was_heard_out(server: Server) -> None:
+    async with server.socket() as client:
+        await client.send(type="say", text="Hi.")
+        clip = await client.until("video_ready")
+        await client.until("turn.finished")
+        report = {"type": "playback", "segment": clip["segment"]}
+        await client.send(**report, state="painted", media_ms=0, since_text_ms=640, drift_ms=-12)
+        await client.send(**report, state="ended", media_ms=clip["duration"] * 1000, idle_frame=7)
+        told = await client.until("turn.timings")
+    assert told["turn"] == clip["turn"]
+    assert told["timings"]["first_painted"] == 640
+    assert told["drift_ms"] == -12
+    assert "seq" not in told
+
+
 async def test_two_people_never_get_each_others_answers(server: Server) -> None:
     async with server.socket() as one, server.socket() as two:
         await asyncio.gather(
