@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ditto_avatar.clock import SystemClock
+from ditto_avatar.clock import Clock, SystemClock
 from ditto_avatar.errors import NotFound
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.pack import load_avatar
@@ -140,8 +140,9 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         lead_s: float = 60.0,
         cache_bytes: int = 0,
         transcription: str = "browser",
+        clock: Clock | None = None,
     ) -> World:
-        clock = SystemClock()
+        clock = clock or SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
         clips = GatedClips(tmp_path / "clips")
         store = Store(sqlite_url(tmp_path))

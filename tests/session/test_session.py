@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 import threading
+from dataclasses import replace
 
 import av
 import pytest
@@ -14,6 +15,7 @@ from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.session import PlaybackReport, Playing
 from ditto_avatar.types import Language
+from tests.fakes.clock import ManualClock
 
 from .conftest import Viewer, World, Worlds
 
@@ -294,28 +296,27 @@ async def test_a_report_about_an_older_answer_is_not_the_new_ones(world: World) 
     assert "first_painted" not in told["timings"]
 
 
-async def test_the_idle_loop_goes_on_where_the_last_sentence_ended(world: World) -> None:
+@pytest.mark.parametrize("reported", ["ended", "playing", "dropped", "with its position"])
+async def test_the_next_answer_continues_the_idle_loop_where_the_page_was_last(
+    open_world: Worlds, reported: str
+) -> None:
+    world = await open_world(clock=ManualClock())
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "This takes its time to say.", idle_frame=0)
         clip = await viewer.until(events.VideoReady)
-        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+        ended = PlaybackReport(clip.segment, Playing.ENDED, clip.duration)
+        report, expected = {
+            "ended": (ended, clip.last_frame + 1),
+            "playing": (replace(ended, state=Playing.PLAYING, seconds=0.2), clip.first_frame + 5),
+            "dropped": (replace(ended, state=Playing.DROPPED, seconds=0.4), clip.first_frame + 10),
+            "with its position": (replace(ended, idle_frame=33.7), 33),
+        }[reported]
+        session.playback(report)
         await session.submit(SAY, "And on.")  # without a position, as a spoken question comes
         started = await viewer.until(events.SegmentStarted, 2)
-    loop = session.avatar.frame_count
-    # 0.2 s until it is painted, and what it took to think and speak.
-    assert 5 <= (started.first_frame - clip.last_frame - 1) % loop <= 30
-
-
-async def test_a_page_that_knows_its_position_better_is_believed(world: World) -> None:
-    session = await world.registry.open("me")
-    async with world.viewer(session) as viewer:
-        await session.submit(SAY, "This takes its time to say.", idle_frame=0)
-        clip = await viewer.until(events.VideoReady)
-        session.playback(PlaybackReport(clip.segment, Playing.DROPPED, 0.1, idle_frame=20))
-        await session.submit(SAY, "And on.")
-        started = await viewer.until(events.SegmentStarted, 2)
-    assert 25 <= started.first_frame <= 40
+    # 0.2 s until it is painted.
+    assert started.first_frame == (expected + 5) % session.avatar.frame_count
 
 
 async def test_a_viewer_is_told_which_turn_is_still_running(world: World) -> None:
