@@ -229,6 +229,21 @@ async def small(models: DittoModels, options: DittoOptions) -> AsyncIterator[Dit
     await engine.close()
 
 
+async def test_an_idle_loop_that_breaks_fails_its_own_viewer_only(
+    engine: DittoEngine, options: DittoOptions, avatar: Avatar
+) -> None:
+    broken = packed(options)
+    both = [await engine.open(broken), await engine.open(avatar)]
+    broken.idle_path.write_bytes(b"no video any more")
+    results = await asyncio.gather(
+        *(perform(performance, [speech(12)]) for performance in both), return_exceptions=True
+    )
+    assert isinstance(results[0], InvalidAvatar)
+    assert isinstance(results[1], list)
+    assert len(results[1]) == 12
+    assert engine.streams == 0
+
+
 async def test_a_full_engine_says_so(
     models: DittoModels, options: DittoOptions, avatar: Avatar
 ) -> None:

@@ -71,6 +71,10 @@ def test_a_photo_becomes_a_pack_with_an_idle_loop(
     rows = found.motion.rows
     moves = np.abs(np.diff(rows, axis=0)).mean(axis=1)
     assert np.abs(rows[0] - rows[-1]).mean() <= 1.5 * moves.max()
+    with av.open(str(avatar.idle_path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    keyframes = [index for index, packet in enumerate(packets) if packet.is_keyframe]
+    assert keyframes == [0, 25], "a frame is read without decoding the whole loop"
 
 
 def test_a_photo_is_drawn_from_itself_while_it_idles_and_speaks(

@@ -80,6 +80,11 @@ class Backdrop:
     picture: Tensor
     yuv: ByteArray
 
+    def on(self, device: torch.device) -> Backdrop:
+        """The same with its tensors on a device."""
+        tensors = (self.grid.to(device), self.mask.to(device), self.picture.to(device))
+        return Backdrop(self.box, *tensors, self.yuv)
+
 
 def box_grid(matrix: FloatArray, box: Box) -> npt.NDArray[np.float64]:
     """Where in the drawn face the pixels of `box` look, (h, w, 2) in its pixels; `matrix` (3, 3)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ditto_avatar.errors import Busy, InvalidAvatar, InvalidImage, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.ditto.album import Album
 from ditto_avatar.face.ditto.audio import FeatureStream, silence
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
@@ -24,7 +25,7 @@ from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.performance import DittoPerformance, Walk
 from ditto_avatar.face.ditto.pipeline import Pipeline
 from ditto_avatar.face.ditto.pressure import Pressure, Quality, levels
-from ditto_avatar.face.ditto.registration import Album, Registration, registered
+from ditto_avatar.face.ditto.registration import Registration, registered
 from ditto_avatar.face.ditto.sampler import SeededNoise
 from ditto_avatar.face.ditto.stage import Stage
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES, MotionStream, WindowOptions
@@ -61,7 +62,8 @@ class DittoEngine:
         known = models.capacity is not None
         self._pressure = Pressure(levels(options.steps, overlap) if known else full)
         cache_bytes = options.feature_cache_mb * 1024 * 1024
-        self._stage = Stage(self.pipeline, cache_bytes, self._pressure, clock)
+        whole_loops = options.template_frames <= 0
+        self._stage = Stage(self.pipeline, cache_bytes, self._pressure, clock, whole_loops)
         self._limit = options.max_streams
         if self._limit is None and models.capacity is not None:
             self._limit = models.capacity.streams(CLIP_FRAMES - overlap)

@@ -9,13 +9,13 @@ from enum import Enum
 
 import numpy as np
 
+from ditto_avatar.face.ditto.album import Album
 from ditto_avatar.face.ditto.audio import HOP, FeatureStream
 from ditto_avatar.face.ditto.condition import AUDIO, condition_rows, emotion_row
 from ditto_avatar.face.ditto.deadlines import Deadlines
 from ditto_avatar.face.ditto.driving import Driver
 from ditto_avatar.face.ditto.layout import IndexArray, mirror_index
 from ditto_avatar.face.ditto.pipeline import ClipJob
-from ditto_avatar.face.ditto.registration import Album
 from ditto_avatar.face.ditto.sampler import Noise
 from ditto_avatar.face.ditto.stage import PictureJob, Stage
 from ditto_avatar.face.ditto.windows import MotionStream
@@ -264,11 +264,11 @@ class DittoPerformance:
         source, driving = self._driver.drive(rows, index)
         still = self._album.registration.keypoints
         works = [
-            PictureJob(self._album, int(i), x_s if still is None else still, x_d)
+            PictureJob(int(i), x_s if still is None else still, x_d)
             for i, x_s, x_d in zip(index, source, driving, strict=True)
         ]
         pictures = await self._stage.draw(
-            self._owner, [self._deadlines.of(int(frame)) for frame in frames], works
+            self._owner, self._album, [self._deadlines.of(int(frame)) for frame in frames], works
         )
         for frame, idle, picture in zip(frames, index, pictures, strict=True):
             await self._frames.put(VideoFrame(int(frame), int(idle), picture))

@@ -57,6 +57,7 @@ MEETING_FRAMES = 25  # over which the end of the idle loop becomes its beginning
 VIDEO_FRAMES = 250
 OFFLINE_OVERLAP = 10
 IDLE_QUALITY = "16"  # x264's constant rate factor
+IDLE_GROUP = 25  # frames from one keyframe to the next: an engine decodes whole groups
 POSTER_QUALITY = 90
 BT601, LIMITED = 6, 1  # how ITU-T H.273 numbers them
 
@@ -270,6 +271,7 @@ def _write_idle(path: Path, frames: Sequence[ByteArray]) -> None:
         codec = stream.codec_context
         codec.colorspace = codec.color_primaries = codec.color_trc = BT601
         codec.color_range = LIMITED
+        codec.gop_size = IDLE_GROUP
         stream.options = {"crf": IDLE_QUALITY, "preset": "medium", "bf": "0"}
         for index, picture in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")

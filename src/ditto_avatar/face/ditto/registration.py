@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 import zipfile
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.composite import Box, face_box, prepare
-from ditto_avatar.face.ditto.geometry import PORTRAIT, cut_out, inverse
 from ditto_avatar.face.ditto.layout import SourceMotion
 from ditto_avatar.face.ditto.models import DittoModels
-from ditto_avatar.face.ditto.pipeline import Pipeline, SourcePicture
-from ditto_avatar.face.ditto.source import (
-    EXTRACTOR_SIZE,
-    SourceFrame,
-    read_faces,
-    source_motion,
-)
+from ditto_avatar.face.ditto.source import SourceFrame, read_faces, source_motion
 from ditto_avatar.types import ByteArray, FloatArray
 
 log = logging.getLogger(__name__)
@@ -157,70 +148,3 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         log.warning("%s cannot be read and is computed again: %s.", path, error)
         return {}
-
-
-class PictureCache:
-    """Source pictures on the device, by avatar and frame, within a limit of bytes.
-
-    What was not used for longest goes first and is computed again when it is wanted. Not thread
-    safe: one worker thread uses it.
-    """
-
-    def __init__(self, pipeline: Pipeline, limit_bytes: int) -> None:
-        self._pipeline = pipeline
-        self._limit = limit_bytes
-        self._pictures: OrderedDict[tuple[str, int], SourcePicture] = OrderedDict()
-        self._bytes = 0
-
-    @property
-    def bytes(self) -> int:
-        return self._bytes
-
-    def get(self, album: Album, index: int) -> SourcePicture:
-        """The picture of an idle frame. Blocks."""
-        key = (album.name, album.frame(index))
-        if key in self._pictures:
-            self._pictures.move_to_end(key)
-            return self._pictures[key]
-        picture = album.make(self._pipeline, index)
-        self._pictures[key] = picture
-        self._bytes += picture.bytes
-        while self._bytes > self._limit and len(self._pictures) > 1:
-            _, old = self._pictures.popitem(last=False)
-            self._bytes -= old.bytes
-        return picture
-
-
-class Album:
-    """The pictures of one registered avatar, made on demand."""
-
-    def __init__(self, avatar: Avatar, registration: Registration) -> None:
-        self.name = str(avatar.folder)
-        self.registration = registration
-        self._avatar = avatar
-        self._boxes: tuple[Box, ...] = ()
-
-    def frame(self, index: int) -> int:
-        """The source frame that idle frame `index` is drawn from."""
-        return 0 if self.registration.still is not None else index
-
-    def make(self, pipeline: Pipeline, index: int) -> SourcePicture:
-        """Features and backdrop of an idle frame. Blocks."""
-        registration, frame = self.registration, self.frame(index)
-        if registration.still is not None:
-            picture = registration.still
-            yuv = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
-        else:
-            yuv = self._avatar.idle_frames[frame]
-            picture = rgb(yuv)
-        height, width = picture.shape[:2]
-        if not self._boxes:
-            self._boxes = face_box(registration.matrices, width, height)
-        matrix = registration.matrices[frame]
-        crop = cut_out(picture, inverse(matrix), PORTRAIT.size)
-        size = (EXTRACTOR_SIZE, EXTRACTOR_SIZE)
-        small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
-        volume, compressed = pipeline.features([small])[0]
-        device = pipeline.runners.device
-        backdrop = prepare(picture, yuv, matrix, self._boxes[frame], device)
-        return SourcePicture(volume, compressed, backdrop)

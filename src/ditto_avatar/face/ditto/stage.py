@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline
+from ditto_avatar.face.ditto.album import Album, Cutout, PictureCache
+from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline, SourcePicture
 from ditto_avatar.face.ditto.pressure import Pressure
-from ditto_avatar.face.ditto.registration import Album, PictureCache
 from ditto_avatar.face.ditto.scheduler import Backlog, Job, Kind
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -22,23 +22,35 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class PictureJob:
-    """A frame to draw from an idle frame of an album; keypoints (21, 3) each."""
+    """A frame to draw from idle frame `index`; keypoints (21, 3) each."""
 
-    album: Album
     index: int
     source: FloatArray
     driving: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
+class FrameWork:
+    """A frame to draw, with the picture it is drawn from or what that is made of."""
+
+    album: str
+    frame: int
+    base: SourcePicture | Cutout
+    source: FloatArray
+    driving: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
-    work: ClipJob | PictureJob
+    work: ClipJob | FrameWork
     deadline: float
     answer: asyncio.Future[Any]
 
 
 class Stage:
-    """One device, one thread that works on it, and the backlog of all viewers."""
+    """One device, one thread that works on it, and the backlog of all viewers.
+
+    With `whole_loops` performances move over all idle frames (see `PictureCache`)."""
 
     def __init__(
         self,
@@ -46,16 +58,18 @@ class Stage:
         cache_bytes: int,
         pressure: Pressure,
         clock: Callable[[], float],
+        whole_loops: bool = False,
     ) -> None:
         self._pipeline = pipeline
         self._pressure = pressure
         self._clock = clock
-        self._cache = PictureCache(pipeline, cache_bytes)
+        self._cache = PictureCache(pipeline, cache_bytes, whole_loops)
         runners = pipeline.runners
         limits = {Kind.CLIP: runners.clip_batches[-1], Kind.FRAME: runners.batches[-1]}
         self._backlog: Backlog[_Asked] = Backlog(limits)
         self._device = ThreadPoolExecutor(1, thread_name_prefix="ditto")
         self._sound = ThreadPoolExecutor(2, thread_name_prefix="ditto-sound")
+        self._cut = ThreadPoolExecutor(2, thread_name_prefix="ditto-cut")
         self._finish = ThreadPoolExecutor(1, thread_name_prefix="ditto-finish")
         self._register = ThreadPoolExecutor(1, thread_name_prefix="ditto-register")
         self._wake = asyncio.Event()
@@ -75,14 +89,32 @@ class Stage:
         return clip
 
     async def draw(
-        self, owner: int, deadlines: Sequence[float], works: Sequence[PictureJob]
+        self, owner: int, album: Album, deadlines: Sequence[float], works: Sequence[PictureJob]
     ) -> list[ByteArray]:
         """I420 pictures in the order of the jobs."""
-        asked = [
-            self._ask(Kind.FRAME, owner, deadline, work)
-            for deadline, work in zip(deadlines, works, strict=True)
-        ]
+        came = self._clock()
+        bases = await self._bases(album, {album.frame(work.index) for work in works})
+        # The device can do nothing about the time that this took.
+        waited = self._clock() - came
+        asked = []
+        for deadline, work in zip(deadlines, works, strict=True):
+            frame = album.frame(work.index)
+            picture = FrameWork(album.name, frame, bases[frame], work.source, work.driving)
+            asked.append(self._ask(Kind.FRAME, owner, deadline + waited, picture))
         return list(await asyncio.gather(*asked))
+
+    async def _bases(self, album: Album, frames: set[int]) -> dict[int, SourcePicture | Cutout]:
+        """What each source frame is drawn from; what the device does not have yet is cut out
+        beside its thread."""
+        known = {frame: self._cache.find(album.name, frame) for frame in sorted(frames)}
+        bases: dict[int, SourcePicture | Cutout] = {
+            frame: picture for frame, picture in known.items() if picture is not None
+        }
+        if missing := [frame for frame in known if frame not in bases]:
+            loop = asyncio.get_running_loop()
+            cutouts = await loop.run_in_executor(self._cut, album.cut, missing)
+            bases |= zip(missing, cutouts, strict=True)
+        return bases
 
     def forget(self, owner: int) -> None:
         """Drop what a viewer still waited for."""
@@ -97,11 +129,11 @@ class Stage:
         while batch := self._backlog.next_batch():
             for job in batch:
                 job.payload.answer.cancel()
-        for pool in (self._device, self._finish, self._sound, self._register):
+        for pool in (self._device, self._finish, self._cut, self._sound, self._register):
             await asyncio.to_thread(pool.shutdown)
 
     def _ask(
-        self, kind: Kind, owner: int, deadline: float, work: ClipJob | PictureJob
+        self, kind: Kind, owner: int, deadline: float, work: ClipJob | FrameWork
     ) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._backlog.add(Job(kind, owner, deadline, _Asked(work, deadline, answer)))
@@ -132,31 +164,47 @@ class Stage:
             if fetching is not None:
                 await asyncio.gather(fetching, return_exceptions=True)
 
-    def _begin(self, works: Sequence[ClipJob | PictureJob]) -> Callable[[], Sequence[Any]]:
-        """Start one batch, of one kind; the result waits for it. Runs on the device's thread."""
+    def _begin(self, works: Sequence[ClipJob | FrameWork]) -> Callable[[], Sequence[Any]]:
+        """Start one batch, of one kind; the result waits for it and holds the error in place of a
+        picture that could not be made. Runs on the device's thread."""
         clips = [work for work in works if isinstance(work, ClipJob)]
         if clips:
             motions = self._pipeline.predict(clips, self._pressure.quality.steps)
             return lambda: motions
-        pictures = [work for work in works if isinstance(work, PictureJob)]
-        if not pictures:
-            return lambda: ()
-        drawing = self._pipeline.begin(
-            [
-                FrameJob(self._cache.get(work.album, work.index), work.source, work.driving)
-                for work in pictures
-            ]
-        )
-        return drawing.frames
+        ready = [self._frame_job(work) for work in works if isinstance(work, FrameWork)]
+        jobs = [job for job in ready if isinstance(job, FrameJob)]
+        if not jobs:
+            return lambda: ready
+        drawing = self._pipeline.begin(jobs)
+
+        def results() -> Sequence[Any]:
+            frames = iter(drawing.frames())
+            return [next(frames) if isinstance(job, FrameJob) else job for job in ready]
+
+        return results
+
+    def _frame_job(self, work: FrameWork) -> FrameJob | Exception:
+        try:
+            base = work.base
+            if isinstance(base, Cutout):
+                base = self._cache.make(work.album, work.frame, base)
+        except Exception as error:  # one avatar's picture is no reason to fail its whole batch
+            log.exception("Ditto failed on a picture of %s.", work.album)
+            return error
+        return FrameJob(base, work.source, work.driving)
 
     async def _answer(self, wanted: Sequence[_Asked], begun: Callable[[], Sequence[Any]]) -> None:
         loop = asyncio.get_running_loop()
         with _answering_errors(wanted):
             results = await loop.run_in_executor(self._finish, begun)
             for asked, result in zip(wanted, results, strict=True):
+                if isinstance(result, Exception):
+                    if not asked.answer.done():
+                        asked.answer.set_exception(result)
+                    continue
                 if not asked.answer.done():
                     asked.answer.set_result(result)
-                if isinstance(asked.work, PictureJob):
+                if isinstance(asked.work, FrameWork):
                     now, before = self._clock(), self._pressure.quality
                     after = self._pressure.observe(now, now - asked.deadline)
                     if after != before:
