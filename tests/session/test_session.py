@@ -6,14 +6,19 @@ import json
 import sqlite3
 import threading
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import av
 import pytest
 
 from ditto_avatar.errors import InvalidInput, NotFound, RateLimited
 from ditto_avatar.session import events
+from ditto_avatar.session import turn as t
 from ditto_avatar.session.conversation import MESSAGE, SAY
-from ditto_avatar.session.session import PlaybackReport, Playing
+from ditto_avatar.session.performer import Job, Notify, Performer
+from ditto_avatar.session.session import PlaybackReport, Playing, Session
+from ditto_avatar.session.store import StoredSession, hash_token
 from ditto_avatar.types import Language
 from tests.fakes.clock import ManualClock
 
@@ -162,6 +167,37 @@ async def test_an_interruption_at_any_stage_leaves_nothing_behind(world: World, 
     assert not viewer.of(events.TurnFinished)
     assert not list((world.data_dir / "clips").glob("*"))
     assert world.services.admission.speaking == 0
+
+
+class LatePerformer:
+    """Hands over a clip in the moment in which it is cancelled."""
+
+    def __init__(self, clips: Path) -> None:
+        self._clips = clips
+
+    async def perform(self, job: Job, notify: Notify) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for suffix in (".mp4", ".wav"):
+                (self._clips / f"late{suffix}").write_bytes(b"late")
+            notify(t.ClipStored("s", "late", "/video/late.mp4", "/audio/late.wav", 1.0, 24))
+
+
+async def test_a_clip_that_comes_after_the_end_of_its_turn_is_removed(world: World) -> None:
+    folder = world.data_dir / "clips"
+    folder.mkdir()
+    late = cast(Performer, LatePerformer(folder))
+    services = replace(world.services, performer=late)
+    stored = StoredSession("s1", hash_token("token"), "oval", "en")
+    await services.store.add_session(stored)
+    session = Session(stored, "token", services)
+    await session.submit(SAY, "Hi.")
+    await asyncio.sleep(0)  # it begins to perform
+    await session.interrupt()
+    await session.close("idle")
+    assert world.clips.removed.is_set()
+    assert not list(folder.iterdir())
 
 
 async def test_a_clip_that_no_record_could_be_made_of_is_removed(world: World) -> None:
