@@ -6,7 +6,7 @@ from ditto_avatar.errors import Busy, NotFound, RateLimited, ShuttingDown, Unaut
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.session import PlaybackReport, Playing
+from ditto_avatar.session.reports import PlaybackReport, Playing
 
 from .conftest import World, Worlds
 

@@ -17,7 +17,8 @@ from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.performer import Job, Notify, Performer
-from ditto_avatar.session.session import PlaybackReport, Playing, Session
+from ditto_avatar.session.reports import PlaybackReport, Playing
+from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import StoredSession, hash_token
 from ditto_avatar.types import Language
 from tests.fakes.clock import ManualClock

@@ -22,7 +22,8 @@ from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
 from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
-from ditto_avatar.session.session import PlaybackReport, Playing, Session
+from ditto_avatar.session.reports import PlaybackReport, Playing
+from ditto_avatar.session.session import Session
 from ditto_avatar.speech.listening import ListenMode
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.session.events import Event
 from ditto_avatar.session.outbox import Numbered
-from ditto_avatar.session.session import Playing
+from ditto_avatar.session.reports import Playing
 from ditto_avatar.types import Language
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]

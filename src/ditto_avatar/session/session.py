@@ -6,12 +6,10 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from typing import Any
-from unicodedata import category
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Prompt
@@ -28,6 +26,7 @@ from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.audience import Audience
+from ditto_avatar.session.chores import Chores
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.conversation import MESSAGE, Conversation, clip_entry
 from ditto_avatar.session.heard import Loudspeaker
@@ -35,6 +34,7 @@ from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.outbox import Numbered, Outbox
 from ditto_avatar.session.performer import Job, Performer
+from ditto_avatar.session.reports import PlaybackReport, Playing
 from ditto_avatar.session.store import (
     FINISHED,
     INTERRUPTED,
@@ -43,43 +43,13 @@ from ditto_avatar.session.store import (
     StoredSession,
     StoredTurn,
 )
+from ditto_avatar.session.written import checked_text
 from ditto_avatar.types import FloatArray, Language
 
 log = logging.getLogger(__name__)
 
-# Control characters, lone surrogates and unassigned code points; format characters stay, since
-# emoji are joined by them.
-_UNPRINTABLE = ("Cc", "Cs", "Cn")
-
 # How long after a turn's last picture a page may still report that it plays.
 _PLAYBACK_SLACK_S = 5.0
-
-
-class Playing(StrEnum):
-    """What a page does with a segment: it painted the first picture, plays it, played it to the
-    end, or stopped it where it was."""
-
-    PAINTED = "painted"
-    PLAYING = "playing"
-    ENDED = "ended"
-    DROPPED = "dropped"
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybackReport:
-    """A page's report of what was seen and heard: the first `seconds` of `segment`.
-
-    `painted_after_s` is the time from the text's sending to the first picture, `drift_ms` how far
-    the picture is behind the sound, `idle_frame` where the idle loop is, each where the page
-    knows it.
-    """
-
-    segment: str
-    state: Playing
-    seconds: float
-    painted_after_s: float | None = None
-    drift_ms: float | None = None
-    idle_frame: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +85,7 @@ class Session:
         self._turn: t.Turn | None = None
         self._task: asyncio.Task[None] | None = None
         self._submitting = asyncio.Lock()
-        self._storing = asyncio.Lock()
-        self._background: set[asyncio.Task[None]] = set()
+        self._chores = Chores(services.clips, self._tell_failure)
         self._idle = IdlePosition(self._clock)
         self._loudspeaker = Loudspeaker(self._clock)
         self._heard = asyncio.Event()
@@ -140,7 +109,7 @@ class Session:
         """Begin a turn (interrupting the one in progress) once it is stored; its id. The same
         `client_id` is accepted once and gives the same turn again. Raises `InvalidInput`,
         `RateLimited`, `ShuttingDown` and `StorageFull`."""
-        text = self._checked(text)
+        text = checked_text(text, self._services.max_text)
         async with self._submitting:
             if self._closed:
                 raise ShuttingDown("The server is stopping; please try again in a moment.")
@@ -268,8 +237,7 @@ class Session:
         if self._task is not None and not self._task.done() and grace_s > 0:
             await asyncio.wait([self._task], timeout=grace_s)
         await self.interrupt(reason)
-        while self._background:
-            await asyncio.wait(self._background)
+        await self._chores.done()
         self._audience.close()
 
     # One turn ----------------------------------------------------------------------------
@@ -327,7 +295,7 @@ class Session:
         if isinstance(happened, t.SegmentBegan) and actions:
             self._begin_to_sound(happened)
         if isinstance(happened, t.ClipStored) and not actions:
-            self._discard(happened.name)  # the turn ended meanwhile: nobody will ask for it
+            self._chores.discard(happened.name)  # the turn ended meanwhile: nobody will ask for it
         return actions
 
     def _apply(self, turn: t.Turn, actions: list[t.Action]) -> None:
@@ -380,23 +348,11 @@ class Session:
             self.conversation.add_clip(turn.id, stored)
             self._apply(turn, then)
 
-        self._store(
+        self._chores.write(
             lambda: self._services.store.add_clip(turn.id, stored),
             kept,
-            otherwise=lambda: self._discard(clip.name),
+            otherwise=lambda: self._chores.discard(clip.name),
         )
-
-    def _discard(self, clip: str) -> None:
-        """Remove the files of a clip that is in no conversation."""
-
-        async def remove() -> None:
-            try:
-                await asyncio.to_thread(self._services.clips.remove, [clip])
-            except OSError:
-                # The border of a task: what stays is swept when it is old.
-                log.exception("the clip of a turn that was cut off could not be removed")
-
-        self._in_background(remove())
 
     def _settle(self, turn: t.Turn, then: list[t.Action]) -> None:
         state = INTERRUPTED if turn.phase is t.Phase.INTERRUPTED else FINISHED
@@ -413,7 +369,7 @@ class Session:
         def applied() -> None:
             self._apply(turn, then)
 
-        self._store(
+        self._chores.write(
             lambda: self._services.store.settle_turn(
                 turn.id, answer=answer, heard=heard, state=state, timings=record
             ),
@@ -421,33 +377,8 @@ class Session:
             otherwise=applied,
         )
 
-    def _store(
-        self,
-        write: Callable[[], Awaitable[None]],
-        then: Callable[[], None],
-        *,
-        otherwise: Callable[[], None],
-    ) -> None:
-        """Write in the background, in order, and do what waits for it `then`: nobody is told of
-        anything that a crash could undo. A failure is told, not raised, and `otherwise` done."""
-
-        async def guarded() -> None:
-            async with self._storing:
-                try:
-                    await write()
-                except DittoAvatarError as error:
-                    self._audience.tell(events.Failure(outcome_of(error).code, str(error)))
-                    otherwise()
-                else:
-                    then()
-
-        self._in_background(guarded())
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """What `close` waits for."""
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _tell_failure(self, error: DittoAvatarError) -> None:
+        self._audience.tell(events.Failure(outcome_of(error).code, str(error)))
 
     @property
     def _running(self) -> t.Turn | None:
@@ -485,17 +416,3 @@ class Session:
         made = turn.marks.get(t.Mark.FIRST_FRAME)
         if made is not None:
             self._idle.painted(turn.started + after_s - made)
-
-    # Input -------------------------------------------------------------------------------
-
-    def _checked(self, text: str) -> str:
-        cleaned = "".join(c for c in text if c in "\n\t" or category(c) not in _UNPRINTABLE)
-        cleaned = cleaned.strip()
-        if all(category(c)[0] in "ZC" for c in cleaned):
-            raise InvalidInput("The text is empty: please write something to say.")
-        limit = self._services.max_text
-        if len(cleaned) > limit:
-            raise InvalidInput(
-                f"The text has {len(cleaned):,} characters; at most {limit:,} can be taken."
-            )
-        return cleaned

@@ -1,0 +1,33 @@
+"""What a page reports of what was seen and heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Playing(StrEnum):
+    """What a page does with a segment: it painted the first picture, plays it, played it to the
+    end, or stopped it where it was."""
+
+    PAINTED = "painted"
+    PLAYING = "playing"
+    ENDED = "ended"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackReport:
+    """The first `seconds` of `segment` were heard.
+
+    `painted_after_s` is the time from the text's sending to the first picture, `drift_ms` how far
+    the picture is behind the sound, `idle_frame` where the idle loop is, each where the page
+    knows it.
+    """
+
+    segment: str
+    state: Playing
+    seconds: float
+    painted_after_s: float | None = None
+    drift_ms: float | None = None
+    idle_frame: float | None = None
