@@ -63,3 +63,12 @@ def test_settings_cannot_be_changed() -> None:
 def test_every_setting_is_documented(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     assert [name for name in sorted(names()) if name not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("overlap", 20), ("overlap", 90), ("sampling_timesteps", 2_000), ("template_n_frames", -2)],
+)
+def test_values_that_ditto_cannot_run_with_are_refused(name: str, value: int) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings.model_validate({name: value})

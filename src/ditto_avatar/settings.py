@@ -62,17 +62,20 @@ class Settings(BaseSettings):
     backend: Literal["auto", "tensorrt", "compiled", "graphs", "eager"] = Field(
         "auto", description="how Ditto's networks run; auto takes the first that works"
     )
-    sampling_timesteps: Positive | None = Field(
-        None, description="Ditto's diffusion steps, instead of the preset's"
+    sampling_timesteps: int | None = Field(
+        None, ge=1, le=1_000, description="Ditto's diffusion steps, instead of the preset's"
     )
     max_size: Positive | None = Field(
         None, description="Ditto's longest side of a source in pixels, instead of the preset's"
     )
     template_n_frames: int | None = Field(
-        None, description="idle frames Ditto moves over (-1: all), instead of the preset's"
+        None, ge=-1, description="idle frames Ditto moves over (-1: all), instead of the preset's"
     )
-    overlap: Positive | None = Field(
-        None, description="frames that Ditto's clips share, instead of the checkpoint's"
+    overlap: int | None = Field(
+        None,
+        ge=40,
+        le=79,
+        description="frames that Ditto's clips share, instead of the checkpoint's",
     )
     feature_cache_mb: Positive = Field(
         2_048, description="memory of the device for the features of presenters' pictures"

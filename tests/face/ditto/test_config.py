@@ -124,6 +124,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
     ("key", "value", "said"),
     [
         ("overlap_v2", "much", "overlap_v2 should be a whole number, not 'much'"),
+        ("overlap_v2", 90, "overlap_v2 should be 40 to 79 frames, not 90"),
         ("fix_kp_cond_dim", [1], r"fix_kp_cond_dim should be two numbers, not \[1\]"),
         ("delta_eye_arr", np.zeros((15, 62)), r"delta_eye_arr should have the shape \(m, 63\)"),
     ],

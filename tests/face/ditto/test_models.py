@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from ditto_avatar.errors import InvalidCheckpoint, Unavailable
+from ditto_avatar.errors import InvalidCheckpoint, InvalidInput, Unavailable
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place, weights_key
 from ditto_avatar.face.ditto.engine import DittoEngine
@@ -67,6 +68,28 @@ def test_presets_fill_in_what_is_not_set(tmp_path: Path) -> None:
     quality = replace(speed, preset="quality")
     assert (quality.steps, quality.longest_side, quality.template_frames) == (50, 1_920, -1)
     assert replace(quality, sampling_timesteps=7).steps == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sampling_timesteps", 0),
+        ("sampling_timesteps", 1_001),
+        ("overlap", 39),
+        ("overlap", 80),
+        ("template_n_frames", -2),
+        ("max_size", 0),
+        ("feature_cache_mb", 0),
+        ("max_streams", 0),
+    ],
+)
+def test_a_value_that_nothing_can_run_with_is_refused_at_once(
+    tmp_path: Path, name: str, value: int
+) -> None:
+    good: dict[str, Any] = {"sampling_timesteps": 1_000, "overlap": 40}
+    assert DittoOptions(tmp_path, **good).steps == 1_000
+    with pytest.raises(InvalidInput, match=f"{name}: expected .*, came {value}"):
+        DittoOptions(tmp_path, **(good | {name: value}))
 
 
 def test_the_networks_key_is_that_of_their_files_alone(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ditto_avatar.errors import InvalidCheckpoint
 from ditto_avatar.face.ditto.layout import EXPRESSION, MOTION
+from ditto_avatar.face.ditto.options import OVERLAPS
 from ditto_avatar.types import FloatArray
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -110,9 +111,15 @@ def read_config(path: Path) -> ReleasedConfig:
     default = ReleasedConfig()
     online = bool(values.get("online_mode", False))
     bounds = _array(path, values, "v_min_max_for_clip", MOTION)
+    # The offline files' overlap is too short to stream with.
+    overlap = _whole(path, values, "overlap_v2", default.overlap) if online else default.overlap
+    if overlap not in OVERLAPS:
+        raise InvalidCheckpoint(
+            f"{path}: overlap_v2 should be {OVERLAPS.start} to {OVERLAPS.stop - 1} frames, "
+            f"not {overlap}."
+        )
     return ReleasedConfig(
-        # The offline files' overlap is too short to stream with.
-        overlap=_whole(path, values, "overlap_v2", default.overlap) if online else default.overlap,
+        overlap=overlap,
         reset=_whole(path, values, "fix_kp_cond", default.reset) if online else default.reset,
         kept=_range(path, values, "fix_kp_cond_dim") if online else default.kept,
         bounds=None if bounds is None else bounds[:2],

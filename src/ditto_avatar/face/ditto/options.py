@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from ditto_avatar.errors import InvalidInput
+
 Preset = Literal["speed", "quality"]
 Backend = Literal["auto", "tensorrt", "compiled", "graphs", "eager"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+# The noise was learned in 1,000 steps. A clip has 80 frames, of which a stream carries on at most
+# as many as it repeats.
+MOST_STEPS = 1_000
+OVERLAPS = range(40, 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +23,11 @@ class DittoOptions:
     """`preset` gives the values that are None here.
 
     `device` is a torch device, or "auto" for CUDA where there is any. `sampling_timesteps` are
-    the diffusion steps of a clip, `max_size` the longest side of a source in pixels,
+    the diffusion steps of a clip (1 to 1,000), `max_size` the longest side of a source in pixels,
     `template_n_frames` how many frames of the idle loop a performance moves over (-1: all),
-    `overlap` the frames that clips share while streaming. `feature_cache_mb` bounds the memory
-    for source features. `max_streams` performances run at once (None: as many as
-    a GPU was measured to hold, on a CPU any number).
+    `overlap` the frames that clips share while streaming (40 to 79). `feature_cache_mb` bounds
+    the memory for source features. `max_streams` performances run at once (None: as many as
+    a GPU was measured to hold, on a CPU any number). Raises `InvalidInput` for values outside.
     """
 
     checkpoints: Path
@@ -34,6 +41,14 @@ class DittoOptions:
     feature_cache_mb: int = 2_048
     max_streams: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _expect("sampling_timesteps", self.sampling_timesteps, 1, MOST_STEPS)
+        _expect("overlap", self.overlap, OVERLAPS.start, OVERLAPS.stop - 1)
+        _expect("template_n_frames", self.template_n_frames, -1)
+        _expect("max_size", self.max_size, 1)
+        _expect("feature_cache_mb", self.feature_cache_mb, 1)
+        _expect("max_streams", self.max_streams, 1)
 
     @property
     def steps(self) -> int:
@@ -50,3 +65,10 @@ class DittoOptions:
 
 def _chosen(value: int | None, otherwise: int) -> int:
     return otherwise if value is None else value
+
+
+def _expect(name: str, value: int | None, least: int, most: int | None = None) -> None:
+    if value is None or (least <= value and (most is None or value <= most)):
+        return
+    wanted = f"at least {least}" if most is None else f"{least} to {most:,}"
+    raise InvalidInput(f"{name}: expected {wanted}, came {value}.")
