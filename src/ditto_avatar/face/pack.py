@@ -70,13 +70,14 @@ def _load_folder(folder: Path, name: str, unpacked: UnpackedFolder | None) -> Av
         arrays = _read_arrays(file, count)
         atlas = _read_atlas(file, folder / "mouth.webp")
     idle = IdleFrames(folder / "idle.mp4", count, width, height)
-    fingerprint = _fingerprint(folder)
+    fingerprint = pack_fingerprint(folder)
     return Avatar(
         about.name, folder, about, arrays, atlas, width, height, fingerprint, idle, unpacked
     )
 
 
-def _fingerprint(folder: Path) -> str:
+def pack_fingerprint(folder: Path) -> str:
+    """What `Avatar.fingerprint` says of the pack in `folder`."""
     digest = hashlib.sha256()
     for name in ("idle.mp4", "avatar.npz", "mouth.webp"):
         path = folder / name

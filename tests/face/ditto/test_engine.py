@@ -19,7 +19,7 @@ from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.performance import UNREAD_FRAMES, DittoPerformance
 from ditto_avatar.face.ditto.pressure import Capacity, Quality
-from ditto_avatar.face.ditto.registration import FEATURES_FILE
+from ditto_avatar.face.ditto.registration import FEATURES_FILE, registered
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import Emotion, FloatArray, VideoFrame
 from tests.fakes import packs
@@ -452,6 +452,21 @@ async def test_an_avatar_is_registered_once_and_kept_in_its_pack(
     await other.close()
     with np.load(path) as file:
         assert {f"ditto.{models.key}.rows", "ditto.other.rows"} <= set(file.files)
+
+
+async def test_a_replaced_idle_loop_is_registered_anew(
+    models: DittoModels, options: DittoOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same length, but with the face elsewhere."""
+    before = packed(options)
+    monkeypatch.setattr(packs, "draw", lambda points, draw=packs.draw: np.roll(draw(points), 20, 1))
+    other = packs.make_pack(tmp_path / "other" / "oval", frames=4, atlas=False, blendshapes=False)
+    registered(before, models)
+    before.idle_path.write_bytes((other / "idle.mp4").read_bytes())
+    after = load_avatar(before.folder)
+    found = registered(after, models).matrices
+    assert after.frame_count == before.frame_count
+    assert np.allclose(found, registered(load_avatar(other), models).matrices)
 
 
 async def test_a_damaged_registration_is_computed_again(

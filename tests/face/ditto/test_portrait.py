@@ -66,7 +66,9 @@ def test_a_photo_becomes_a_pack_with_an_idle_loop(
     assert avatar.about.license == "CC0-1.0"
     assert avatar.about.display_name["en"] == "Me"
     assert np.ptp(np.stack(list(avatar.idle_frames)).astype(int), axis=0).max() > 0
-    found = load_registration(avatar.features_folder / FEATURES_FILE, models.key)
+    found = load_registration(
+        avatar.features_folder / FEATURES_FILE, models.key, avatar.fingerprint
+    )
     assert found is not None
     rows = found.motion.rows
     moves = np.abs(np.diff(rows, axis=0)).mean(axis=1)
@@ -81,7 +83,8 @@ def test_a_photo_is_drawn_from_itself_while_it_idles_and_speaks(
     make: Register, models: DittoModels, tmp_path: Path
 ) -> None:
     folder = make(photo(tmp_path / "me.png"), tmp_path / "me")
-    found = load_registration(folder / "features" / FEATURES_FILE, models.key)
+    fingerprint = load_avatar(folder).fingerprint
+    found = load_registration(folder / "features" / FEATURES_FILE, models.key, fingerprint)
     assert found is not None
     assert found.still is not None
     assert np.array_equal(found.still, packs.draw(packs.neutral_points()))
@@ -98,7 +101,7 @@ def test_a_video_becomes_its_own_idle_loop(
     assert np.allclose(nose[1:6], nose[1:6][::-1][::-1])
     assert np.allclose(nose[6:], nose[4:0:-1])
     assert nose[5] - nose[0] == pytest.approx(10, abs=2)
-    found = load_registration(folder / "features" / FEATURES_FILE, models.key)
+    found = load_registration(folder / "features" / FEATURES_FILE, models.key, avatar.fingerprint)
     assert found is not None
     assert found.still is None
     assert np.array_equal(found.motion.rows[6:], found.motion.rows[4:0:-1])

@@ -47,7 +47,7 @@ from ditto_avatar.face.ditto.windows import (
     bounded,
     offline_motion,
 )
-from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.face.pack import load_avatar, pack_fingerprint
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, Emotion, FloatArray
 
 log = logging.getLogger(__name__)
@@ -139,6 +139,7 @@ class _Maker:
         save_registration(
             folder / "features" / FEATURES_FILE,
             self._models.key,
+            pack_fingerprint(folder),
             Registration(looped, matrices, motion.rows[0]),
         )
 
@@ -164,6 +165,7 @@ class _Maker:
         save_registration(
             folder / "features" / FEATURES_FILE,
             self._models.key,
+            pack_fingerprint(folder),
             Registration(
                 idle,
                 np.repeat(registration.matrices, count, axis=0),

@@ -1,7 +1,8 @@
 """What Ditto knows of an avatar: computed once, kept in its pack.
 
 The file is ``features/ditto.npz``; its keys begin with ``ditto.<weights key>.``, so that features
-of other weights are never mistaken for these.
+of other weights are never mistaken for these, and the pack's fingerprint lies beside them, so that
+neither are those of other pictures.
 """
 
 from __future__ import annotations
@@ -72,20 +73,21 @@ def registered(avatar: Avatar, models: DittoModels) -> Registration:
 
     Raises `InvalidImage` where the idle loop does not show one whole face."""
     path = avatar.features_folder / FEATURES_FILE
-    found = load_registration(path, models.key)
+    found = load_registration(path, models.key, avatar.fingerprint)
     if found is not None and len(found.motion) == avatar.frame_count:
         return found
     log.info("Registering %s for Ditto: %d frames.", avatar.name, avatar.frame_count)
     registration, _ = register(idle_pictures(avatar), models, f"avatar {avatar.name}")
     try:
-        save_registration(path, models.key, registration)
+        save_registration(path, models.key, avatar.fingerprint, registration)
     except OSError as error:
         log.warning("The registration of %s is kept in memory only: %s.", avatar.name, error)
     return registration
 
 
-def save_registration(path: Path, key: str, registration: Registration) -> None:
-    """Writes the file whole or not at all; features of other weights in it are kept."""
+def save_registration(path: Path, key: str, fingerprint: str, registration: Registration) -> None:
+    """Writes the file whole or not at all; features of other weights in it are kept.
+    `fingerprint` is the pack's."""
     motion = registration.motion
     arrays: dict[str, npt.NDArray[Any]] = {
         "rows": motion.rows,
@@ -95,6 +97,7 @@ def save_registration(path: Path, key: str, registration: Registration) -> None:
         "canonical": motion.canonical,
         "matrices": registration.matrices,
         "anchor": registration.anchor,
+        "fingerprint": np.array(fingerprint),
     }
     if registration.still is not None and registration.keypoints is not None:
         arrays |= {"still": registration.still, "still_keypoints": registration.keypoints}
@@ -112,15 +115,16 @@ def save_registration(path: Path, key: str, registration: Registration) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_registration(path: Path, key: str) -> Registration | None:
-    """The registration made with these weights, or None where there is none that can be read."""
+def load_registration(path: Path, key: str, fingerprint: str) -> Registration | None:
+    """The registration made with these weights of the pack with this fingerprint, or None where
+    there is none that can be read."""
     prefix = f"ditto.{key}."
     arrays = {
         name.removeprefix(prefix): value
         for name, value in _read_arrays(path).items()
         if name.startswith(prefix)
     }
-    if not arrays:
+    if not arrays or str(arrays.get("fingerprint")) != fingerprint:
         return None
     try:
         motion = SourceMotion(
