@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.album import Album, Cutout
@@ -63,6 +64,26 @@ async def stage(
 def jobs(frames: Sequence[int]) -> list[PictureJob]:
     points: FloatArray = np.random.default_rng(0).uniform(-0.5, 0.5, (21, 3)).astype(np.float32)
     return [PictureJob(frame, points, points) for frame in frames]
+
+
+@pytest.mark.parametrize(("device", "current"), [("cuda:1", 1), ("cpu", None)])
+async def test_every_thread_works_on_the_chosen_device(
+    models: DittoModels,
+    clock: ManualClock,
+    pressure: Pressure,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    current: int | None,
+) -> None:
+    place = threading.local()
+    monkeypatch.setattr(
+        torch.cuda, "set_device", lambda device: setattr(place, "device", device.index)
+    )
+    runners = replace(models.runners, device=torch.device(device))
+    stage = Stage(Pipeline(runners, 1), 1, pressure, clock.now)
+    for pool in (stage.on_sound, stage.on_registrar):
+        assert await pool(lambda: getattr(place, "device", None)) == current
+    await stage.close()
 
 
 async def test_frames_are_cut_out_beside_the_device_and_once(

@@ -13,9 +13,10 @@ from ditto_avatar.face.ditto.audio import Encode, OnnxEncoder
 from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place
 from ditto_avatar.face.ditto.config import ReleasedConfig, read_config
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
+from ditto_avatar.face.ditto.onnx_session import warn_without_cuda
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.pressure import Capacity, levels
-from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.base import Runners, on_device
 from ditto_avatar.face.ditto.runtime.choice import choose_runners, measure
 from ditto_avatar.face.ditto.source import FaceReader
 from ditto_avatar.face.ditto.weights import load_network
@@ -48,6 +49,9 @@ def choose_device(wanted: str) -> torch.device:
         raise Unavailable(f"'{wanted}' is no device; use auto, cpu or cuda.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Unavailable("There is no CUDA device for Ditto; use the device cpu or auto.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise Unavailable(f"There is no device {wanted}; there are {count}, counted from cuda:0.")
     return device
 
 
@@ -67,6 +71,8 @@ def load_models(
             "them."
         )
     device = choose_device(options.device)
+    if device.type == "cuda":
+        warn_without_cuda()
     tell = progress or (lambda name: None)
     networks: dict[str, nn.Module] = {}
     for name, entry in FILES.items():
@@ -74,25 +80,27 @@ def load_models(
             tell(entry.path)
             networks[entry.network] = load_network(entry.network, place(folder, name))
     tell("audio and face models")
-    kind = device.type
+    kind = str(device)
     reader = FaceReader(
         FaceDetector(place(folder, "face_detector"), kind),
         FaceMesh(place(folder, "face_mesh"), kind),
         Landmarks203(place(folder, "landmarks"), kind),
     )
-    runners = choose_runners(
-        networks,
-        device,
-        options.backend,
-        tell,
-        steps={quality.steps for quality in levels(options.steps, CLIP_FRAMES)},
-        checkpoints=folder,
-    )
+    with on_device(device):
+        runners = choose_runners(
+            networks,
+            device,
+            options.backend,
+            tell,
+            steps={quality.steps for quality in levels(options.steps, CLIP_FRAMES)},
+            checkpoints=folder,
+        )
+        capacity = measure(runners, options.steps) if device.type == "cuda" else None
     return DittoModels(
         runners,
         OnnxEncoder(place(folder, "audio_encoder"), kind),
         reader,
         read_config(place(folder, "config")),
         file_key(place(folder, name) for name in REGISTRATION_FILES),
-        measure(runners, options.steps) if device.type == "cuda" else None,
+        capacity,
     )

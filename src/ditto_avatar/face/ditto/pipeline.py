@@ -70,7 +70,7 @@ class Drawing:
                 self._parts.append((members, part))
         if parts and parts[0][1].device.type == "cuda":
             self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._copied.record()
+            self._copied.record(torch.cuda.current_stream(parts[0][1].device))
 
     def frames(self) -> list[ByteArray]:
         """The pictures in the order of the jobs; waits for the device."""

@@ -38,6 +38,7 @@ from ditto_avatar.face.ditto.registration import (
     rgb,
     save_registration,
 )
+from ditto_avatar.face.ditto.runtime.base import on_device
 from ditto_avatar.face.ditto.sampler import SeededNoise
 from ditto_avatar.face.ditto.source import SourceFrame
 from ditto_avatar.face.ditto.windows import (
@@ -97,7 +98,10 @@ def register_source(
     footage = load_footage(path, options.longest_side, VIDEO_FRAMES)
     maker = _Maker(models, options, progress or (lambda stage, done, total: None))
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
+    with (
+        on_device(models.runners.device),
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place,
+    ):
         folder = Path(place) / out.name
         folder.mkdir()
         if footage.still:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ditto_avatar.face.ditto.album import Album, Cutout, PictureCache
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline, SourcePicture
 from ditto_avatar.face.ditto.pressure import Pressure
+from ditto_avatar.face.ditto.runtime.base import stay_on_device
 from ditto_avatar.face.ditto.scheduler import Backlog, Job, Kind
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -67,11 +68,15 @@ class Stage:
         runners = pipeline.runners
         limits = {Kind.CLIP: runners.clip_batches[-1], Kind.FRAME: runners.batches[-1]}
         self._backlog: Backlog[_Asked] = Backlog(limits)
-        self._device = ThreadPoolExecutor(1, thread_name_prefix="ditto")
-        self._sound = ThreadPoolExecutor(2, thread_name_prefix="ditto-sound")
-        self._cut = ThreadPoolExecutor(2, thread_name_prefix="ditto-cut")
-        self._finish = ThreadPoolExecutor(1, thread_name_prefix="ditto-finish")
-        self._register = ThreadPoolExecutor(1, thread_name_prefix="ditto-register")
+
+        def threads(count: int, name: str) -> ThreadPoolExecutor:
+            return ThreadPoolExecutor(count, name, stay_on_device, (runners.device,))
+
+        self._device = threads(1, "ditto")
+        self._sound = threads(2, "ditto-sound")
+        self._cut = threads(2, "ditto-cut")
+        self._finish = threads(1, "ditto-finish")
+        self._register = threads(1, "ditto-register")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 

@@ -6,8 +6,9 @@ any size up to the largest bucket, and a runner may fill it up to a bucket insid
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -66,3 +67,15 @@ class Runners:
     clip: ClipRunner
     batches: tuple[int, ...] = (1, 2, 4, 8)
     clip_batches: tuple[int, ...] = (1, 2, 4, 8)
+
+
+def on_device(device: torch.device) -> AbstractContextManager[Any]:
+    """Makes a CUDA device the current one: its streams, graphs and pinned memory are taken from
+    whichever is current."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def stay_on_device(device: torch.device) -> None:
+    """The same for all that a thread will do."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
