@@ -164,6 +164,39 @@ def test_a_backend_that_fails_is_passed_over(
     assert "graphs failed and is passed over: no compiler found" in caplog.text
 
 
+def test_a_backend_that_fails_leaves_the_weights_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def late(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    networks = copy.deepcopy(small_networks())
+    monkeypatch.setattr(choice, "warm_up", late)
+    monkeypatch.setattr(choice, "candidates", lambda *_: [Candidate("graphs"), Candidate("eager")])
+    with pytest.raises(RuntimeError, match="out of memory"):
+        choose_runners(networks, CPU)
+    for name, tensor in small_networks()["lmdm"].state_dict().items():
+        assert torch.equal(networks["lmdm"].state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize(("device", "timed"), [(CUDA, True), (CPU, False)])
+def test_convolutions_are_timed_while_a_gpu_warms_up_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device, timed: bool
+) -> None:
+    seen: list[bool] = []
+
+    def look(*_: object) -> Runners:
+        seen.append(torch.backends.cudnn.benchmark)
+        return eager()
+
+    monkeypatch.setattr(choice, "compiled_runners", look)
+    monkeypatch.setattr(choice, "warm_up", look)
+    monkeypatch.setattr(choice, "candidates", lambda *_: [Candidate("graphs")])
+    choose_runners({}, device)
+    assert seen == [timed, timed]
+    assert not torch.backends.cudnn.benchmark
+
+
 def test_warming_up_walks_every_bucket() -> None:
     told: list[str] = []
     warm_up(bucketed(), told.append, SMALL, (2, 3))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,8 +95,9 @@ def choose_runners(
             log.info("Ditto backend %s passed over: %s.", candidate.name, candidate.refused)
             continue
         try:
-            runners = _made(candidate, networks, device, dtype, sizes)
-            warm_up(runners, tell, sizes, steps)
+            with _quick_convolutions(device):
+                runners = _made(candidate, networks, device, dtype, sizes)
+                warm_up(runners, tell, sizes, steps)
         except Exception as error:  # whatever a compiler or driver raises: the next one is tried
             if candidate.name == "eager" or backend != "auto":
                 raise
@@ -104,6 +106,19 @@ def choose_runners(
         log.info("Ditto runs on %s with the backend %s.", device, candidate.name)
         return runners
     raise Unavailable(f"There is no backend {backend!r}; there are: {', '.join(BACKENDS)}.")
+
+
+@contextmanager
+def _quick_convolutions(device: torch.device) -> Iterator[None]:
+    """cuDNN times its algorithms for every shape that is used for the first time; graphs keep the
+    quickest. All shapes are used while warming up."""
+    flags = torch.backends.cudnn
+    before = flags.benchmark
+    flags.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        flags.benchmark = before
 
 
 def _made(

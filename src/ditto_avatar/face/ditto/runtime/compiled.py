@@ -7,6 +7,7 @@ few graphs serve every batch. Without CUDA the same code runs without graphs.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,8 @@ def compiled_runners(
     """Runners that are compiled at their first call of each size; `warm_up` does it beforehand."""
     options = options or CompileOptions()
     appearance, motion, frame, diffusion = place_networks(networks, device, dtype)
-    diffusion.to(options.motion_dtype)
+    # A copy: should this backend fail, the next one must not find rounded weights.
+    diffusion = copy.deepcopy(diffusion).to(options.motion_dtype)
     if options.channels_last:
         frame.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frame.warp.hourglass.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
