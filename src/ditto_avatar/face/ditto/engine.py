@@ -31,9 +31,9 @@ from ditto_avatar.face.ditto.stage import Stage
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES, MotionStream, WindowOptions
 from ditto_avatar.types import Emotion, FloatArray
 
-# A turn opens its next performance while its last one is still drawn and watched, for as long as
-# the sentences take that may be spoken ahead.
-OPEN_WAIT_S = 30.0
+# A turn opens its next performance while its last one is still drawn and watched: for a minute at
+# most (`UNHEARD_FRAMES`), and somewhat longer on a busy device.
+OPEN_WAIT_S = 75.0
 
 
 class DittoEngine:
