@@ -29,7 +29,7 @@ async def fingerprint(models: DittoModels, options: DittoOptions) -> str:
         {"sampling_timesteps": 7},
         {"max_size": 333},
         {"template_n_frames": 5},
-        {"overlap": 17},
+        {"overlap": 47},
         {"preset": "quality", "sampling_timesteps": None},
         {"backend": "graphs"},
         {"seed": 9},
