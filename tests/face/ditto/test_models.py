@@ -62,6 +62,14 @@ def test_a_missing_gpu_is_named() -> None:
         choose_device("cuda")
 
 
+def test_a_gpu_beyond_the_last_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(Unavailable, match="no device cuda:2; there are 2, counted from cuda:0"):
+        choose_device("cuda:2")
+
+
 def test_presets_fill_in_what_is_not_set(tmp_path: Path) -> None:
     speed = DittoOptions(tmp_path)
     assert (speed.steps, speed.longest_side, speed.template_frames) == (10, 512, 3)

@@ -49,8 +49,8 @@ def choose_device(wanted: str) -> torch.device:
         raise Unavailable(f"'{wanted}' is no device; use auto, cpu or cuda.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Unavailable("There is no CUDA device for Ditto; use the device cpu or auto.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and device.index is not None and device.index >= count:
         raise Unavailable(f"There is no device {wanted}; there are {count}, counted from cuda:0.")
     return device
 
