@@ -367,6 +367,25 @@ async def test_sound_that_comes_as_it_is_spoken_costs_no_quality(
     assert after == before
 
 
+async def test_a_pause_of_ten_seconds_costs_no_quality(
+    models: DittoModels, options: DittoOptions, avatar: Avatar
+) -> None:
+    """Of 45 frames of sound 30 can be drawn; then nothing happens until more sound comes."""
+    clock = ManualClock()
+    quick = timed(models, clock, frames_s=0.005, clips_s=0.01)
+    engine = DittoEngine(quick, replace(options, sampling_timesteps=8), clock.now)
+    before = engine.quality
+    performance = await engine.open(avatar)
+    frames = aiter(performance)
+    await performance.push(speech(45))
+    seen = [await anext(frames) for _ in range(30)]
+    clock.advance(10)
+    rest = await perform(performance, [speech(60)])
+    assert len(seen) + len(rest) == 105
+    assert engine.quality == before
+    await engine.close()
+
+
 @pytest.mark.parametrize(("frames_s", "clips_s"), [(1.0, 0.0), (0.0, 1.0)])
 async def test_a_device_that_is_too_slow_costs_quality(
     models: DittoModels, options: DittoOptions, avatar: Avatar, frames_s: float, clips_s: float
