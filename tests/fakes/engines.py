@@ -112,6 +112,7 @@ class LoudnessFace:
 
     def __init__(self) -> None:
         self.open_performances = 0
+        self.strained = False
         self.brightness = 40
 
     @property

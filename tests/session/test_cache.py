@@ -185,6 +185,17 @@ async def test_an_engine_with_other_options_speaks_and_draws_anew(open_world: Wo
             assert len(world.speech.said) == (1, 1, 2, 3, 3)[turn - 1]
 
 
+async def test_what_a_strained_engine_drew_is_not_shown_again(open_world: Worlds) -> None:
+    world = await open_world(cache_bytes=10**8)
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        for turn, strained in enumerate((True, False, False), start=1):
+            world.face.strained = strained
+            await session.submit(SAY, "Hello there.", idle_frame=3)
+            await viewer.until(events.TurnFinished, turn)
+            assert len(world.speech.said) == (1, 2, 2)[turn - 1]
+
+
 def test_another_version_of_the_package_makes_other_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ditto_avatar.session.cache.__version__", "0.0.9")
     assert take_key(text="Hi.", voice="tone/low") != KEY

@@ -63,6 +63,11 @@ class FaceEngine(Protocol):
         """Performances that this engine draws in time at once; None where only the machine
         decides."""
 
+    @property
+    def strained(self) -> bool:
+        """Whether it draws with less than full quality now, to be in time: such pictures are not
+        worth keeping."""
+
     async def open(self, avatar: Avatar, start_frame: int = 0) -> Performance:
         """Begin a performance whose first picture continues idle frame `start_frame`.
         Where `max_streams` are open it waits a while for one to end. Raises `InvalidAvatar` when

@@ -377,7 +377,7 @@ class Performer:
         self._tell_fragments(run, segment.id, made, end=len(segment.fragments))
         run.notify(t.SegmentDrawn(segment.id, segment.seconds))
         take = segment.take()
-        if segment.key is not None:
+        if segment.key is not None and not self._face.strained:
             await asyncio.to_thread(self._cache.keep, segment.key, take)
         await run.finished.put((segment.id, take))
 

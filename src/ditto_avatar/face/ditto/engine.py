@@ -113,6 +113,11 @@ class DittoEngine:
         """How clips are made now: full quality, or less while the device is late."""
         return self._pressure.quality
 
+    @property
+    def strained(self) -> bool:
+        """Whether that is less than full quality."""
+        return self._pressure.level > 0
+
     async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoPerformance:
         """Begin a performance at idle frame `start_frame`; an avatar is registered at its first
         use. While all places are taken it waits in line. Raises `InvalidAvatar` when no usable

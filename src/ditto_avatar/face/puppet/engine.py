@@ -23,6 +23,7 @@ class PuppetEngine:
 
     name = "puppet"
     max_streams: int | None = None
+    strained = False
 
     def __init__(self, workers: int | None = None, motion: MotionTrack | None = None) -> None:
         count = workers or os.cpu_count() or 1
