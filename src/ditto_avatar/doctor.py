@@ -96,7 +96,7 @@ def _face(settings: Settings) -> Finding:
 
 def _acceleration() -> list[Finding]:
     """What Ditto can use. Asked for by name: most installations have none of it."""
-    found = [_package("onnxruntime"), _package("tensorrt")]
+    found = [_package("onnxruntime", "onnxruntime-gpu"), _package("tensorrt")]
     torch_version = _installed("torch")
     if torch_version is None:
         return [Finding("torch", State.ABSENT, "not installed; only Ditto needs it"), *found]
@@ -137,11 +137,12 @@ def _backends(settings: Settings) -> list[Finding]:
     return [Finding(part, state, f"{text}. {UNTRIED}")]
 
 
-def _package(name: str) -> Finding:
-    installed = _installed(name)
-    if installed is None:
-        return Finding(name, State.ABSENT, "not installed")
-    return Finding(name, State.GOOD, installed)
+def _package(*names: str) -> Finding:
+    """Whether one of the packages that bring the same module is there."""
+    for name in names:
+        if (installed := _installed(name)) is not None:
+            return Finding(names[0], State.GOOD, f"{name} {installed}")
+    return Finding(names[0], State.ABSENT, "not installed")
 
 
 def _installed(package: str) -> str | None:
