@@ -212,6 +212,8 @@ def _log(level: str) -> None:
     else:
         handler = logging.StreamHandler()
         shape = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    # Libraries that raise their own voice are heard no sooner.
+    handler.setLevel(level)
     logging.basicConfig(level=level, format=shape, handlers=[handler], force=True)
 
 

@@ -112,7 +112,7 @@ def download_checkpoints(
         import huggingface_hub
     except ImportError as error:
         raise Unavailable(
-            "Downloading needs huggingface_hub; install it with: pip install 'ditto-avatar[ditto]'."
+            "Downloading needs huggingface_hub; install it with: pip install -e '.[ditto]'."
         ) from error
     tell = tell or (lambda text: None)
     files = _listing(huggingface_hub, endpoint, repository, revision)

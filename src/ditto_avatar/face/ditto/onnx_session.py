@@ -23,7 +23,7 @@ def warn_without_cuda() -> None:
         log.warning(
             "The installed ONNX Runtime cannot use the GPU: sound is encoded on the CPU, which "
             "limits how many viewers are served in time. For the GPU: pip uninstall onnxruntime, "
-            "then pip install 'ditto-avatar[ditto-gpu]'."
+            "then pip install -e '.[ditto-gpu]'."
         )
 
 
@@ -36,7 +36,7 @@ def open_session(path: Path, device: str = "cpu", threads: int | None = None) ->
         import onnxruntime
     except ImportError as error:
         raise Unavailable(
-            "Ditto needs ONNX Runtime; install it with: pip install 'ditto-avatar[ditto]'."
+            "Ditto needs ONNX Runtime; install it with: pip install -e '.[ditto]'."
         ) from error
     if not path.is_file():
         raise InvalidCheckpoint(
