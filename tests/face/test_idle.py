@@ -11,13 +11,20 @@ import numpy as np
 import pytest
 
 from ditto_avatar.errors import InvalidAvatar
-from ditto_avatar.face.idle import IdleFrames
+from ditto_avatar.face.idle import IdleFrames, IdleMemory
 from ditto_avatar.types import ByteArray
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 25
 
 
-def film(path: Path, *, group: int, b_frames: int = 0, frames: int = FRAMES) -> IdleFrames:
+def film(
+    path: Path,
+    *,
+    group: int,
+    b_frames: int = 0,
+    frames: int = FRAMES,
+    memory: IdleMemory | None = None,
+) -> IdleFrames:
     """A loop that gets brighter by 8 with every frame, a keyframe every `group` frames."""
     with av.open(str(path), "w") as container:
         options = {"g": str(group), "keyint_min": str(group), "bf": str(b_frames), "crf": "4"}
@@ -30,7 +37,7 @@ def film(path: Path, *, group: int, b_frames: int = 0, frames: int = FRAMES) -> 
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return IdleFrames(path, FRAMES, WIDTH, HEIGHT)
+    return IdleFrames(path, FRAMES, WIDTH, HEIGHT, memory)
 
 
 def order(pictures: list[ByteArray]) -> list[int]:
@@ -63,15 +70,33 @@ def test_who_keeps_a_picture_shares_its_group_with_everybody(tmp_path: Path) -> 
     assert idle[14].base is not kept.base
 
 
-def test_what_nobody_keeps_is_forgotten(tmp_path: Path) -> None:
-    idle = film(tmp_path / "idle.mp4", group=7)
-    for _ in idle:
-        pass
-    gc.collect()
+GROUP_BYTES = 7 * HEIGHT * 3 // 2 * WIDTH
+
+
+def test_what_was_used_last_is_kept_and_the_rest_forgotten(tmp_path: Path) -> None:
+    memory = IdleMemory(2 * GROUP_BYTES)
     path = tmp_path / "idle.mp4"
+    idle = film(path, group=7, memory=memory)
+    for index in (0, 7, 0, 14):
+        idle[index]
+    gc.collect()
     path.write_bytes(b"no film any more")
+    assert order([idle[0], idle[20]]) == [0, 20]
     with pytest.raises(InvalidAvatar, match=r"idle\.mp4: expected H\.264, came"):
+        idle[7]
+
+
+def test_avatars_share_the_memory(tmp_path: Path) -> None:
+    memory = IdleMemory(2 * GROUP_BYTES)
+    films = [film(tmp_path / f"{name}.mp4", group=7, memory=memory) for name in ("a", "b", "c")]
+    for idle in films:
         idle[0]
+    gc.collect()
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.mp4").write_bytes(b"no film any more")
+    assert order([films[1][6], films[2][6]]) == [6, 6]
+    with pytest.raises(InvalidAvatar, match=r"a\.mp4: expected H\.264, came"):
+        films[0][6]
 
 
 def test_a_film_that_is_too_short_says_so(tmp_path: Path) -> None:

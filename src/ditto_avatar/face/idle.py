@@ -1,9 +1,10 @@
-"""The pictures of an idle loop, decoded where they are needed and as long as they are used."""
+"""The pictures of idle loops, decoded where they are needed and kept within a limit."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +17,43 @@ from av.container import InputContainer
 from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.types import ByteArray
 
+MAX_BYTES = 128 * 1024 * 1024
+
+
+class IdleMemory:
+    """Keeps the groups of pictures that were used last, up to `max_bytes`; any thread may use it.
+    One for all avatars of a library: ten seconds of one of them fit."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._groups: OrderedDict[int, ByteArray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def use(self, pictures: ByteArray) -> None:
+        """This group is used now."""
+        with self._lock:
+            if id(pictures) not in self._groups:
+                self._groups[id(pictures)] = pictures
+                self._bytes += pictures.nbytes
+            self._groups.move_to_end(id(pictures))
+            while self._bytes > self._max_bytes:
+                _, oldest = self._groups.popitem(last=False)
+                self._bytes -= oldest.nbytes
+
 
 class IdleFrames:
     """A read-only sequence of `count` I420 pictures, uint8 (height * 3 / 2, width).
 
-    Pictures are decoded in groups, from one keyframe to the next; a whole loop would take a
-    hundred megabytes. Whoever keeps a picture keeps its group, and others find it there. Any
-    thread may read; reading blocks for the few milliseconds that decoding a group takes.
+    Pictures are decoded in groups, from one keyframe to the next. `memory` keeps those that were
+    used last; beyond that whoever keeps a picture keeps its group, and others find it there. Any
+    thread may read; reading blocks for the some 30 ms that decoding a second takes.
     """
 
-    def __init__(self, path: Path, count: int, width: int, height: int) -> None:
+    def __init__(
+        self, path: Path, count: int, width: int, height: int, memory: IdleMemory | None = None
+    ) -> None:
+        self._memory = memory or IdleMemory()
         self._path = path
         self._count = count
         self._shape = (height * 3 // 2, width)
@@ -53,6 +81,7 @@ class IdleFrames:
             pictures = self._groups.get(group)
             if pictures is None:
                 pictures = self._groups[group] = self._decode(group)
+            self._memory.use(pictures)
         picture: ByteArray = pictures[index - self._firsts[group]]
         return picture
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ditto_avatar.errors import InvalidAvatar, NotFound
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.idle import IdleMemory
 from ditto_avatar.face.pack import find_avatars, load_avatar
 
 log = logging.getLogger(__name__)
@@ -20,10 +21,11 @@ class AvatarLibrary:
 
     def __init__(self, *folders: Path) -> None:
         self._avatars: dict[str, Avatar] = {}
+        memory = IdleMemory()
         for folder in folders:
             for path in find_avatars(folder):
                 try:
-                    avatar = load_avatar(path)
+                    avatar = load_avatar(path, memory)
                 except InvalidAvatar as error:
                     # One bad pack must not keep the others from being served.
                     log.error("avatar %s is left out: %s", path.name, error)

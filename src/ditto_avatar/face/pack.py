@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.avatar import About, Avatar, FaceArrays, MouthAtlas
-from ditto_avatar.face.idle import IdleFrames
+from ditto_avatar.face.idle import IdleFrames, IdleMemory
 from ditto_avatar.face.unpack import UnpackedFolder, unpack
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
 
@@ -36,18 +36,19 @@ _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _ATLAS_KEYS = ("atlas_names", "atlas_weights", "atlas_landmarks", "atlas_box")
 
 
-def load_avatar(path: Path) -> Avatar:
-    """Read the pack at `path`, a folder or a ``.zip``.
+def load_avatar(path: Path, memory: IdleMemory | None = None) -> Avatar:
+    """Read the pack at `path`, a folder or a ``.zip``. Pictures of its idle loop are kept in
+    `memory`, which avatars may share.
 
     Raises `InvalidAvatar` with one sentence that names the file, the key, what was expected and
     what came.
     """
     if path.is_dir():
-        return _load_folder(path, path.name, None)
+        return _load_folder(path, path.name, None, memory)
     if path.is_file():
         owner, folder = unpack(path)
         name = path.stem if folder == owner.path else folder.name
-        return _load_folder(folder, name, owner)
+        return _load_folder(folder, name, owner, memory)
     raise InvalidAvatar(f"{path.name}: expected a folder or a zip, came nothing at this path.")
 
 
@@ -62,14 +63,16 @@ def find_avatars(folder: Path) -> list[Path]:
     )
 
 
-def _load_folder(folder: Path, name: str, unpacked: UnpackedFolder | None) -> Avatar:
+def _load_folder(
+    folder: Path, name: str, unpacked: UnpackedFolder | None, memory: IdleMemory | None
+) -> Avatar:
     about = _read_about(folder, name)
     count, width, height = _probe_idle(_existing(folder, "idle.mp4"))
     _read_image(_existing(folder, "poster.webp"))
     with _ArraysFile(_existing(folder, "avatar.npz")) as file:
         arrays = _read_arrays(file, count)
         atlas = _read_atlas(file, folder / "mouth.webp")
-    idle = IdleFrames(folder / "idle.mp4", count, width, height)
+    idle = IdleFrames(folder / "idle.mp4", count, width, height, memory)
     fingerprint = pack_fingerprint(folder)
     return Avatar(
         about.name, folder, about, arrays, atlas, width, height, fingerprint, idle, unpacked

@@ -38,6 +38,8 @@ class GracefulServer(uvicorn.Server):
                 ws_max_size=settings.max_body_kb * 1024,
                 ws_ping_interval=30,
                 ws_ping_timeout=30,
+                # Video does not get smaller, and each connection would hold its own tables.
+                ws_per_message_deflate=False,
                 timeout_graceful_shutdown=5,
             )
         )
