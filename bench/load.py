@@ -99,10 +99,18 @@ async def _answered(viewer: Viewer) -> None:
 
 
 async def crowd(server: Serving) -> None:
-    """More people at once than later: pools of threads and connections are full from then on."""
+    """More people at once than later, each at another moment of the idle loop: pools of threads
+    and connections and the memory of pictures are full from then on."""
     async with AsyncExitStack() as stack:
         viewers = [await stack.enter_async_context(server.viewer()) for _ in range(CROWD)]
-        await asyncio.gather(*(_answered(viewer) for viewer in viewers))
+        await asyncio.gather(*(_told(viewer, place) for place, viewer in enumerate(viewers)))
+
+
+async def _told(viewer: Viewer, place: int) -> None:
+    # Every text is new, so it is drawn, for longer than until the next one's moment.
+    text = f"You are number {place} of our guests tonight, and it is good to see you."
+    await viewer.send(type="say", text=text, idle_frame=place * 16)
+    await viewer.until("turn.finished")
 
 
 async def soak(server: Serving, minutes: float) -> dict[str, float]:
