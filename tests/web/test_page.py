@@ -194,7 +194,9 @@ def test_a_sentence_that_had_not_begun_was_not_heard(
     sentence = {"segment": "s", "index": 0, "text": "Slow.", "mime": MIME, "first_frame": 0}
     server.send_to_all({"type": "turn.started", **about, "kind": "message", "text": "?"})
     server.send_to_all({"type": "segment.started", **about, **sentence})
-    expect_phase(page, "thinking")
+    server.send_to_all({"type": "text.delta", **about, "text": "Slow."})
+    # What was sent before is known by then.
+    expect(page.locator(".message.assistant .words")).to_have_text("Slow.")
     page.keyboard.press("Escape")
     server.wait_for("interrupt")
     reports = [m for m in server.received if m["type"] == "playback"]

@@ -20,6 +20,7 @@ from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.performance import UNREAD_FRAMES, DittoPerformance
 from ditto_avatar.face.ditto.pressure import Capacity, Quality
 from ditto_avatar.face.ditto.registration import FEATURES_FILE, registered
+from ditto_avatar.face.idle import IdleMemory
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import Emotion, FloatArray, VideoFrame
 from tests.fakes import packs
@@ -107,7 +108,8 @@ def packed(options: DittoOptions) -> Avatar:
     folder = options.checkpoints / "oval"
     if not folder.exists():
         packs.make_pack(folder, frames=4, atlas=False, blendshapes=False)
-    return load_avatar(folder)
+    # Nothing of the loop is kept, so that a test can break it.
+    return load_avatar(folder, IdleMemory(0))
 
 
 async def test_sound_in_any_pieces_gives_the_same_pictures(
