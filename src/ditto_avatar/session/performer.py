@@ -125,6 +125,15 @@ class _Run:
     frames_shown: int = 0
     fallbacks: int = 0
 
+    def forget(self) -> None:
+        """Let go of pictures and sound: an interrupted turn may be remembered for long."""
+        for queue in (self.sentences, self.voiced, self.acts, self.finished):
+            while not queue.empty():
+                queue.get_nowait()
+        self.unfinished.clear()
+        self.performances.clear()
+        self.scene = None
+
     def advance(self, frames: int) -> None:
         """The idle loop went on underneath for that many frames."""
         self.next_frame = ((self.next_frame or 0) + frames) % self.job.avatar.frame_count
@@ -179,6 +188,7 @@ class Performer:
                 segment.abandon()
             for performance in run.performances:
                 await performance.cancel()
+            run.forget()
 
     def _failure(self, errors: ExceptionGroup[Exception]) -> t.PerformanceFailed:
         known = errors.subgroup(DittoAvatarError)
