@@ -70,4 +70,6 @@ def test_seeded_noise_is_the_same_for_the_same_clip() -> None:
     first, again = (sampler.SeededNoise(3, (80, 265), torch.device("cpu")) for _ in range(2))
     assert torch.equal(first.start(2), again.start(2))
     assert not torch.equal(first.start(2), first.start(3))
-    assert torch.equal(first.step(1), again.step(1))
+    assert torch.equal(first.between(4), again.between(4))
+    assert torch.equal(first.between(4)[:2], first.between(3)), "fewer steps begin the same"
+    assert first.between(1).shape == (0, 80, 265)

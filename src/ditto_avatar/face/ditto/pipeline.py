@@ -103,10 +103,7 @@ class Pipeline:
         condition = on_device([job.request.condition for job in jobs])
         first = on_device([job.request.start for job in jobs])
         start = torch.stack([job.noise.start(job.request.clip) for job in jobs])
-        noises = start.new_empty((count - 1, *start.shape))
-        for step in range(count - 1):
-            for index, job in enumerate(jobs):
-                noises[step, index] = job.noise.step(step)
+        noises = torch.stack([job.noise.between(count) for job in jobs], dim=1)
         clips = self.runners.clip(condition, first, start, noises)
         return list(clips.float().cpu().numpy())
 
@@ -137,7 +134,7 @@ class Pipeline:
         for members in sizes.values():
             drops = [jobs[index].picture.backdrop for index in members]
             blended = blend(
-                faces[members] if len(sizes) > 1 else faces,
+                torch.stack([faces[index] for index in members]) if len(sizes) > 1 else faces,
                 torch.stack([drop.grid for drop in drops]),
                 torch.stack([drop.mask for drop in drops]),
                 torch.stack([drop.picture for drop in drops]),

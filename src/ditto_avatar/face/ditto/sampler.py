@@ -72,7 +72,9 @@ class Noise(Protocol):
     The draws between steps are made once and used for every clip; the start is drawn per clip,
     by its number, so that a clip computed again is the same clip."""
 
-    def step(self, index: int) -> Tensor: ...
+    def between(self, steps: int) -> Tensor:
+        """(steps - 1, 80, 265)"""
+        ...
 
     def start(self, clip: int) -> Tensor: ...
 
@@ -84,17 +86,19 @@ class SeededNoise:
         self._seed = seed
         self._shape = shape
         self._device = device
-        self._steps: dict[int, Tensor] = {}
+        self._between: dict[int, Tensor] = {}
 
     def _draw(self, label: int) -> Tensor:
         # Drawn on the CPU: the same seed gives the same motion on every device.
         generator = torch.Generator().manual_seed((self._seed << 24) + label)
         return torch.randn(self._shape, generator=generator).to(self._device)
 
-    def step(self, index: int) -> Tensor:
-        if index not in self._steps:
-            self._steps[index] = self._draw(index)
-        return self._steps[index]
+    def between(self, steps: int) -> Tensor:
+        if steps not in self._between:
+            draws = [self._draw(index) for index in range(steps - 1)]
+            empty = torch.empty((0, *self._shape), device=self._device)
+            self._between[steps] = torch.stack(draws) if draws else empty
+        return self._between[steps]
 
     def start(self, clip: int) -> Tensor:
         return self._draw(1024 + clip)
