@@ -11,7 +11,7 @@ from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_ru
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.graphs import GraphedFunction
 from tests.face.ditto.reference import distance, given
-from tests.face.ditto.standins import BUILDERS, SMALL
+from tests.face.ditto.small import BUILDERS, SMALL
 
 pytestmark = [
     pytest.mark.gpu,

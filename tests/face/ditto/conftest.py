@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -29,7 +30,12 @@ from ditto_avatar.face.ditto.weights import manifest
 from ditto_avatar.face.pack import load_avatar
 from tests.face.ditto import standins
 from tests.face.ditto.reference import tensors
+from tests.face.ditto.small import SMALL, small_networks
 from tests.fakes import packs, tensorrt
+
+# Asked for when Triton is imported, which nothing does before the tests are collected.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")
@@ -84,11 +90,11 @@ def engine_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder with engines of the small networks, in single precision."""
     root = standins.write_network_files(tmp_path_factory.mktemp("engines"))
     folder = engines_folder(root)
-    export_graphs(standins.small_networks(), folder, graphs=specs(standins.SMALL), check=False)
+    export_graphs(small_networks(), folder, graphs=specs(SMALL), check=False)
     Exported(weights_key(root), "single").write(folder)
     with pytest.MonkeyPatch.context() as patch:
         tensorrt.install(patch)
-        jobs = exported_jobs(folder, standins.SMALL, standins.ENGINE_BATCHES)
+        jobs = exported_jobs(folder, SMALL, standins.ENGINE_BATCHES)
         build_engines(jobs, folder, torch.device("cuda"))
     return root
 
@@ -96,8 +102,8 @@ def engine_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def engine_runners(engine_checkpoints: Path, fake_tensorrt: None) -> Runners:
     """The backend tensorrt with the small networks, over the processor's memory."""
-    engines = fitting_engines(engine_checkpoints, torch.device("cuda"), standins.SMALL)
-    return tensorrt_runners(engines, torch.device("cpu"), standins.SMALL)
+    engines = fitting_engines(engine_checkpoints, torch.device("cuda"), SMALL)
+    return tensorrt_runners(engines, torch.device("cpu"), SMALL)
 
 
 def save_network(path: Path, network: str) -> None:

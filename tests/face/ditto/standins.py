@@ -1,4 +1,4 @@
-"""A small Ditto that anyone can build: tiny networks with seeded weights, and ONNX models with the
+"""A small Ditto that anyone can build: tiny networks, and ONNX models with the
 interfaces of the checkpoint's that see the drawn faces of `tests.fakes.packs`.
 
 The face models go by colour: skin is where red is well above blue. Where green is well above red,
@@ -8,7 +8,6 @@ the detector sees a second person; the more blue a face is, the more it is turne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,80 +16,20 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
 from ditto_avatar.face.ditto.audio import OnnxEncoder
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.config import ReleasedConfig
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
 from ditto_avatar.face.ditto.models import DittoModels
-from ditto_avatar.face.ditto.networks import (
-    AppearanceExtractor,
-    Decoder,
-    MotionDiffusion,
-    MotionExtractor,
-    Sizes,
-    StitchNetwork,
-    WarpNetwork,
-)
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.source import FaceReader
+from tests.face.ditto.small import small_networks
 from tests.fakes import packs
 
-SMALL = Sizes(
-    crop=64,
-    volume_channels=4,
-    volume_depth=2,
-    feature_channels=16,
-    appearance_width=4,
-    appearance_residuals=1,
-    extractor_widths=(8, 8, 16, 16),
-    extractor_depths=(1, 1, 1, 1),
-    compressed_channels=1,
-    hourglass_width=4,
-    hourglass_limit=16,
-    hourglass_levels=2,
-    mask_kernel=3,
-    decoder_width=16,
-    decoder_blocks=1,
-    decoder_last=8,
-    modulation_width=8,
-    latent=32,
-    feedforward=32,
-    encoder_layers=1,
-    decoder_layers=2,
-    heads=4,
-)
 ENGINE_BATCHES = (1, 4)
-BUILDERS = {
-    "appearance_extractor": AppearanceExtractor,
-    "motion_extractor": MotionExtractor,
-    "stitch_network": StitchNetwork,
-    "warp_network": WarpNetwork,
-    "decoder": Decoder,
-    "lmdm": MotionDiffusion,
-}
 # A drawn face is an ellipse of 72 by 96 pixels; the detector's box is a square of its area.
 FACE_SIDE = 2 * float(np.sqrt(72 * 96))
-
-
-@cache
-def small_networks() -> dict[str, nn.Module]:
-    """The six networks, tiny, the same every time."""
-    networks: dict[str, nn.Module] = {}
-    for index, (name, build) in enumerate(BUILDERS.items()):
-        with torch.random.fork_rng():
-            torch.manual_seed(index)
-            networks[name] = build(SMALL).eval().requires_grad_(False)
-    # Motion stays small, stitching smaller, and pictures have contrast.
-    for name, layer, factor in (
-        ("lmdm", "motion_out", 0.05),
-        ("stitch_network", "layers.3", 0.01),
-        ("decoder", "last", 20.0),
-    ):
-        for parameter in networks[name].get_submodule(layer).parameters():
-            parameter.data.mul_(factor)
-    return networks
 
 
 def write_network_files(root: Path) -> Path:

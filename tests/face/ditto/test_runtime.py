@@ -34,7 +34,7 @@ from ditto_avatar.face.ditto.runtime.compiled import (
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.parity import RunnersDiffer, check_runners
 from tests.face.ditto.reference import distance, given
-from tests.face.ditto.standins import SMALL, small_networks
+from tests.face.ditto.small import SMALL, small_networks
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 COMPILED = CompileOptions(

@@ -32,7 +32,8 @@ from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
 from ditto_avatar.face.ditto.runtime.tensorrt.runner import EngineRunner
 from ditto_avatar.face.ditto.runtime.tensorrt.runners import fitting_engines, tensorrt_runners
 from tests.face.ditto.reference import given
-from tests.face.ditto.standins import ENGINE_BATCHES, SMALL, small_networks, write_network_files
+from tests.face.ditto.small import SMALL, small_networks
+from tests.face.ditto.standins import ENGINE_BATCHES, write_network_files
 from tests.fakes import tensorrt
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -21,7 +21,8 @@ from ditto_avatar.face.ditto.runtime.tensorrt.graphs import specs
 from ditto_avatar.face.ditto.runtime.tensorrt.half import Convolution
 from ditto_avatar.face.ditto.runtime.tensorrt.plan import Exported, is_exported
 from tests.face.ditto.reference import distance, given, network
-from tests.face.ditto.standins import SMALL, small_networks, write_network_files
+from tests.face.ditto.small import SMALL, small_networks
+from tests.face.ditto.standins import write_network_files
 
 GRAPHS = {spec.name: spec for spec in specs(SMALL)}
 

@@ -23,7 +23,7 @@ from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
     released_jobs,
     shapes_key,
 )
-from tests.face.ditto.standins import SMALL
+from tests.face.ditto.small import SMALL
 
 GRAPHS = {spec.name: spec for spec in specs(SMALL)}
 TWO = [GRAPHS["decoder"], GRAPHS["stitch_network"]]

@@ -1,0 +1,70 @@
+"""Tiny networks with seeded weights. Needs torch alone: a bare GPU machine has them, too."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import nn
+
+from ditto_avatar.face.ditto.networks import (
+    AppearanceExtractor,
+    Decoder,
+    MotionDiffusion,
+    MotionExtractor,
+    Sizes,
+    StitchNetwork,
+    WarpNetwork,
+)
+
+SMALL = Sizes(
+    crop=64,
+    volume_channels=4,
+    volume_depth=2,
+    feature_channels=16,
+    appearance_width=4,
+    appearance_residuals=1,
+    extractor_widths=(8, 8, 16, 16),
+    extractor_depths=(1, 1, 1, 1),
+    compressed_channels=1,
+    hourglass_width=4,
+    hourglass_limit=16,
+    hourglass_levels=2,
+    mask_kernel=3,
+    decoder_width=16,
+    decoder_blocks=1,
+    decoder_last=8,
+    modulation_width=8,
+    latent=32,
+    feedforward=32,
+    encoder_layers=1,
+    decoder_layers=2,
+    heads=4,
+)
+BUILDERS = {
+    "appearance_extractor": AppearanceExtractor,
+    "motion_extractor": MotionExtractor,
+    "stitch_network": StitchNetwork,
+    "warp_network": WarpNetwork,
+    "decoder": Decoder,
+    "lmdm": MotionDiffusion,
+}
+
+
+@cache
+def small_networks() -> dict[str, nn.Module]:
+    """The six networks, tiny, the same every time."""
+    networks: dict[str, nn.Module] = {}
+    for index, (name, build) in enumerate(BUILDERS.items()):
+        with torch.random.fork_rng():
+            torch.manual_seed(index)
+            networks[name] = build(SMALL).eval().requires_grad_(False)
+    # Motion stays small, stitching smaller, and pictures have contrast.
+    for name, layer, factor in (
+        ("lmdm", "motion_out", 0.05),
+        ("stitch_network", "layers.3", 0.01),
+        ("decoder", "last", 20.0),
+    ):
+        for parameter in networks[name].get_submodule(layer).parameters():
+            parameter.data.mul_(factor)
+    return networks
