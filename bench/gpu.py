@@ -30,6 +30,7 @@ from ditto_avatar.face.ditto.pipeline import FrameJob, Pipeline, SourcePicture
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
 from ditto_avatar.face.ditto.sampler import schedule
 from tests.face.ditto import seeded
 
@@ -370,9 +371,12 @@ def run(arguments: argparse.Namespace) -> Figures:
     def networks() -> dict[str, nn.Module]:
         return {name: weights.from_tensors(name, tensors[name]) for name in tensors}
 
-    options = CompileOptions(compiler=arguments.compiler, tune=arguments.tune)
+    refused = arguments.plain or kernels_refused(device)
+    options = CompileOptions(arguments.compiler, arguments.tune, fused=not refused)
     torch.cuda.reset_peak_memory_stats()
     fast = Pipeline(compiled_runners(networks(), device, half, options), STEPS)
+    figures["backend"] = fast.runners.name
+    say(f"backend {fast.runners.name}" + (f": not fused, {refused}" if refused else ""))
     picture = source_picture(fast, 0)
     for batch in fast.runners.batches:
         fast.render(frame_jobs(picture, batch))
@@ -425,6 +429,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--compiler", default="inductor", help="torch.compile's, or none")
     parser.add_argument("--tune", action="store_true", help="try variants of kernels (minutes)")
+    parser.add_argument(
+        "--plain", action="store_const", const="as asked", help="without kernels of our own"
+    )
     parser.add_argument("--explore", action="store_true", help="time single layers, too")
     parser.add_argument("--stream-seconds", type=float, default=20.0)
     arguments = parser.parse_args()

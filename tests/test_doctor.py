@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -144,9 +145,12 @@ async def test_engines_for_a_gpu_are_looked_for_beside_the_checkpoint(
 ) -> None:
     tensorrt.install(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    old = SimpleNamespace(major=8, shared_memory_per_block_optin=163 * 1024)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: old)
     chosen = settings(packs, tmp_path, device="cuda", checkpoints=tmp_path)
     found = (await findings(chosen))["ditto backend"]
     assert f"not tensorrt: {tmp_path}/engines holds no engines; " in found.text
+    assert "not fused: its kernels need a GPU like H100" in found.text
 
 
 async def command(tmp_path: Path, **environment: str) -> tuple[int, str]:

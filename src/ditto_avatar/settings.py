@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     preset: Literal["speed", "quality"] = Field(
         "speed", description="Ditto's values: 10 steps at 512 pixels, or the released offline ones"
     )
-    backend: Literal["auto", "tensorrt", "compiled", "graphs", "eager"] = Field(
+    backend: Literal["auto", "tensorrt", "fused", "compiled", "graphs", "eager"] = Field(
         "auto", description="how Ditto's networks run; auto takes the first that works"
     )
     sampling_timesteps: int | None = Field(

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from ditto_avatar.errors import InvalidInput
 
 Preset = Literal["speed", "quality"]
-Backend = Literal["auto", "tensorrt", "compiled", "graphs", "eager"]
+Backend = Literal["auto", "tensorrt", "fused", "compiled", "graphs", "eager"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 # The noise was learned in 1,000 steps. A clip has 80 frames, of which a stream carries on at most

@@ -21,6 +21,7 @@ from ditto_avatar.face.ditto.pressure import Capacity
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
 from ditto_avatar.face.ditto.runtime.parity import check_runners
 from ditto_avatar.face.ditto.runtime.tensorrt.plan import FoundEngine
 from ditto_avatar.face.ditto.runtime.tensorrt.runners import fitting_engines, tensorrt_runners
@@ -28,6 +29,14 @@ from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 
 log = logging.getLogger(__name__)
 
+COMPILE_OPTIONS = {
+    "fused": CompileOptions(fused=True),
+    "compiled": CompileOptions(),
+    "graphs": CompileOptions(compiler=None),
+}
+# Nobody can see from outside whether a file of an engine, or a kernel under another version of
+# Triton, computes what it should.
+CHECKED = ("tensorrt", "fused")
 Tell = Callable[[str], None]
 REPEATS = 5
 
@@ -56,7 +65,8 @@ def candidates(
         graphs = Candidate("graphs")
     else:
         compiled, graphs = Candidate("compiled"), Candidate("graphs")
-    return [tensorrt, compiled, graphs, Candidate("eager")]
+    fused = Candidate("fused", kernels_refused(device))
+    return [tensorrt, fused, compiled, graphs, Candidate("eager")]
 
 
 def _tensorrt(device: torch.device, checkpoints: Path | None, sizes: Sizes) -> Candidate:
@@ -132,11 +142,11 @@ def _made(
         return eager_runners(networks, device, dtype)
     if candidate.name == "tensorrt":
         runners = tensorrt_runners(candidate.engines, device, sizes)
-        # Nobody can see from outside whether a file of an engine computes what it should.
+    else:
+        runners = compiled_runners(networks, device, dtype, COMPILE_OPTIONS[candidate.name])
+    if candidate.name in CHECKED:
         check_runners(runners, eager_runners(networks, device, dtype), sizes)
-        return runners
-    options = CompileOptions() if candidate.name == "compiled" else CompileOptions(compiler=None)
-    return compiled_runners(networks, device, dtype, options)
+    return runners
 
 
 @torch.inference_mode()

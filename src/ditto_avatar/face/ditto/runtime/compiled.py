@@ -27,12 +27,14 @@ log = logging.getLogger(__name__)
 class CompileOptions:
     """`compiler` is torch.compile's backend (None: not compiled), `tune` lets it try variants of
     kernels, which takes minutes, `graphs` records CUDA graphs, `channels_last` lays pictures out
-    as tensor cores read them, `motion_dtype` is what the diffusion model computes in."""
+    as tensor cores read them, `fused` takes the kernels of our own (`fused.support` says where they
+    run), `motion_dtype` is what the diffusion model computes in."""
 
     compiler: str | None = "inductor"
     tune: bool = False
     graphs: bool = True
     channels_last: bool = True
+    fused: bool = False
     motion_dtype: torch.dtype = torch.float16
     batches: tuple[int, ...] = (1, 4, 8, 16)
     clip_batches: tuple[int, ...] = (1, 4, 16)
@@ -100,6 +102,11 @@ def compiled_runners(
         frame.warp.heads.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frame.warp.third.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frame.warp.fourth.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.fused:
+        # Imported where it runs: Triton is not installed everywhere.
+        from ditto_avatar.face.ditto.runtime.fused.path import fused
+
+        frame = fused(frame)
     graphs = options.graphs and device.type == "cuda"
     mode = "max-autotune-no-cudagraphs" if options.tune else None
 
@@ -116,7 +123,7 @@ def compiled_runners(
         return Bucketed(function, axes, batches, graphs)
 
     return Runners(
-        "compiled",
+        "fused" if options.fused else "compiled",
         device,
         dtype,
         appearance=appearance,

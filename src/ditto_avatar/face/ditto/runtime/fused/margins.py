@@ -1,0 +1,100 @@
+"""How the kernels keep maps, and weights in the order in which they read them.
+
+A map has a margin: `reach` lines of zeros above it and `reach` columns of zeros at its left, with
+channels last, (n, reach + h, reach + w, c). Read as rows of channels, one a place, a neighbour
+lies a fixed number of rows away wherever the place is: what is right of a line is the next one's
+margin, and what is below a picture is the next one's. So a convolution is a sum of matrix
+products of shifted rows, and no product needs to look where the edges are.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Values of the channels (or of a run, below) that a kernel multiplies at a time.
+STEP = 64
+
+
+def with_margin(maps: Tensor, reach: int = 1) -> Tensor:
+    """(n, c, h, w) to (n, reach + h, reach + w, c), contiguous."""
+    return F.pad(maps.permute(0, 2, 3, 1), (0, 0, reach, 0, reach, 0))
+
+
+def without_margin(maps: Tensor, reach: int = 1) -> Tensor:
+    """The way back, as a view (n, c, h, w)."""
+    return maps[:, reach:, reach:].permute(0, 3, 1, 2)
+
+
+def run_length(channels: int, kernel: int) -> int:
+    """How many values a line of a kernel reads: those of neighbouring places follow each other,
+    so that they are one run. Rounded up to whole steps."""
+    return -(-channels * kernel // STEP) * STEP
+
+
+def run_weights(conv: nn.Module, outputs: int) -> Tensor:
+    """Of a convolution (o, c, [k,] k, k), one run a line of the kernel: (outputs, lines * run).
+    What the run was rounded up by, and outputs beyond o, are zeros."""
+    weight = parameter(conv, "weight")
+    channels, kernel = weight.shape[1], weight.shape[-1]
+    lines = weight.movedim(1, -1).flatten(-2)  # (o, [k,] k, k * c)
+    lines = F.pad(lines, (0, run_length(channels, kernel) - kernel * channels))
+    lines = lines.flatten(1)
+    return F.pad(lines, (0, 0, 0, outputs - len(lines))).contiguous()
+
+
+def tap_weights(conv: nn.Module) -> Tensor:
+    """Of a 3 x 3 convolution (o, c, 3, 3): (o, 9 * c)."""
+    return parameter(conv, "weight").permute(0, 2, 3, 1).flatten(1).contiguous()
+
+
+def phase_weights(conv: nn.ConvTranspose2d) -> Tensor:
+    """Of a transposed convolution (c, o, f + 2, f + 2) of stride f and padding 1, which makes a
+    map f times as large: (o, (f + 2)² * c), phase by phase.
+
+    Output f * i + a reads place i + t with the kernel's a + 1 - f * t: for the first phase t is -1
+    and 0, for the last 0 and 1, else 0."""
+    weight, factor = parameter(conv, "weight"), conv.stride[0]
+    parts = [
+        weight[:, :, above + 1 - factor * y, left + 1 - factor * x].t()
+        for above in range(factor)
+        for left in range(factor)
+        for y in _taps(above, factor)
+        for x in _taps(left, factor)
+    ]
+    return torch.cat(parts, dim=1).contiguous()
+
+
+def _taps(phase: int, factor: int) -> tuple[int, ...]:
+    if phase == 0:
+        return (-1, 0)
+    return (0, 1) if phase == factor - 1 else (0,)
+
+
+def paired(values: Tensor, block: int) -> Tensor:
+    """Factors and offsets (2 c, ...), all of the first before all of the second, to `block`
+    factors before their `block` offsets, and so on, so that one tile of a product holds both."""
+    channels = len(values) // 2
+    pairs = values.reshape(2, channels // block, block, *values.shape[1:]).transpose(0, 1)
+    return pairs.flatten(0, 2).contiguous()
+
+
+def folded_up(conv: nn.Conv3d) -> Tensor:
+    """A convolution (o, c, 3, 3, 3) of a map that was doubled in height and width, as one of the
+    map itself with the four places of each as outputs: (4 o, c, 3, 3, 3), line by line."""
+    weight = parameter(conv, "weight")
+    # Place 2 i + a of the doubled map, moved by a tap of -1, 0 or 1, comes from i + (a + tap) // 2.
+    fold = torch.zeros(2, 3, 3, dtype=weight.dtype, device=weight.device)
+    for phase in range(2):
+        for tap in range(3):
+            fold[phase, tap, (phase + tap - 1) // 2 + 1] = 1
+    folded = torch.einsum("ocdyx,ayv,bxw->aboc" + "dvw", weight, fold, fold)
+    return folded.flatten(0, 2).contiguous()
+
+
+def parameter(module: nn.Module, name: str) -> Tensor:
+    """A weight or bias as plain numbers."""
+    value = getattr(module, name)
+    assert isinstance(value, Tensor)
+    return value.detach()
