@@ -119,20 +119,22 @@ def modulate_kernel(
             a = hidden.load([row + (tap // 3 - 1) * LINE + tap % 3 - 1, channel])
             b = weights.load([block * 2 * CHANNELS, tap * HIDDEN + channel])
             pair = tl.dot(a, b.T, pair)
-        factor, offset = tl.split(tl.permute(tl.reshape(pair, (PLACES, 2, CHANNELS)), (0, 2, 1)))
-        factor += tl.load(bias + block * 2 * CHANNELS + inner)[None, :]
-        offset += tl.load(bias + block * 2 * CHANNELS + CHANNELS + inner)[None, :]
-        # They change threads on their way to whole lines: half as much to carry.
-        factor = factor.to(x.dtype.element_ty)
-        offset = offset.to(x.dtype.element_ty)
         columns = block * CHANNELS + inner
         place = first + tl.arange(0, PLACES)
         py, px = place // LINE, place % LINE - 1
         inside = ((px >= 0) & (place < ROWS))[:, None]
         source = (image * SMALL + py // UP) * SMALL + px // UP
+        # All loads before the product is touched: they fly while it changes threads.
         values = tl.load(x + source[:, None] * channels + columns[None, :], mask=inside, other=0.0)
-        values = values.to(tl.float32) * tl.load(scale + image * channels + columns)[None, :]
-        values += tl.load(shift + image * channels + columns)[None, :]
+        scales = tl.load(scale + image * channels + columns)
+        shifts = tl.load(shift + image * channels + columns)
+        factor_bias = tl.load(bias + block * 2 * CHANNELS + inner)
+        offset_bias = tl.load(bias + block * 2 * CHANNELS + CHANNELS + inner)
+        factor, offset = tl.split(tl.permute(tl.reshape(pair, (PLACES, 2, CHANNELS)), (0, 2, 1)))
+        # In half precision, on their way to threads that write whole lines.
+        factor = (factor + factor_bias[None, :]).to(x.dtype.element_ty)
+        offset = (offset + offset_bias[None, :]).to(x.dtype.element_ty)
+        values = values.to(tl.float32) * scales[None, :] + shifts[None, :]
         values = values * factor.to(tl.float32) + offset.to(tl.float32)
         if LEAKY:
             values = tl.where(values >= 0, values, SLOPE * values)
