@@ -102,7 +102,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     "%s: %s failed, %s takes over: %s",
                     fallback.part,
                     fallback.failed,
-                    fallback.used,
+                    fallback.used or "nothing",
                     fallback.reason,
                 )
                 tell(fallback)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from ditto_avatar.types import Fallback, Language
 
-_PARTS = {
-    Language.ENGLISH: {"dialogue": "answers", "speech": "the voice"},
-    Language.KOREAN: {"dialogue": "대답을", "speech": "목소리를"},
-}
+# In Korean the word after a name would depend on the name's last sound: "엔진" stands between.
 _TAKES_OVER = {
-    Language.ENGLISH: "For {part}, {used} takes over for now: {reason}",
-    Language.KOREAN: "지금은 {used} 엔진이 {part} 대신 맡아요. ({reason})",
+    Language.ENGLISH: {
+        "dialogue": "The engine {failed} is not working, so {used} answers for now.",
+        "speech": "The engine {failed} is not working, so {used} speaks for now.",
+    },
+    Language.KOREAN: {
+        "dialogue": "{failed} 엔진에 문제가 생겨서 지금은 {used} 엔진이 대신 대답해요.",
+        "speech": "{failed} 엔진에 문제가 생겨서 지금은 {used} 엔진이 대신 말해요.",
+    },
 }
 _NOBODY = {
-    Language.ENGLISH: "Nothing can take over for {part}: {reason}",
-    Language.KOREAN: "{part} 대신 맡을 엔진이 없어요. ({reason})",
+    Language.ENGLISH: {
+        "dialogue": "The engine {failed} is not working, and no other can go on with this answer.",
+        "speech": "The engine {failed} is not working, and no other can speak for it.",
+    },
+    Language.KOREAN: {
+        "dialogue": "{failed} 엔진에 문제가 생겼는데, 이 대답을 이어 갈 다른 엔진이 없어요.",
+        "speech": "{failed} 엔진에 문제가 생겼는데, 대신 말할 다른 엔진이 없어요.",
+    },
 }
 
 
 def fallback_text(fallback: Fallback, language: Language) -> str:
-    """What the person reads when an engine failed and another one took over."""
-    part = _PARTS[language][fallback.part]
-    if fallback.used is None:
-        return _NOBODY[language].format(part=part, reason=fallback.reason)
-    return _TAKES_OVER[language].format(part=part, used=fallback.used, reason=fallback.reason)
+    """What the person reads when an engine failed and another one took over. The reason is for
+    whoever runs the server, in one language only: it stays in the log."""
+    texts = _NOBODY if fallback.used is None else _TAKES_OVER
+    return texts[language][fallback.part].format(failed=fallback.failed, used=fallback.used)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ditto_avatar.session.notices import fallback_text
+from ditto_avatar.types import Fallback, Language
+
+REASON = "The service answered 429: You exceeded your quota."
+
+
+@pytest.mark.parametrize("part", ["dialogue", "speech"])
+@pytest.mark.parametrize("used", ["embedded", None])
+def test_a_fallback_is_told_in_one_language_without_the_engines_reason(
+    part: str, used: str | None
+) -> None:
+    fallback = Fallback(part, "remote", used, REASON)
+    english = fallback_text(fallback, Language.ENGLISH)
+    korean = fallback_text(fallback, Language.KOREAN)
+    assert english.startswith("The engine remote is not working, ")
+    assert english.endswith(".")
+    assert korean.startswith("remote 엔진에 문제가 생")
+    assert korean.endswith("요.")
+    names = {"remote", used} - {None}
+    assert set(re.findall(r"[A-Za-z0-9]+", korean)) == names
+    for text in (english, korean):
+        assert "429" not in text
+        assert "quota" not in text
+        assert used is None or used in text
+        assert "None" not in text
+
+
+def test_who_answers_and_who_speaks_are_told_apart() -> None:
+    texts = {
+        fallback_text(Fallback(part, "remote", used, REASON), language)
+        for part in ("dialogue", "speech")
+        for used in ("embedded", None)
+        for language in Language
+    }
+    assert len(texts) == 8
