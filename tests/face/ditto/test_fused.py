@@ -13,7 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ditto_avatar.face.ditto.networks import Decoder, FramePath, Sizes, StitchNetwork, WarpNetwork
+from ditto_avatar.face.ditto.networks import (
+    Decoder,
+    FramePath,
+    MotionDiffusion,
+    Sizes,
+    StitchNetwork,
+    WarpNetwork,
+)
 from ditto_avatar.face.ditto.networks.decoder import Modulation
 from ditto_avatar.face.ditto.networks.warp import Up
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
@@ -31,7 +38,8 @@ from ditto_avatar.face.ditto.runtime.fused.decoder import (
     Hidden,
     instance_norm,
 )
-from ditto_avatar.face.ditto.runtime.fused.path import fused
+from ditto_avatar.face.ditto.runtime.fused.diffusion import FusedDiffusion
+from ditto_avatar.face.ditto.runtime.fused.paths import fused
 from ditto_avatar.face.ditto.runtime.fused.warp import (
     FoldedUp,
     FusedWarp,
@@ -181,11 +189,23 @@ def test_the_backend_fused_draws_the_frames_of_the_networks(count: int) -> None:
     assert far(found, expected) < CLOSE
 
 
+@pytest.mark.parametrize("times", [[999, 999], [0, 417]], ids=["one time", "two times"])
+@torch.inference_mode()
+def test_a_diffusion_step_predicts_the_same(times: list[int]) -> None:
+    torch.manual_seed(5)
+    plain = MotionDiffusion(SMALL).eval()
+    inputs = given("condition", 2, 80, 1103), given("first", 2, 265)
+    x, time = given("start", 2, 80, 265), torch.tensor(times)
+    expected = plain(x, time, *plain.encode(*inputs))
+    joined = FusedDiffusion(plain)
+    assert far(joined(x, time, *joined.encode(*inputs)), expected) < 1e-5
+
+
 @torch.inference_mode()
 def test_the_plain_path_stays_as_it_was_for_the_next_backend() -> None:
     plain = FramePath(StitchNetwork(FITTING), WarpNetwork(FITTING), Decoder(FITTING))
     before = copy.deepcopy(plain.state_dict())
-    fused(plain)
+    fused(plain, MotionDiffusion(SMALL))
     assert {type(module) for module in plain.children()} == {StitchNetwork, WarpNetwork, Decoder}
     after = plain.state_dict()
     assert after.keys() == before.keys()

@@ -95,7 +95,7 @@ def compiled_runners(
     options = options or CompileOptions()
     appearance, motion, frame, diffusion = place_networks(networks, device, dtype)
     # A copy: should this backend fail, the next one must not find rounded weights.
-    diffusion = copy.deepcopy(diffusion).to(options.motion_dtype)
+    diffusion = copy.deepcopy(diffusion)
     if options.channels_last:
         frame.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frame.warp.hourglass.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -104,9 +104,10 @@ def compiled_runners(
         frame.warp.fourth.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.fused:
         # Imported where it runs: Triton is not installed everywhere.
-        from ditto_avatar.face.ditto.runtime.fused.path import fused
+        from ditto_avatar.face.ditto.runtime.fused.paths import fused
 
-        frame = fused(frame)
+        frame, diffusion = fused(frame, diffusion)
+    diffusion = diffusion.to(options.motion_dtype)
     graphs = options.graphs and device.type == "cuda"
     mode = "max-autotune-no-cudagraphs" if options.tune else None
 

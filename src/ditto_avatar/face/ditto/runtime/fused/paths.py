@@ -1,4 +1,4 @@
-"""The way of a frame with the kernels of our own."""
+"""The networks of a frame and of a clip as this backend runs them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from ditto_avatar.face.ditto.networks import Decoder, FramePath, StitchNetwork, WarpNetwork
+from ditto_avatar.face.ditto.networks import (
+    Decoder,
+    FramePath,
+    MotionDiffusion,
+    StitchNetwork,
+    WarpNetwork,
+)
 from ditto_avatar.face.ditto.runtime.fused.decoder import FusedDecoder
+from ditto_avatar.face.ditto.runtime.fused.diffusion import FusedDiffusion
 from ditto_avatar.face.ditto.runtime.fused.warp import FusedWarp
 
 
@@ -31,8 +38,10 @@ def summed(plain: StitchNetwork) -> StitchNetwork:
     return stitch
 
 
-def fused(frame: FramePath) -> FramePath:
-    """The same path by other modules; the plain ones are left as they are. Raises `ValueError`
-    for networks of widths that the kernels do not know."""
+def fused(frame: FramePath, diffusion: MotionDiffusion) -> tuple[FramePath, MotionDiffusion]:
+    """The same by other modules; the plain ones are left as they are. The diffusion should still
+    be in single precision. Raises `ValueError` for networks of widths that the kernels do not
+    know."""
     warp, decoder = FusedWarp(frame.warp), FusedDecoder(frame.decoder)
-    return FramePath(summed(frame.stitch), cast(WarpNetwork, warp), cast(Decoder, decoder))
+    path = FramePath(summed(frame.stitch), cast(WarpNetwork, warp), cast(Decoder, decoder))
+    return path, cast(MotionDiffusion, FusedDiffusion(diffusion))
