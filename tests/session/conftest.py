@@ -31,6 +31,7 @@ from tests.fakes.engines import LoudnessFace, ScriptedDialogue, ToneSpeech
 from tests.fakes.packs import make_pack
 
 E = TypeVar("E", bound=events.Event)
+THREADS = 2
 
 
 @dataclass
@@ -47,15 +48,17 @@ class Viewer:
                 self.events.append(numbered.event)
                 self._changed.notify_all()
 
-    async def until(self, kind: type[E], count: int = 1) -> E:
-        """Wait for the `count`-th event of a kind."""
+    async def until(
+        self, kind: type[E], count: int = 1, where: Callable[[E], bool] = lambda event: True
+    ) -> E:
+        """Wait for the `count`-th event of a kind `where` it is as wanted."""
 
-        def found() -> bool:
-            return len(self.of(kind)) >= count
+        def matching() -> list[E]:
+            return [event for event in self.of(kind) if where(event)]
 
         async with asyncio.timeout(20), self._changed:
-            await self._changed.wait_for(found)
-        return self.of(kind)[count - 1]
+            await self._changed.wait_for(lambda: len(matching()) >= count)
+        return matching()[count - 1]
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -91,6 +94,14 @@ class World:
     speech: ToneSpeech
     face: LoudnessFace
     data_dir: Path
+    executor: ThreadPoolExecutor
+
+    async def threads_rest(self) -> None:
+        """Return when the threads have done what they were given before."""
+        loop = asyncio.get_running_loop()
+        everyone = threading.Barrier(THREADS)
+        waits = [loop.run_in_executor(self.executor, everyone.wait, 20) for _ in range(THREADS)]
+        await asyncio.gather(*waits)
 
     @asynccontextmanager
     async def viewer(
@@ -119,7 +130,7 @@ Worlds = Callable[..., Any]
 @pytest.fixture
 async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
     """Makes a `World`; keyword arguments change its limits."""
-    executor = ThreadPoolExecutor(2)
+    executor = ThreadPoolExecutor(THREADS)
     worlds: list[World] = []
 
     def find_avatar(name: str) -> Avatar:
@@ -177,7 +188,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             default_avatar="oval",
             default_language=Language.ENGLISH,
         )
-        world = World(registry, services, clips, dialogue, speech, face, tmp_path)
+        world = World(registry, services, clips, dialogue, speech, face, tmp_path, executor)
         worlds.append(world)
         return world
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import sqlite3
@@ -13,15 +14,20 @@ import av
 import pytest
 
 from ditto_avatar.errors import InvalidInput, NotFound, RateLimited
+from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
+from ditto_avatar.session.cache import Take
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.performer import Job, Notify, Performer
+from ditto_avatar.session.playout import Segment, Sound
 from ditto_avatar.session.reports import PlaybackReport, Playing
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import StoredSession, hash_token
-from ditto_avatar.types import Language
+from ditto_avatar.session.voicing import Voiced
+from ditto_avatar.types import Language, SpeechChunk, VideoFrame
 from tests.fakes.clock import ManualClock
+from tests.fakes.engines import LoudnessPerformance
 
 from .conftest import Viewer, World, Worlds
 
@@ -168,6 +174,33 @@ async def test_an_interruption_at_any_stage_leaves_nothing_behind(world: World, 
     assert not viewer.of(events.TurnFinished)
     assert not list((world.data_dir / "clips").glob("*"))
     assert world.services.admission.speaking == 0
+
+
+# What pictures and sound are kept in, from the engines to the clip.
+MEDIA = (Fragment, Take, Segment, Sound, Voiced, SpeechChunk, VideoFrame, LoudnessPerformance)
+
+
+def media_alive() -> list[object]:
+    gc.collect()
+    return [thing for thing in gc.get_objects() if isinstance(thing, MEDIA)]
+
+
+async def test_an_interrupted_turn_lets_go_of_its_pictures_and_its_sound(world: World) -> None:
+    before = media_alive()  # kept, so that nothing of other tests goes away meanwhile
+    world.speech.gate = asyncio.Event()
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        # The first sentence is complete, the second one is cut off, the third one waits.
+        await session.submit(SAY, "Hi. This one is cut off in its middle. And this one waits.")
+        await viewer.until(events.VideoReady)
+        await viewer.until(events.SegmentStarted, 2)
+        first = viewer.of(events.SegmentStarted)[0].segment
+        await viewer.until(events.SegmentData, where=lambda e: e.segment != first)
+        assert {Fragment, Segment, Sound} <= {type(thing) for thing in media_alive()}
+        assert await session.interrupt()
+        await viewer.until(events.TurnInterrupted)
+        await world.threads_rest()
+        assert len(media_alive()) == len(before)
 
 
 class LatePerformer:

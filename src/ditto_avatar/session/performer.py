@@ -125,8 +125,13 @@ class _Run:
     frames_shown: int = 0
     fallbacks: int = 0
 
-    def forget(self) -> None:
-        """Let go of pictures and sound: an interrupted turn may be remembered for long."""
+    async def let_go(self) -> None:
+        """Free encoders and performances, and hold no picture and no sound any more: the task of
+        an interrupted turn may be remembered for long, and with it this and whoever called it."""
+        for segment in self.unfinished.values():
+            segment.abandon()
+        for performance in self.performances:
+            await performance.cancel()
         for queue in (self.sentences, self.voiced, self.acts, self.finished):
             while not queue.empty():
                 queue.get_nowait()
@@ -184,11 +189,7 @@ class Performer:
         else:
             notify(t.PerformanceEnded(self._clock.now()))
         finally:
-            for segment in run.unfinished.values():
-                segment.abandon()
-            for performance in run.performances:
-                await performance.cancel()
-            run.forget()
+            await run.let_go()
 
     def _failure(self, errors: ExceptionGroup[Exception]) -> t.PerformanceFailed:
         known = errors.subgroup(DittoAvatarError)
