@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from typing import Any
+
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError
 from websockets.typing import Origin
 
 from ditto_avatar.server.origin import may_connect
@@ -61,10 +65,19 @@ def test_further_origins_can_be_allowed_with_their_scheme() -> None:
 
 
 async def test_a_foreign_page_is_refused_before_anything_is_said(server: Server) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        async with connect(f"ws://127.0.0.1:{server.port}/ws", origin=_origin("evil.example")):
-            pass
-    assert refused.value.response.status_code == 403
+    # A code and a reason, so that the page can say it and need not try again.
+    assert await _turned_away(server, {"type": "hello"}) == (4403, "this page may not connect")
+    assert "ditto_sessions 0.0" in (await server.http.get("/metrics")).text
+
+
+async def test_a_foreign_page_cannot_come_back_to_a_session(server: Server) -> None:
+    async with server.socket() as client:
+        ready = await client.next()
+        known = {"session": ready["session"], "token": ready["token"]}
+        hello = {"type": "hello", "after": 0, **known}
+        await _turned_away(server, hello, {"type": "say", "text": "Not mine to say."})
+        await client.send(type="say", text="Hi.")
+        assert (await client.until("turn.started"))["text"] == "Hi."
 
 
 async def test_the_own_page_and_an_allowed_one_are_welcome(serve: ServeWith) -> None:
@@ -75,6 +88,20 @@ async def test_the_own_page_and_an_allowed_one_are_welcome(serve: ServeWith) -> 
                 client = Socket(raw)
                 await client.send(type="hello")
                 assert (await client.next())["type"] == "session.ready"
+
+
+async def _turned_away(server: Server, *said: dict[str, Any]) -> tuple[int, str]:
+    """Close code and reason for a foreign page that says this and hears nothing at all."""
+    url = f"ws://127.0.0.1:{server.port}/ws"
+    async with connect(url, origin=_origin("evil.example")) as raw:
+        with suppress(ConnectionClosedError):
+            for message in said:
+                await raw.send(json.dumps(message))
+        with pytest.raises(ConnectionClosedError) as refused:
+            await raw.recv()  # what came before the end would be here
+    closed = refused.value.rcvd
+    assert closed is not None
+    return closed.code, closed.reason
 
 
 def _origin(host: str) -> Origin:

@@ -157,6 +157,15 @@ test("a hello that was refused is not repeated", async () => {
   equal([connection.state, sockets.length], ["closed", 1]);
 });
 
+test("a page that may not connect does not try again", async () => {
+  const { connection, sockets, clock, states } = begin();
+  sockets[0].open();
+  sockets[0].hangUp(4403);
+  connection.retryNow();
+  await clock.advance(120_000);
+  equal([connection.state, sockets.length, states.at(-1).code], ["closed", 1, 4403]);
+});
+
 test("a fragment is its header with the next binary frame", () => {
   const { sockets, fragments } = beginReady();
   sockets[0].say({ type: "segment.data", segment: "a", index: 0, bytes: 5, last: false });

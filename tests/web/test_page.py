@@ -343,6 +343,28 @@ def test_a_full_server_is_told(page: Page, server: PageServer) -> None:
     expect(page.get_by_role("alert")).to_be_empty()
 
 
+@pytest.mark.parametrize(
+    ("language", "notice", "status"),
+    [
+        ("English", "does not take conversations from this page's address", "Disconnected"),
+        ("한국어", "이 페이지의 주소에서 오는 대화를 받지 않아요", "연결이 끊어졌어요"),
+    ],
+)
+def test_a_page_that_the_server_does_not_take_says_so_and_stops_trying(
+    page: Page, server: PageServer, language: str, notice: str, status: str
+) -> None:
+    server.refuse_with = 4403
+    page.goto(server.url)
+    page.get_by_role("button", name=language).click()
+    expect(page.get_by_role("alert")).to_contain_text(notice)
+    expect(page.locator("#status-text")).to_have_text(status)
+    expect_phase(page, "closed")
+    server.refuse_with = None
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect_phase(page, "closed")
+    assert not server.received
+
+
 def test_the_place_in_the_queue_and_the_thinking_are_told(page: Page, server: PageServer) -> None:
     server.default = Answer(hold=True, queue=3)
     open_page(page, server.url)

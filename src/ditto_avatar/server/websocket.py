@@ -39,8 +39,7 @@ async def connect(socket: WebSocket) -> None:
     house: House = socket.app.state.house
     headers = socket.headers
     if not may_connect(headers.get("origin"), headers.get("host"), house.settings.allowed_origins):
-        log.warning("a page of %r was refused", headers.get("origin"))
-        await socket.close(FOREIGN_PAGE, "this page may not connect")  # an HTTP 403 for browsers
+        await _turn_away(socket)
         return
     await socket.accept()
     try:
@@ -66,6 +65,14 @@ async def connect(socket: WebSocket) -> None:
         for task in (writer, reader):
             task.cancel()
         await asyncio.gather(writer, reader, viewer.microphone.close(), return_exceptions=True)
+
+
+async def _turn_away(socket: WebSocket) -> None:
+    """Refuse a foreign page: what it says is not read, and all it hears is why. A handshake that
+    fails tells a browser nothing (close code 1006), and its page would try again for ever."""
+    log.warning("a page of %r was refused", socket.headers.get("origin"))
+    await socket.accept()
+    await socket.close(FOREIGN_PAGE, "this page may not connect")
 
 
 async def _greeting(socket: WebSocket) -> wire.Hello | None:

@@ -1,5 +1,5 @@
 /** Puts the page together: the core on one side, the views on the other. */
-import { Connection } from "./core/connection.js";
+import { Connection, FOREIGN_PAGE } from "./core/connection.js";
 import { Conversation } from "./core/conversation.js";
 import { Player } from "./core/player.js";
 import { Timeline } from "./core/timeline.js";
@@ -142,6 +142,7 @@ class Page {
   #lineChanged(line, code) {
     if (line === "waiting") this.#timeline.breakOff();
     if (code === 1013) this.#conversation.notify("busy");
+    if (code === FOREIGN_PAGE) this.#conversation.notify("foreign_page");
     if (line === "open") for (const done of ["busy", "shutting_down"]) this.#conversation.dismiss(done);
     this.#conversation.update({ line });
   }

@@ -22,6 +22,8 @@ export const LONGEST_RETRY_MS = 30_000;
 const STORAGE_KEY = "ditto-avatar.session";
 const WRONG_TOKEN = 4401;
 const NO_HELLO = 4400;
+/** The server does not take this page's address, now or later. */
+export const FOREIGN_PAGE = 4403;
 // Messages that wait for their `turn.started`; a person does not type more than this in a break.
 const MOST_UNANSWERED = 8;
 // Beyond this the line is too slow for live sound: what was said late helps nobody.
@@ -197,7 +199,7 @@ export class Connection extends Emitter {
   #closed(code) {
     if (this.#state === "closed") return;
     this.#drop();
-    if (code === NO_HELLO) return this.#enter("closed", code);
+    if (code === NO_HELLO || code === FOREIGN_PAGE) return this.#enter("closed", code);
     if (code === WRONG_TOKEN && this.session) {
       this.#storage.removeItem(STORAGE_KEY);
       this.#seen = null;
