@@ -9,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, WebSocket, expect
+from playwright.sync_api import Browser, Page, WebSocket, WebSocketRoute, expect
 
 from tests.e2e.conftest import Server
 from tests.web.screen import (
+    PHASE_MS,
     ask,
     assert_never_blank,
     expect_phase,
@@ -242,6 +243,35 @@ def test_an_answer_that_a_killed_server_cut_off_is_over_and_can_be_seen_again(
     expect(page.locator("#caption")).to_contain_text(first)
     ask(page, "Hello")
     expect_phase(page, "speaking")
+
+
+def test_a_question_that_a_killed_server_never_confirmed_is_not_waited_for_in_vain(
+    page: Page, own_server: Server
+) -> None:
+    killed = False
+
+    def between(page_side: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            nonlocal killed
+            if not killed and '"turn.started"' in str(message):
+                killed = True
+                own_server.kill()
+            elif not killed or after:
+                page_side.send(message)
+
+        after = killed
+        page_side.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket(re.compile("/ws$"), between)
+    open_page(page, own_server.url)
+    ask(page, "What can you do?")
+    expect_phase(page, "waiting")
+    expect(page.locator(".message.user")).to_have_class(re.compile("unsent"))
+    own_server.start()
+    expect(page.locator(".message.assistant .words")).not_to_be_empty(timeout=PHASE_MS)
+    expect_phase(page, "ready")
+    expect(page.locator(".message.user")).to_have_count(1)
+    expect(page.locator(".message.user")).to_have_class(re.compile("done"))
 
 
 def test_a_finished_answer_can_be_played_again_after_a_reload(page: Page, server: Server) -> None:

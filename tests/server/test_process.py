@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from ditto_avatar.session.store import Store, sqlite_url
+from tests.fakes.openai_server import Talk, fake_openai
 
 from .conftest import Server
 
@@ -23,7 +24,9 @@ LONG = "This is a sentence that takes a while to be spoken and drawn. " * 12
 
 
 @asynccontextmanager
-async def process(packs: Path, data: Path, database: str) -> AsyncIterator[Process]:
+async def process(
+    packs: Path, data: Path, database: str, **settings: str
+) -> AsyncIterator[Process]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -37,6 +40,7 @@ async def process(packs: Path, data: Path, database: str) -> AsyncIterator[Proce
         "DITTO_DIALOGUE": "offline",
         "DITTO_CACHE_MB": "0",
         "DITTO_SHUTDOWN_S": "20",
+        **settings,
     }
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(port),
@@ -128,12 +132,14 @@ async def test_a_killed_server_loses_nothing_that_was_accepted(
             told = [m for m in client.of("video_ready") if m["turn"] == cut["turn"]]
             assert cut["heard"] == " ".join(c["text"] for c in cut["clips"])
             await _replayable(second, told, cut["clips"])
-            # The same message again is known, not answered twice.
+            # The same message again is known: not answered twice, and not left unanswered.
             await again.send(type="say", text=LONG, id="c7")
+            over = await again.until("turn.interrupted")
+            assert over["turn"] == again.of("turn.started")[0]["turn"] == cut["turn"]
             await again.send(type="say", text="Hello again.")
             done = await again.until("turn.finished")
         assert done["text"] == "Hello again."
-        assert [m["text"] for m in again.of("turn.started")] == ["Hello again."]
+        assert [m["text"] for m in again.of("turn.started")] == [LONG.strip(), "Hello again."]
         assert not list((data / "clips").glob(".*"))
     store = Store(database)
     await store.start()
@@ -165,6 +171,48 @@ async def test_an_answer_that_a_kill_cut_off_is_kept_as_far_as_it_was_made(
     assert answer["text"] == " ".join(c["text"] for c in answer["clips"])
     assert answer["heard"] == answer["text"]
     assert answer["clips"][0]["video_url"] == clip["video_url"]
+
+
+async def test_a_question_that_was_stored_and_never_confirmed_is_answered_when_it_comes_again(
+    packs: Path, data: Path, database: str
+) -> None:
+    question = {"type": "user.text", "text": "How does it work?", "id": "q1"}
+    async with (
+        fake_openai(Talk((), then="stall")) as silent,
+        process(
+            packs, data, database,
+            DITTO_DIALOGUE="openai", DITTO_OPENAI_API_KEY="key",
+            DITTO_OPENAI_BASE_URL=silent.base_url,
+        ) as first,
+        first.server.socket() as client,
+    ):  # fmt: skip
+        ready = await client.next()
+        await client.send(**question)
+        # It is stored: the model has it. The client has read no more than `session.ready`.
+        await asyncio.wait_for(silent.asked.wait(), 20)
+        await first.end(signal.SIGKILL)
+    async with process(packs, data, database) as second:
+        async with second.server.socket(
+            session=ready["session"], token=ready["token"], after=ready["seq"]
+        ) as again:
+            back = await again.next()
+            (entry,) = back["history"]
+            assert (entry["text"], entry["id"]) == (question["text"], "q1")
+            await again.send(**question)
+            done = await again.until("turn.finished")
+            (started,) = again.of("turn.started")
+            assert (started["id"], started["turn"], done["turn"]) == ("q1", *[entry["turn"]] * 2)
+            assert done["text"]
+            # Once more, as after a line that broke in just that moment: told, not answered anew.
+            await again.send(**question)
+            told = await again.until("turn.finished")
+            assert (told["turn"], told["text"]) == (done["turn"], done["text"])
+            assert "seq" not in told
+        url = f"/api/sessions/{ready['session']}"
+        auth = {"Authorization": f"Bearer {ready['token']}"}
+        kept = (await second.server.http.get(url, headers=auth)).json()["history"]
+    assert [entry["role"] for entry in kept] == ["user", "assistant"]
+    assert kept[1]["text"] == done["text"]
 
 
 async def _replayable(

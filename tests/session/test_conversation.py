@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ditto_avatar.dialogue.base import Message, Role
 from ditto_avatar.session.conversation import MESSAGE, SAY, Conversation
-from ditto_avatar.session.store import INTERRUPTED, RUNNING, StoredClip, StoredTurn
+from ditto_avatar.session.store import FINISHED, INTERRUPTED, RUNNING, StoredClip, StoredTurn
 
 
 def clip(index: int, text: str) -> StoredClip:
@@ -43,6 +45,35 @@ def test_a_text_to_say_that_a_crash_cut_off_is_still_there(clips: tuple[StoredCl
 
 def test_a_question_that_was_cut_off_before_any_answer_stays_alone() -> None:
     assert [e["role"] for e in Conversation([turn(MESSAGE, "Count?")]).history()] == ["user"]
+
+
+def test_a_question_is_known_again_by_the_id_that_its_page_gave_it() -> None:
+    asked = replace(turn(MESSAGE, "Count?", state=RUNNING), client_id="c1")
+    assert [e.get("id") for e in Conversation([asked]).history({"t1": "One"})] == ["c1", None]
+    assert "id" not in Conversation([turn(MESSAGE, "Count?")]).history()[0]
+
+
+LEFT = turn(MESSAGE, "Count?")
+
+
+@pytest.mark.parametrize(
+    ("stored", "lost"),
+    [
+        (LEFT, True),
+        (replace(LEFT, heard=""), False),  # somebody interrupted it
+        (replace(LEFT, clips=(clip(0, "One two."),)), False),
+        (replace(LEFT, state=FINISHED), False),
+        (replace(LEFT, state=RUNNING), False),
+        (replace(LEFT, kind=SAY), False),
+    ],
+)
+def test_only_a_question_that_nobody_ended_or_answered_was_lost(
+    stored: StoredTurn, lost: bool
+) -> None:
+    conversation = Conversation([stored])
+    known = conversation.find("t1")
+    assert known is not None
+    assert conversation.was_lost(known) is lost
 
 
 def test_a_running_turn_is_not_taken_for_one_that_was_cut_off() -> None:

@@ -23,7 +23,7 @@ from ditto_avatar.session.performer import Job, Notify, Performer
 from ditto_avatar.session.playout import Segment, Sound
 from ditto_avatar.session.reports import PlaybackReport, Playing
 from ditto_avatar.session.session import Session
-from ditto_avatar.session.store import StoredSession, hash_token
+from ditto_avatar.session.store import StoredSession, StoredTurn, hash_token
 from ditto_avatar.session.voicing import Voiced
 from ditto_avatar.types import Language, SpeechChunk, VideoFrame
 from tests.fakes.clock import ManualClock
@@ -462,6 +462,65 @@ async def test_the_same_message_sent_twice_is_answered_once(world: World) -> Non
         await viewer.until(events.TurnFinished)
         assert await session.submit(SAY, "Hi.", client_id="c1") == first
     assert len(viewer.of(events.TurnStarted)) == 1
+
+
+async def test_whoever_asks_again_is_told_alone_how_the_answer_stands(world: World) -> None:
+    world.speech.gate = asyncio.Event()
+    session = await world.registry.open("me")
+    async with world.viewer(session) as other, world.viewer(session) as asker:
+
+        async def ask_again(client_id: str) -> list[events.Event]:
+            seen = len(asker.events)
+            await session.submit(SAY, "Hi.", client_id=client_id, asker=asker.outbox)
+            await asker.until(events.TurnStarted, len(asker.of(events.TurnStarted)) + 1)
+            session.tell(asker.outbox, events.Pong(0))
+            await asker.until(events.Pong, len(asker.of(events.Pong)) + 1)
+            return asker.events[seen:-1]
+
+        first = await session.submit(SAY, "Hi.", client_id="c1")
+        clip = await other.until(events.VideoReady)
+        await other.until(events.TurnFinished)
+        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+        second = await session.submit(SAY, "A long one to interrupt.", client_id="c2")
+        await other.until(events.SegmentStarted, 2)
+        assert await ask_again("c2") == [
+            events.TurnStarted(second, 2, SAY, "A long one to interrupt.", "c2")
+        ]
+        await session.interrupt()
+        await asker.until(events.TurnInterrupted)
+        assert await ask_again("c1") == [
+            events.TurnStarted(first, 1, SAY, "Hi.", "c1"),
+            events.TurnFinished(first, 1, "Hi.", {}),
+        ]
+        assert await ask_again("c2") == [
+            events.TurnStarted(second, 2, SAY, "A long one to interrupt.", "c2"),
+            events.TurnInterrupted(second, 2, "error"),
+        ]
+    assert [e.turn for e in other.of(events.TurnStarted)] == [first, second]
+
+
+async def test_only_the_newest_question_that_a_killed_server_left_is_answered_later(
+    open_world: Worlds,
+) -> None:
+    killed = await open_world()
+    session = await killed.registry.open("me")
+    for number in (1, 2):
+        left = StoredTurn(f"t{number}", number, MESSAGE, f"{number}?", client_id=f"c{number}")
+        await killed.services.store.add_turn(session.id, left)
+
+    world = await open_world()
+    again = await world.registry.find(session.id, session.token)
+    async with world.viewer(again) as viewer:
+        await again.submit(MESSAGE, "1?", client_id="c1", asker=viewer.outbox)
+        over = await viewer.until(events.TurnInterrupted)
+        assert await again.submit(MESSAGE, "2?", client_id="c2", asker=viewer.outbox) == "t2"
+        done = await viewer.until(events.TurnFinished)
+    assert (over.turn, done.turn) == ("t1", "t2")
+    assert [m.text for m in world.dialogue.prompts[0].history] == ["1?", "2?"]
+    await again.close("idle")
+    kept = await world.services.store.session(session.id)
+    assert kept is not None
+    assert [turn.answer for turn in kept.turns] == ["", done.text]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00\x01", "\n\t\n", "\u200b"])

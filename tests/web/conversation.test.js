@@ -137,6 +137,38 @@ test("a question that is sent again after a gap is still to be answered", () => 
   equal(conversation.phase, "thinking");
 });
 
+const ASKED = { role: "user", text: "Hi", turn: "t1", id: "q1", clips: [] };
+
+test("a question that the server stored and never confirmed is there once, and waits", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  conversation.apply({ ...RETURN, history: [ASKED], running_turn: null });
+  equal([said(conversation), conversation.phase], [[["user", "Hi", "unsent"]], "thinking"]);
+  conversation.apply(started("q1"));
+  equal([said(conversation), conversation.phase], [[["user", "Hi", "done"]], "thinking"]);
+});
+
+test("a question that was answered while the line was broken is there once, and over", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  const answer = { role: "assistant", text: "Hello.", heard: null, turn: "t1", clips: [] };
+  conversation.apply({ ...RETURN, history: [ASKED, answer], running_turn: null });
+  conversation.apply(started("q1"));
+  conversation.apply({ type: "turn.finished", ...TURN, text: "Hello.", timings: {} });
+  equal(said(conversation), [
+    ["user", "Hi", "done"],
+    ["assistant", "Hello.", "done"],
+  ]);
+  equal(conversation.phase, "ready");
+});
+
+test("a turn that is confirmed again keeps its place in the queue", () => {
+  const conversation = conversationOf(started("q1"));
+  conversation.apply({ type: "queue.position", turn: "t1", position: 2 });
+  conversation.apply(started("q1"));
+  equal([conversation.phase, conversation.state.queue], ["queued", 2]);
+});
+
 test("a message from another tab or program shows as well", () => {
   equal(said(conversationOf(started(undefined))), [["user", "Hi", "done"]]);
 });

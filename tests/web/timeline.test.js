@@ -54,6 +54,14 @@ test("a new turn drops what is left of the last one", () => {
   equal([ids(timeline), dropped], [[], 1]);
 });
 
+test("a turn that is confirmed again shows nothing twice", () => {
+  const timeline = timelineOf(started(1), segment(1, 0), segment(1, 1));
+  timeline.remove(timeline.segments[0]);
+  timeline.apply(started(1));
+  timeline.apply(ready(1, 0));
+  equal(ids(timeline), ["1.1"]);
+});
+
 test("what an old generation still sends is dropped", () => {
   const timeline = timelineOf(started(1), segment(1, 0), started(2), segment(2, 0));
   equal(timeline.apply(segment(1, 1)), false);

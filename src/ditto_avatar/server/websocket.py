@@ -142,9 +142,9 @@ class _Viewer:
         session = self.session
         match message:
             case wire.UserText(text=text, id=client_id, idle_frame=idle_frame):
-                await session.submit(MESSAGE, text, client_id, idle_frame)
+                await session.submit(MESSAGE, text, client_id, idle_frame, asker=self.outbox)
             case wire.Say(text=text, id=client_id, idle_frame=idle_frame):
-                await session.submit(SAY, text, client_id, idle_frame)
+                await session.submit(SAY, text, client_id, idle_frame, asker=self.outbox)
             case wire.Interrupt():
                 await session.interrupt()
             case wire.AvatarSelect(avatar=avatar):

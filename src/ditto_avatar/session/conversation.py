@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from ditto_avatar.dialogue.base import Message, Role
+from ditto_avatar.session import events
 from ditto_avatar.session.clips import Clip
-from ditto_avatar.session.store import INTERRUPTED, StoredClip, StoredTurn
+from ditto_avatar.session.store import FINISHED, INTERRUPTED, RUNNING, StoredClip, StoredTurn
 
 MESSAGE, SAY = "message", "say"
 _REMEMBERED_TURNS = 200
@@ -51,6 +52,19 @@ class Conversation:
             return None
         return next((turn for turn in self._turns if turn.client_id == client_id), None)
 
+    def was_lost(self, turn: StoredTurn) -> bool:
+        """Whether a killed server left `turn`, the newest, as a question without an answer."""
+        settled = turn.state != INTERRUPTED or turn.heard is not None
+        newest = turn.generation == self.generation
+        return newest and turn.kind == MESSAGE and not settled and not turn.answer
+
+    def take_up(self, turn: StoredTurn) -> StoredTurn:
+        """A turn that was lost is running again. In the store it stays interrupted until it is
+        settled, which is what it is if this process is killed as well."""
+        running = replace(turn, state=RUNNING)
+        self._replace(running)
+        return running
+
     def messages(self) -> list[Message]:
         """What a dialogue engine is given, oldest first."""
         messages: list[Message] = []
@@ -72,6 +86,19 @@ class Conversation:
         for place, turn in enumerate(self._turns):
             if turn.id == changed.id:
                 self._turns[place] = changed
+
+
+def standing(turn: StoredTurn, *, running: bool) -> list[events.Event]:
+    """What tells a viewer that `turn` was accepted, and how it ended if it did."""
+    told: list[events.Event] = [
+        events.TurnStarted(turn.id, turn.generation, turn.kind, turn.text, turn.client_id)
+    ]
+    if running:
+        return told
+    if turn.state == FINISHED:
+        return [*told, events.TurnFinished(turn.id, turn.generation, turn.answer, {})]
+    # Why it was interrupted is not stored.
+    return [*told, events.TurnInterrupted(turn.id, turn.generation, "error")]
 
 
 def clip_entry(stored: StoredClip) -> dict[str, Any]:
@@ -102,7 +129,9 @@ def _recovered(turn: StoredTurn) -> StoredTurn:
 def _entries(turn: StoredTurn) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     if turn.kind == MESSAGE:
-        entries.append({"role": Role.USER.value, "text": turn.text, "turn": turn.id, "clips": []})
+        asked = {"role": Role.USER.value, "text": turn.text, "turn": turn.id, "clips": []}
+        # So that a page knows again what it sent.
+        entries.append(asked if turn.client_id is None else {**asked, "id": turn.client_id})
     if turn.answer:
         entries.append(
             {

@@ -28,7 +28,7 @@ from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.audience import Audience
 from ditto_avatar.session.chores import Chores
 from ditto_avatar.session.clips import ClipFolder
-from ditto_avatar.session.conversation import MESSAGE, Conversation, clip_entry
+from ditto_avatar.session.conversation import MESSAGE, Conversation, clip_entry, standing
 from ditto_avatar.session.heard import Loudspeaker
 from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit
@@ -104,32 +104,58 @@ class Session:
     # What a person does ------------------------------------------------------------------
 
     async def submit(
-        self, kind: str, text: str, client_id: str | None = None, idle_frame: float | None = None
+        self,
+        kind: str,
+        text: str,
+        client_id: str | None = None,
+        idle_frame: float | None = None,
+        *,
+        asker: Outbox | None = None,
     ) -> str:
         """Begin a turn (interrupting the one in progress) once it is stored; its id. The same
-        `client_id` is accepted once and gives the same turn again. Raises `InvalidInput`,
-        `RateLimited`, `ShuttingDown` and `StorageFull`."""
+        `client_id` is accepted once and gives the same turn again: `asker`, who may have missed
+        it, is told how that stands, and a question that a killed server left without an answer
+        is answered now. Raises `InvalidInput`, `RateLimited`, `ShuttingDown` and
+        `StorageFull`."""
         text = checked_text(text, self._services.max_text)
         async with self._submitting:
             if self._closed:
                 raise ShuttingDown("The server is stopping; please try again in a moment.")
-            if (known := self.conversation.find_by_client_id(client_id)) is not None:
+            known = self.conversation.find_by_client_id(client_id)
+            if known is not None and not self.conversation.was_lost(known):
+                self._tell_standing(known, asker)
                 return known.id
             self._services.turn_limit.take(self.id)
             self.used_at = self._clock.now()
             self.place_idle(idle_frame)
             arrived = self._clock.now()
             await self.interrupt("user")
-            generation = self.conversation.generation + 1
-            turn = t.Turn(secrets.token_hex(8), generation, kind, text, arrived, client_id)
-            stored = StoredTurn(turn.id, generation, kind, text, client_id=client_id)
-            if not await self._services.store.add_turn(self.id, stored):
-                raise InvalidInput(f"A message with the id {client_id!r} was answered long ago.")
-            self.conversation.add(stored)
+            if known is None:
+                stored = await self._accept(kind, text, client_id)
+            else:
+                stored = self.conversation.take_up(known)
+            turn = t.Turn(
+                stored.id, stored.generation, stored.kind, stored.text, arrived, client_id
+            )
             self._turn = turn
             self._apply(turn, turn.opening())
             self._task = asyncio.create_task(self._run(turn), name=f"turn {turn.id}")
             return turn.id
+
+    async def _accept(self, kind: str, text: str, client_id: str | None) -> StoredTurn:
+        """A new turn, once it is stored."""
+        generation = self.conversation.generation + 1
+        stored = StoredTurn(secrets.token_hex(8), generation, kind, text, client_id=client_id)
+        if not await self._services.store.add_turn(self.id, stored):
+            raise InvalidInput(f"A message with the id {client_id!r} was answered long ago.")
+        self.conversation.add(stored)
+        return stored
+
+    def _tell_standing(self, turn: StoredTurn, viewer: Outbox | None) -> None:
+        if viewer is not None:
+            running = self._running is not None and self._running.id == turn.id
+            for event in standing(turn, running=running):
+                self.tell(viewer, event)
 
     async def interrupt(self, reason: str = "user") -> bool:
         """Stop the answer in progress; False if there is none. Returns when nothing of it runs."""
@@ -203,7 +229,8 @@ class Session:
         self.used_at = self._clock.now()
 
     def tell(self, outbox: Outbox, event: events.Event) -> None:
-        """An event for one viewer only, an error or a pong."""
+        """An event for one viewer only, without a number: an error, a pong, or what a viewer that
+        asks again has missed."""
         outbox.put(Numbered(event, None))
 
     def describe(self) -> dict[str, Any]:

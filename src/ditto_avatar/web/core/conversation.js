@@ -76,18 +76,24 @@ export class Conversation extends Emitter {
     this.update({ notices: this.state.notices.filter((notice) => notice.code !== code) });
   }
 
-  /** Begin anew from the session's history; what has not been sent yet stays. */
+  /** Begin anew from the session's history; what has not been sent yet stays. What the server has
+   * and has not confirmed stays unsent, in its place: it is sent again, and confirmed then. */
   recall(history) {
     const unsent = this.state.messages.filter(({ state }) => state === "unsent");
-    const said = history.map(({ role, text, heard, turn, clips }, index) => ({
+    const stored = new Set(history.map(({ id }) => id));
+    const said = history.map(({ role, text, heard, turn, clips, id }, index) => ({
       key: `${turn}-${role}-${index}`,
+      ...(id && { id }),
       turn,
       role,
       text,
       state: heard === undefined || heard === null ? "done" : "interrupted",
       clips: clips ?? [],
     }));
-    this.state.messages = [...said, ...unsent];
+    for (const message of said) {
+      if (message.id && unsent.some(({ id }) => id === message.id)) message.state = "unsent";
+    }
+    this.state.messages = [...said, ...unsent.filter(({ id }) => !stored.has(id))];
   }
 
   /** Nobody answers any more what is neither `running` nor still to be sent. */
@@ -131,7 +137,10 @@ const HANDLERS = {
     else if (kind === "message" && !messages.some((m) => m.turn === turn && m.role === "user")) {
       messages.push({ key: `${turn}-user`, turn, role: "user", text, state: "done", clips: [] });
     }
-    Object.assign(this.state, { turn, queue: 0, timings: null, transcript: "" });
+    // What is asked again is confirmed again: nothing begins with that.
+    if (this.state.turn !== turn) {
+      Object.assign(this.state, { turn, queue: 0, timings: null, transcript: "" });
+    }
   },
 
   "queue.position"({ position }) {

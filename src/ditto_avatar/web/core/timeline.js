@@ -155,6 +155,7 @@ export class Timeline extends Emitter {
   }
 
   #start({ turn, generation }) {
+    if (turn === this.#openTurn) return; // told again, to a page that asked again
     this.#openTurn = turn;
     this.#shown.clear();
     this.#keep((segment) => segment.generation >= generation);
