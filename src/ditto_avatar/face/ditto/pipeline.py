@@ -54,8 +54,20 @@ class ClipJob:
     noise: Noise
 
 
+def _upload(arrays: Sequence[FloatArray], device: torch.device) -> Tensor:
+    """The arrays stacked on the device. A GPU copies pinned memory in its turn; for any other
+    memory the caller would wait until all that was asked of the GPU before is done."""
+    stacked = torch.from_numpy(np.stack(arrays))
+    if device.type == "cuda":
+        stacked = stacked.pin_memory()
+    return stacked.to(device, non_blocking=True)
+
+
 class Drawing:
-    """Frames on their way from the device: one copy for each size of box, into pinned memory."""
+    """Frames on their way from the device: one copy for each size of box, into pinned memory.
+
+    That memory is not kept here: torch holds on to pinned blocks and gives one out again when it
+    was let go and its last copy is done, so that batches of the same sizes allocate nothing."""
 
     def __init__(self, jobs: Sequence[FrameJob], parts: Sequence[tuple[list[int], Tensor]]) -> None:
         self._drops = [job.picture.backdrop for job in jobs]
@@ -96,12 +108,8 @@ class Pipeline:
         """The motion (80, 265) of each clip, all in one batch, in the usual number of diffusion
         steps or in `steps`."""
         device, count = self.runners.device, steps or self._steps
-
-        def on_device(arrays: list[FloatArray]) -> Tensor:
-            return torch.from_numpy(np.stack(arrays)).to(device)
-
-        condition = on_device([job.request.condition for job in jobs])
-        first = on_device([job.request.start for job in jobs])
+        condition = _upload([job.request.condition for job in jobs], device)
+        first = _upload([job.request.start for job in jobs], device)
         start = torch.stack([job.noise.start(job.request.clip) for job in jobs])
         noises = torch.stack([job.noise.between(count) for job in jobs], dim=1)
         clips = self.runners.clip(condition, first, start, noises)
@@ -133,6 +141,8 @@ class Pipeline:
         parts = []
         for members in sizes.values():
             drops = [jobs[index].picture.backdrop for index in members]
+            # A stack of slices is made on the device alone; `faces[members]` would copy the
+            # indices there and wait until the faces are drawn.
             blended = blend(
                 torch.stack([faces[index] for index in members]) if len(sizes) > 1 else faces,
                 torch.stack([drop.grid for drop in drops]),
@@ -146,13 +156,9 @@ class Pipeline:
     def draw(self, jobs: Sequence[FrameJob]) -> Tensor:
         """The faces (b, 3, 512, 512) in 0..1, on the device."""
         runners = self.runners
-
-        def on_device(arrays: list[FloatArray]) -> Tensor:
-            return torch.from_numpy(np.stack(arrays)).to(runners.device)
-
         return runners.frame(
             torch.cat([job.picture.volume for job in jobs]),
             torch.cat([job.picture.compressed for job in jobs]),
-            on_device([job.source for job in jobs]),
-            on_device([job.driving for job in jobs]),
+            _upload([job.source for job in jobs], runners.device),
+            _upload([job.driving for job in jobs], runners.device),
         )
