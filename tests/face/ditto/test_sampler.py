@@ -73,3 +73,18 @@ def test_seeded_noise_is_the_same_for_the_same_clip() -> None:
     assert torch.equal(first.between(4), again.between(4))
     assert torch.equal(first.between(4)[:2], first.between(3)), "fewer steps begin the same"
     assert first.between(1).shape == (0, 80, 265)
+
+
+def test_more_steps_begin_with_what_was_drawn_for_fewer() -> None:
+    grown, whole = (sampler.SeededNoise(3, (80, 265), torch.device("cpu")) for _ in range(2))
+    few = grown.between(3).clone()
+    assert torch.equal(grown.between(6), whole.between(6))
+    assert torch.equal(grown.between(3), few)
+
+
+def test_the_draws_for_fewer_steps_take_no_memory_of_their_own() -> None:
+    noise = sampler.SeededNoise(3, (80, 265), torch.device("cpu"))
+    memory = noise.between(10).untyped_storage().data_ptr()
+    for steps in (5, 4, 10):
+        assert noise.between(steps).shape == (steps - 1, 80, 265)
+        assert noise.between(steps).untyped_storage().data_ptr() == memory

@@ -73,10 +73,12 @@ class Noise(Protocol):
     by its number, so that a clip computed again is the same clip."""
 
     def between(self, steps: int) -> Tensor:
-        """(steps - 1, 80, 265)"""
+        """float32 (steps - 1, 80, 265) on the runners' device; fewer steps begin like more."""
         ...
 
-    def start(self, clip: int) -> Tensor: ...
+    def start(self, clip: int) -> Tensor:
+        """float32 (80, 265) on the runners' device."""
+        ...
 
 
 class SeededNoise:
@@ -86,7 +88,8 @@ class SeededNoise:
         self._seed = seed
         self._shape = shape
         self._device = device
-        self._between: dict[int, Tensor] = {}
+        # For the longest run so far; a shorter one takes the first of them.
+        self._between = torch.empty((0, *shape), device=device)
 
     def _draw(self, label: int) -> Tensor:
         # Drawn on the CPU: the same seed gives the same motion on every device.
@@ -94,11 +97,10 @@ class SeededNoise:
         return torch.randn(self._shape, generator=generator).to(self._device)
 
     def between(self, steps: int) -> Tensor:
-        if steps not in self._between:
-            draws = [self._draw(index) for index in range(steps - 1)]
-            empty = torch.empty((0, *self._shape), device=self._device)
-            self._between[steps] = torch.stack(draws) if draws else empty
-        return self._between[steps]
+        if missing := range(len(self._between), steps - 1):
+            draws = torch.stack([self._draw(index) for index in missing])
+            self._between = torch.cat([self._between, draws])
+        return self._between[: steps - 1]
 
     def start(self, clip: int) -> Tensor:
         return self._draw(1024 + clip)
