@@ -94,7 +94,7 @@ class DittoEngine:
 
     @property
     def fingerprint(self) -> str:
-        """The options that change a picture, and the weights."""
+        """The options that change a picture, the weights, and the backend that draws."""
         return self._fingerprint
 
     @property
@@ -207,10 +207,13 @@ def _fingerprint(models: DittoModels, options: DittoOptions, overlap: int) -> st
     # Reading the weights once more takes seconds: size and time tell a file that was replaced.
     files = [place(options.checkpoints, name) for name in sorted(FILES)]
     stats = [path.stat() for path in files if path.is_file()]
+    # What runs, not what was asked for: "auto" is another backend after an update or a fallback,
+    # and each rounds in its own way.
+    runners = models.runners
     values = (
         models.key,
         *((stat.st_size, stat.st_mtime_ns) for stat in stats),
         *(options.steps, options.longest_side, options.template_frames, overlap),
-        *(options.seed, options.backend, options.device),
+        *(options.seed, runners.name, runners.device.type, str(runners.dtype)),
     )
     return hashlib.sha256(repr(values).encode()).hexdigest()
