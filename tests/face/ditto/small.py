@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -41,6 +42,19 @@ SMALL = Sizes(
     decoder_layers=2,
     heads=4,
 )
+# The least that the kernels of our own know, for the picture.
+FITTING = replace(
+    SMALL,
+    crop=32,
+    volume_channels=8,
+    volume_depth=4,
+    feature_channels=64,
+    compressed_channels=2,
+    hourglass_width=8,
+    decoder_width=256,
+    decoder_last=64,
+    modulation_width=128,
+)
 BUILDERS = {
     "appearance_extractor": AppearanceExtractor,
     "motion_extractor": MotionExtractor,
@@ -52,13 +66,14 @@ BUILDERS = {
 
 
 @cache
-def small_networks() -> dict[str, nn.Module]:
-    """The six networks, tiny, the same every time."""
+def small_networks(picture: Sizes = SMALL) -> dict[str, nn.Module]:
+    """The six networks, tiny, the same every time; those that read volumes in other sizes."""
     networks: dict[str, nn.Module] = {}
     for index, (name, build) in enumerate(BUILDERS.items()):
         with torch.random.fork_rng():
             torch.manual_seed(index)
-            networks[name] = build(SMALL).eval().requires_grad_(False)
+            sizes = picture if name in ("warp_network", "decoder") else SMALL
+            networks[name] = build(sizes).eval().requires_grad_(False)
     # Motion stays small, stitching smaller, and pictures have contrast.
     for name, layer, factor in (
         ("lmdm", "motion_out", 0.05),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import re
-from dataclasses import replace
+import weakref
+from dataclasses import dataclass, replace
+from importlib import metadata
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 import torch
@@ -16,21 +19,18 @@ from torch import Tensor, nn
 from ditto_avatar.face.ditto.networks import (
     Decoder,
     FramePath,
-    MotionDiffusion,
     Sizes,
     StitchNetwork,
     WarpNetwork,
 )
 from ditto_avatar.face.ditto.networks.decoder import Modulation
 from ditto_avatar.face.ditto.networks.warp import Up
-from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
-from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.fused.margins import with_margin, without_margin
 from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
 from tests.face.ditto.reference import distance, given
-from tests.face.ditto.small import BUILDERS, SMALL
+from tests.face.ditto.small import FITTING, SMALL
 
-pytest.importorskip("triton", reason="Triton, which interprets the kernels, is not installed")
+pytest.importorskip("triton.tools.tensor_descriptor", reason="needs Triton 3.4 or newer")
 
 from ditto_avatar.face.ditto.runtime.fused.decoder import (
     FusedDecoder,
@@ -38,8 +38,14 @@ from ditto_avatar.face.ditto.runtime.fused.decoder import (
     Hidden,
     instance_norm,
 )
-from ditto_avatar.face.ditto.runtime.fused.diffusion import FusedDiffusion
-from ditto_avatar.face.ditto.runtime.fused.paths import fused
+from ditto_avatar.face.ditto.runtime.fused.operators import (
+    bend,
+    convolve,
+    convolve_runs,
+    modulate,
+    propose,
+)
+from ditto_avatar.face.ditto.runtime.fused.path import fused_path
 from ditto_avatar.face.ditto.runtime.fused.warp import (
     FoldedUp,
     FusedWarp,
@@ -51,19 +57,6 @@ from ditto_avatar.face.ditto.runtime.fused.warp import (
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 KIND = torch.float16 if torch.cuda.is_available() else torch.float32
 CLOSE = 5e-3 if torch.cuda.is_available() else 1e-5
-# The least that the kernels know, on maps of eight by eight.
-FITTING = replace(
-    SMALL,
-    crop=32,
-    volume_channels=8,
-    volume_depth=4,
-    feature_channels=64,
-    compressed_channels=2,
-    hourglass_width=8,
-    decoder_width=256,
-    decoder_last=64,
-    modulation_width=128,
-)
 SIDE = FITTING.feature
 M = TypeVar("M", bound=nn.Module)
 
@@ -132,10 +125,10 @@ def test_the_decoder_draws_the_same_without_the_biases_that_norms_take_away() ->
     assert far(FusedDecoder(plain)(features), expected) < CLOSE
 
 
-@pytest.mark.parametrize("outputs", [24, 40])
+@pytest.mark.parametrize(("outputs", "kernel"), [(24, 3), (40, 3), (24, 5)])
 @torch.inference_mode()
-def test_a_volume_is_convolved_by_runs(outputs: int) -> None:
-    conv = placed(nn.Conv3d(16, outputs, 3, padding=1))
+def test_a_volume_is_convolved_by_runs(outputs: int, kernel: int) -> None:
+    conv = placed(nn.Conv3d(16, outputs, kernel, padding=kernel // 2))
     x = maps("volume", 2, 16, 3, 6, 6)
     assert far(RunConvolution(conv)(x), conv(x)) < CLOSE
 
@@ -147,10 +140,14 @@ def test_an_enlarged_map_is_convolved_before_it_is_enlarged() -> None:
     assert far(FoldedUp(plain)(x), plain(x)) < CLOSE
 
 
-@pytest.mark.parametrize("reach", [0.05, 1.5], ids=["inside", "beyond the volume"])
+@pytest.mark.parametrize(
+    ("reach", "kernel"),
+    [(0.05, 3), (1.5, 3), (0.05, 7)],
+    ids=["inside", "beyond the volume", "a kernel deeper than the volume"],
+)
 @torch.inference_mode()
-def test_the_volume_is_bent_as_by_the_plain_network(reach: float) -> None:
-    plain = placed(WarpNetwork(FITTING))
+def test_the_volume_is_bent_as_by_the_plain_network(reach: float, kernel: int) -> None:
+    plain = placed(WarpNetwork(replace(FITTING, mask_kernel=kernel)))
     volume = maps("volume", 2, FITTING.volume_channels, FITTING.volume_depth, SIDE, SIDE)
     source = 0.3 * given("kp_source", 2, 21, 3).to(DEVICE)
     driving = source + reach * given("kp_delta", 2, 21, 3).to(DEVICE)
@@ -166,46 +163,57 @@ def test_what_is_visible_is_told_beside_the_taps() -> None:
     assert far(visible, heads(x)[1]) < CLOSE
 
 
-def networks() -> dict[str, nn.Module]:
-    """Small ones, but for the picture's."""
-    torch.manual_seed(1)
-    sizes = {name: FITTING if name in ("warp_network", "decoder") else SMALL for name in BUILDERS}
-    made = {name: build(sizes[name]) for name, build in BUILDERS.items()}
-    return {name: module.eval().requires_grad_(False) for name, module in made.items()}
-
-
-@pytest.mark.parametrize("count", [1, 3])
-@torch.no_grad()
-def test_the_backend_fused_draws_the_frames_of_the_networks(count: int) -> None:
-    options = CompileOptions(compiler=None, graphs=False, fused=True, batches=(1, 4))
-    runners = compiled_runners(networks(), DEVICE, KIND, options)
-    plain = eager_runners(networks(), DEVICE)
-    volume = given("volume", count, 8, 4, SIDE, SIDE).to(DEVICE)
-    source = 0.3 * given("kp_source", count, 21, 3).to(DEVICE)
-    driving = source + 0.05 * given("kp_delta", count, 21, 3).to(DEVICE)
-    expected = plain.frame(volume, plain.compress(volume), source, driving)
-    own = volume.to(KIND)
-    found = runners.frame(own, runners.compress(own), source, driving)
-    assert far(found, expected) < CLOSE
-
-
-@pytest.mark.parametrize("times", [[999, 999], [0, 417]], ids=["one time", "two times"])
 @torch.inference_mode()
-def test_a_diffusion_step_predicts_the_same(times: list[int]) -> None:
-    torch.manual_seed(5)
-    plain = MotionDiffusion(SMALL).eval()
-    inputs = given("condition", 2, 80, 1103), given("first", 2, 265)
-    x, time = given("start", 2, 80, 265), torch.tensor(times)
-    expected = plain(x, time, *plain.encode(*inputs))
-    joined = FusedDiffusion(plain)
-    assert far(joined(x, time, *joined.encode(*inputs)), expected) < 1e-5
+def test_narrow_convolutions_are_folded_and_wide_ones_left() -> None:
+    plain = WarpNetwork(replace(FITTING, hourglass_width=32, hourglass_limit=256))
+    ups = FusedWarp(plain).hourglass.ups
+    widths = [cast(Up, up).conv.out_channels for up in plain.hourglass.ups]
+    assert widths == [64, 32]
+    assert [type(up) for up in ups] == [FoldedUp, FoldedUp]
+    plain = WarpNetwork(replace(FITTING, hourglass_width=64, hourglass_limit=256))
+    assert [type(up) for up in FusedWarp(plain).hourglass.ups] == [Up, FoldedUp]
+
+
+def test_runs_that_the_copy_engine_cannot_fetch_are_refused() -> None:
+    with pytest.raises(ValueError, match="12 channels are no multiple of 8"):
+        RunConvolution(nn.Conv3d(12, 24, 3, padding=1))
+
+
+def test_the_plain_weights_are_let_go_of() -> None:
+    warp, decoder = WarpNetwork(FITTING), Decoder(FITTING)
+    held = [weakref.ref(warp), weakref.ref(decoder)]
+    path = fused_path(FramePath(StitchNetwork(FITTING), warp, decoder))
+    compress = cast(Any, path.warp).compress
+    del warp, decoder
+    gc.collect()
+    assert [reference() for reference in held] == [None, None]
+    assert compress is not None
+
+
+def test_operators_say_what_they_give() -> None:
+    """What a compiler is told of shapes and layouts is what comes."""
+    features, hidden = maps("features", 2, 5, 5, 64), maps("hidden", 2, 2, 9, 9, 128)
+    x = maps("x", 2, 64, 4, 4).contiguous(memory_format=torch.channels_last)
+    norm = torch.ones(2, 64, device=DEVICE)
+    volume, points = maps("volume", 2, 4, 8, 8, 2), given("points", 2, 5, 3).to(DEVICE)
+    taps = maps("taps", 8, 9, 9, 48)
+    calls: list[tuple[Any, tuple[Any, ...]]] = [
+        (convolve, (features, maps("w", 128, 9 * 64), norm.new_ones(128), 1)),
+        (convolve, (features, maps("w", 128, 16 * 64), norm.new_ones(128), 2)),
+        (modulate, (x, norm, norm, hidden, 1, maps("w", 128, 9 * 128), norm.new_ones(128), True)),
+        (convolve_runs, (maps("runs", 5, 9, 9, 16), maps("w", 48, 9 * 64), 2, 3, 16)),
+        (propose, (volume, points, points, 24)),
+        (bend, (volume, taps, maps("bias", 48), points, 3)),
+    ]
+    for operator, arguments in calls:
+        torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
 
 
 @torch.inference_mode()
 def test_the_plain_path_stays_as_it_was_for_the_next_backend() -> None:
     plain = FramePath(StitchNetwork(FITTING), WarpNetwork(FITTING), Decoder(FITTING))
     before = copy.deepcopy(plain.state_dict())
-    fused(plain, MotionDiffusion(SMALL))
+    fused_path(plain)
     assert {type(module) for module in plain.children()} == {StitchNetwork, WarpNetwork, Decoder}
     after = plain.state_dict()
     assert after.keys() == before.keys()
@@ -235,23 +243,40 @@ def test_numbers_of_outputs_are_rounded_up_to_two_powers(
     assert two_powers(outputs) == powers
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the kernels ask a GPU and its software for; an H100 with today's."""
+
+    major: int = 9
+    shared_kb: int | None = 227
+    triton: str | None = "3.6.0"
+
+
 @pytest.mark.parametrize(
-    ("major", "shared_kb", "reason"),
+    ("card", "reason"),
     [
-        (9, 227, None),
-        (
-            8,
-            163,
-            "need a GPU like H100, with compute capability 9 .* this one has 8 and 163 kB",
-        ),
-        (12, 99, "this one has 12 and 99 kB"),
+        (Card(), None),
+        (Card(8, 163), "a GPU like H100, with compute capability 9 .* this one has 8 and 163 kB"),
+        (Card(8, 227), "this one has 8 and 227 kB"),
+        (Card(12, 99), "this one has 12 and 99 kB"),
+        (Card(shared_kb=None), "this one has 9 and 0 kB"),
+        (Card(triton="3.2.0"), "need Triton 3.4 or newer; this one is 3.2.0"),
+        (Card(triton=None), "need Triton, which is not installed"),
     ],
-    ids=["H100", "A100", "a desktop card"],
+    ids=["H100", "A100", "old", "desktop", "old torch", "old Triton", "no Triton"],
 )
 def test_the_kernels_ask_for_what_their_tiles_need(
-    monkeypatch: pytest.MonkeyPatch, major: int, shared_kb: int, reason: str | None
+    monkeypatch: pytest.MonkeyPatch, card: Card, reason: str | None
 ) -> None:
-    properties = SimpleNamespace(major=major, shared_memory_per_block_optin=1024 * shared_kb)
+    def version(_: str) -> str:
+        if card.triton is None:
+            raise metadata.PackageNotFoundError
+        return card.triton
+
+    properties = SimpleNamespace(major=card.major)
+    if card.shared_kb is not None:
+        properties.shared_memory_per_block_optin = 1024 * card.shared_kb
+    monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     found = kernels_refused(torch.device("cuda"))

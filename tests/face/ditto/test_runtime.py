@@ -8,14 +8,16 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from ditto_avatar.errors import Unavailable
+from ditto_avatar.face.ditto.networks import Sizes
 from ditto_avatar.face.ditto.options import Backend
 from ditto_avatar.face.ditto.runtime import choice
 from ditto_avatar.face.ditto.runtime.base import Runners
@@ -34,49 +36,62 @@ from ditto_avatar.face.ditto.runtime.compiled import (
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.parity import RunnersDiffer, check_runners
 from tests.face.ditto.reference import distance, given
-from tests.face.ditto.small import SMALL, small_networks
+from tests.face.ditto.small import FITTING, SMALL, small_networks
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 COMPILED = CompileOptions(
     compiler="aot_eager", motion_dtype=torch.float32, batches=(1, 4), clip_batches=(1, 4)
 )
+FUSED = replace(COMPILED, compiler=None, fused=True)
 
 
-def eager() -> Runners:
-    return eager_runners(small_networks(), CPU)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A backend's runners beside those of the networks, `picture` the sizes of what draws."""
+
+    runners: Runners
+    plain: Runners
+    picture: Sizes = SMALL
+
+    def frames(self, runners: Runners, count: int, first: int = 0) -> Tensor:
+        """`count` of a batch of four frames, from `first` on."""
+        sizes = self.picture
+        side = sizes.feature
+        volume = given("volume", 4, sizes.volume_channels, sizes.volume_depth, side, side)
+        source = 0.3 * given("kp_source", 4, 21, 3)
+        driving = source + 0.05 * given("kp_delta", 4, 21, 3)
+        part = slice(first, first + count)
+        compressed = runners.compress(volume[part])
+        return runners.frame(volume[part], compressed, source[part], driving[part])
 
 
-def compiled() -> Runners:
-    return compiled_runners(small_networks(), CPU, torch.float32, COMPILED)
+def eager(picture: Sizes = SMALL) -> Runners:
+    return eager_runners(small_networks(picture), CPU)
+
+
+def compiled(options: CompileOptions = COMPILED, picture: Sizes = SMALL) -> Runners:
+    return compiled_runners(small_networks(picture), CPU, torch.float32, options)
 
 
 def bucketed() -> Runners:
-    options = replace(COMPILED, compiler=None, channels_last=False)
-    return compiled_runners(small_networks(), CPU, torch.float32, options)
+    return compiled(replace(COMPILED, compiler=None, channels_last=False))
 
 
-BACKENDS: dict[str, Callable[[], Runners]] = {
-    "eager": eager,
-    "compiled": compiled,
-    "bucketed": bucketed,
+CASES: dict[str, Callable[[], Case]] = {
+    "eager": lambda: Case(eager(), eager()),
+    "compiled": lambda: Case(compiled(), eager()),
+    "bucketed": lambda: Case(bucketed(), eager()),
+    "fused": lambda: Case(compiled(FUSED, FITTING), eager(FITTING), FITTING),
 }
 
 
-@pytest.fixture(params=[*BACKENDS, "tensorrt"])
-def runners(request: pytest.FixtureRequest) -> Runners:
+@pytest.fixture(params=[*CASES, "tensorrt"])
+def case(request: pytest.FixtureRequest) -> Case:
     if request.param == "tensorrt":
-        made: Runners = request.getfixturevalue("engine_runners")
-        return made
-    return BACKENDS[request.param]()
-
-
-def frames_of(runners: Runners, count: int, first: int = 0) -> Tensor:
-    """`count` of a batch of four frames, from `first` on."""
-    volume = given("volume", 4, SMALL.volume_channels, SMALL.volume_depth, 16, 16)
-    source = 0.3 * given("kp_source", 4, 21, 3)
-    driving = source + 0.05 * given("kp_delta", 4, 21, 3)
-    volume, source, driving = (part[first : first + count] for part in (volume, source, driving))
-    return runners.frame(volume, runners.compress(volume), source, driving)
+        return Case(request.getfixturevalue("engine_runners"), eager())
+    if request.param == "fused":
+        pytest.importorskip("triton.tools.tensor_descriptor", reason="needs Triton 3.4")
+    return CASES[request.param]()
 
 
 def clip_inputs(count: int, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -90,32 +105,32 @@ def clip_inputs(count: int, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]
 
 @pytest.mark.parametrize("count", [1, 3, 4])
 @torch.no_grad()
-def test_frames_are_those_of_the_networks(runners: Runners, count: int) -> None:
-    expected = torch.cat([frames_of(eager(), 1, index) for index in range(count)])
-    found = frames_of(runners, count)
+def test_frames_are_those_of_the_networks(case: Case, count: int) -> None:
+    expected = torch.cat([case.frames(case.plain, 1, index) for index in range(count)])
+    found = case.frames(case.runners, count)
     assert found.shape == expected.shape
     assert distance(found, expected.numpy()) < 1e-4
 
 
 @pytest.mark.parametrize(("count", "steps"), [(1, 3), (3, 3), (2, 1)])
 @torch.no_grad()
-def test_clips_are_those_of_the_networks(runners: Runners, count: int, steps: int) -> None:
+def test_clips_are_those_of_the_networks(case: Case, count: int, steps: int) -> None:
     inputs = clip_inputs(count, steps)
     parts = [(c[i : i + 1], f[i : i + 1], s[i : i + 1], n[:, i : i + 1])
              for c, f, s, n in [inputs] for i in range(count)]  # fmt: skip
-    expected = torch.cat([eager().clip(*part) for part in parts])
-    found = runners.clip(*inputs)
+    expected = torch.cat([case.plain.clip(*part) for part in parts])
+    found = case.runners.clip(*inputs)
     assert found.shape == expected.shape
     assert distance(found, expected.numpy()) < 1e-4
 
 
 @torch.no_grad()
-def test_registration_networks_are_those_of_the_networks(runners: Runners) -> None:
+def test_registration_networks_are_those_of_the_networks(case: Case) -> None:
     image = torch.sigmoid(given("image", 2, 3, 64, 64))
-    volume = runners.appearance(image)
-    assert distance(volume, eager().appearance(image).numpy()) < 1e-5
-    expected = eager().motion(image)
-    for name, found in runners.motion(image)._asdict().items():
+    volume = case.runners.appearance(image)
+    assert distance(volume, case.plain.appearance(image).numpy()) < 1e-5
+    expected = case.plain.motion(image)
+    for name, found in case.runners.motion(image)._asdict().items():
         assert distance(found, getattr(expected, name).numpy()) < 1e-5
 
 
@@ -177,6 +192,50 @@ def test_a_backend_that_fails_leaves_the_weights_as_they_were(
         choose_runners(networks, CPU)
     for name, tensor in small_networks()["lmdm"].state_dict().items():
         assert torch.equal(networks["lmdm"].state_dict()[name], tensor), name
+
+
+def test_the_fused_backend_comes_before_the_compiled_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "kernels_refused", lambda _: None)
+    table = {entry.name: entry.refused for entry in candidates(CUDA, None, SMALL)}
+    assert list(table) == ["tensorrt", "fused", "compiled", "graphs", "eager"]
+    assert table["fused"] is None
+    monkeypatch.setattr(choice, "kernels_refused", lambda _: "it is too old")
+    table = {entry.name: entry.refused for entry in candidates(CUDA, None, SMALL)}
+    assert table["fused"] == "it is too old"
+
+
+@pytest.mark.parametrize(("name", "fused"), [("fused", True), ("compiled", False)])
+def test_a_backend_is_made_as_its_name_says(
+    monkeypatch: pytest.MonkeyPatch, name: Backend, fused: bool
+) -> None:
+    seen: list[CompileOptions] = []
+
+    def made(*arguments: Any) -> Runners:
+        seen.append(arguments[-1])
+        return replace(eager(), name=arguments[-1].backend)
+
+    monkeypatch.setattr(choice, "compiled_runners", made)
+    monkeypatch.setattr(choice, "candidates", lambda *_: [Candidate(name)])
+    chosen = choose_runners(small_networks(), CPU, name, sizes=SMALL, steps=(2,))
+    assert chosen.name == name
+    assert [options.fused for options in seen] == [fused]
+
+
+def test_kernels_that_draw_something_else_are_passed_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the batches, only the full one is wrong."""
+
+    def wrong(volume: Tensor, compressed: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+        faces = eager().frame(volume, compressed, source, driving)
+        return faces.flip(-1) if len(faces) == 4 else faces
+
+    made = replace(eager(), name="fused", frame=wrong, batches=(1, 4))
+    monkeypatch.setattr(choice, "compiled_runners", lambda *_: made)
+    monkeypatch.setattr(choice, "candidates", lambda *_: [Candidate("fused"), Candidate("eager")])
+    chosen = choose_runners(small_networks(), CPU, sizes=SMALL, steps=(2,))
+    assert chosen.name == "eager"
+    assert re.search(r"fused failed .* fused differs .*: frames of 4 by \d+\.\d %;", caplog.text)
 
 
 @pytest.mark.parametrize(("device", "timed"), [(CUDA, True), (CPU, False)])
@@ -250,10 +309,10 @@ def test_engines_that_draw_something_else_are_passed_over(
     assert choose("auto").name == "eager"
     assert re.search(
         r"tensorrt failed and is passed over: tensorrt differs from the networks: "
-        r"frame by \d+\.\d %; at most 5 % is allowed\.",
+        r"frames of 1 by \d+\.\d %, frames of 4 by \d+\.\d %; at most 5 % is allowed\.",
         caplog.text,
     )
-    with pytest.raises(RunnersDiffer, match="frame by"):
+    with pytest.raises(RunnersDiffer, match="frames of 1 by"):
         choose("tensorrt")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +86,7 @@ def choose_runners(
     backend: Backend = "auto",
     tell: Tell | None = None,
     sizes: Sizes = RELEASED,
-    steps: Iterable[int] = (10,),
+    steps: Collection[int] = (10,),
     checkpoints: Path | None = None,
 ) -> Runners:
     """The first backend that works, or the one asked for, warmed up for clips of
@@ -106,12 +106,14 @@ def choose_runners(
             continue
         try:
             with _quick_convolutions(device):
-                runners = _made(candidate, networks, device, dtype, sizes)
+                runners = _made(candidate, networks, device, dtype, sizes, min(steps))
                 warm_up(runners, tell, sizes, steps)
         except Exception as error:  # whatever a compiler or driver raises: the next one is tried
             if candidate.name == "eager" or backend != "auto":
                 raise
             log.warning("Ditto backend %s failed and is passed over: %s", candidate.name, error)
+            # What was compiled counts against the number that torch compiles of a function.
+            torch.compiler.reset()
             continue
         log.info("Ditto runs on %s with the backend %s.", device, candidate.name)
         return runners
@@ -137,7 +139,9 @@ def _made(
     device: torch.device,
     dtype: torch.dtype,
     sizes: Sizes,
+    steps: int,
 ) -> Runners:
+    """`steps` are those of the clips that are compared, where a backend is."""
     if candidate.name == "eager":
         return eager_runners(networks, device, dtype)
     if candidate.name == "tensorrt":
@@ -145,7 +149,7 @@ def _made(
     else:
         runners = compiled_runners(networks, device, dtype, COMPILE_OPTIONS[candidate.name])
     if candidate.name in CHECKED:
-        check_runners(runners, eager_runners(networks, device, dtype), sizes)
+        check_runners(runners, eager_runners(networks, device, dtype), sizes, steps)
     return runners
 
 

@@ -7,7 +7,6 @@ few graphs serve every batch. Without CUDA the same code runs without graphs.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ditto_avatar.face.ditto.networks.paths import Function
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.eager import StepwiseClips, place_networks
 from ditto_avatar.face.ditto.runtime.graphs import GraphedFunction
+from ditto_avatar.face.ditto.runtime.joined import JoinedDiffusion
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,13 @@ class CompileOptions:
     motion_dtype: torch.dtype = torch.float16
     batches: tuple[int, ...] = (1, 4, 8, 16)
     clip_batches: tuple[int, ...] = (1, 4, 16)
+
+    @property
+    def backend(self) -> str:
+        """The name in the table of backends."""
+        if self.fused:
+            return "fused"
+        return "graphs" if self.compiler is None else "compiled"
 
 
 class Bucketed:
@@ -94,8 +101,6 @@ def compiled_runners(
     """Runners that are compiled at their first call of each size; `warm_up` does it beforehand."""
     options = options or CompileOptions()
     appearance, motion, frame, diffusion = place_networks(networks, device, dtype)
-    # A copy: should this backend fail, the next one must not find rounded weights.
-    diffusion = copy.deepcopy(diffusion)
     if options.channels_last:
         frame.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         frame.warp.hourglass.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -104,10 +109,11 @@ def compiled_runners(
         frame.warp.fourth.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.fused:
         # Imported where it runs: Triton is not installed everywhere.
-        from ditto_avatar.face.ditto.runtime.fused.paths import fused
+        from ditto_avatar.face.ditto.runtime.fused.path import fused_path
 
-        frame, diffusion = fused(frame, diffusion)
-    diffusion = diffusion.to(options.motion_dtype)
+        frame = fused_path(frame)
+    # A copy: should this backend fail, the next one must not find rounded weights.
+    steps = JoinedDiffusion(diffusion).to(options.motion_dtype)
     graphs = options.graphs and device.type == "cuda"
     mode = "max-autotune-no-cudagraphs" if options.tune else None
 
@@ -124,7 +130,7 @@ def compiled_runners(
         return Bucketed(function, axes, batches, graphs)
 
     return Runners(
-        "fused" if options.fused else "compiled",
+        options.backend,
         device,
         dtype,
         appearance=appearance,
@@ -132,8 +138,8 @@ def compiled_runners(
         motion=motion,
         frame=bucketed(compiled(frame), (0, 0, 0, 0), options.batches),
         clip=StepwiseClips(
-            compiled(diffusion.encode),
-            compiled(diffusion),
+            compiled(steps.encode),
+            compiled(steps),
             options.motion_dtype,
             lambda path: bucketed(path, (0, 0, 0, 1), options.clip_batches),
         ),

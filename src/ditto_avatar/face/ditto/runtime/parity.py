@@ -21,37 +21,48 @@ class RunnersDiffer(DittoAvatarError):
 
 
 @torch.inference_mode()
-def differences(found: Runners, expected: Runners, sizes: Sizes = RELEASED) -> dict[str, float]:
-    """‖found − expected‖ / ‖expected − its mean‖ for each part: a volume, a motion, a frame and
-    one diffusion step. NaN where numbers are none."""
-    device = expected.device
+def differences(
+    found: Runners, expected: Runners, sizes: Sizes = RELEASED, steps: int = 1
+) -> dict[str, float]:
+    """‖found − expected‖ / ‖expected − its mean‖ for each part: a volume, a motion, frames in
+    batches of every size, and two clips at once. NaN where numbers are none."""
+    device, most = expected.device, max(found.batches)
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(device)
 
     image = torch.sigmoid(draw(1, 3, sizes.crop, sizes.crop))
-    source = 0.2 * draw(1, sizes.keypoints, 3)
-    driving = source + 0.05 * draw(1, sizes.keypoints, 3)
+    source = 0.2 * draw(most, sizes.keypoints, 3)
+    driving = source + 0.05 * draw(most, sizes.keypoints, 3)
     clip = (
-        draw(1, CLIP_FRAMES, sizes.condition),
-        draw(1, MOTION),
-        draw(1, CLIP_FRAMES, MOTION),
-        draw(0, 1, CLIP_FRAMES, MOTION),
+        draw(2, CLIP_FRAMES, sizes.condition),
+        draw(2, MOTION),
+        draw(2, CLIP_FRAMES, MOTION),
+        draw(steps - 1, 2, CLIP_FRAMES, MOTION),
     )
-    volume = expected.appearance(image)
+    # One face in as many poses as a batch may hold.
+    volume = expected.appearance(image).repeat(most, 1, 1, 1, 1)
 
     def parts(runners: Runners) -> dict[str, Tensor]:
-        own = volume.to(runners.dtype)
         return {
             "volume": runners.appearance(image),
             "motion": torch.cat(tuple(runners.motion(image)), dim=1),
-            "frame": runners.frame(own, runners.compress(own), source, driving),
             "clip": runners.clip(*clip),
         }
 
+    def frames(runners: Runners, batch: int, first: int = 0) -> Tensor:
+        own = volume[:batch].to(runners.dtype)
+        poses = slice(first, first + batch)
+        return runners.frame(own, runners.compress(own), source[poses], driving[poses]).float()
+
     ours, theirs = parts(found), parts(expected)
-    return {name: _difference(ours[name].float(), theirs[name].float()) for name in theirs}
+    result = {name: _difference(ours[name].float(), theirs[name].float()) for name in theirs}
+    single = torch.cat([frames(expected, 1, first) for first in range(most)])
+    return result | {
+        f"frames of {batch}": _difference(frames(found, batch), single[:batch])
+        for batch in found.batches
+    }
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
@@ -59,11 +70,14 @@ def _difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / (expected - expected.mean()).norm())
 
 
-def check_runners(found: Runners, expected: Runners, sizes: Sizes = RELEASED) -> None:
-    """Raises `RunnersDiffer` unless both give the same, up to half precision."""
+def check_runners(
+    found: Runners, expected: Runners, sizes: Sizes = RELEASED, steps: int = 1
+) -> None:
+    """Raises `RunnersDiffer` unless both give the same, up to half precision. Clips have `steps`
+    diffusion steps."""
     beyond = [
         f"{name} by {100 * difference:.1f} %"
-        for name, difference in differences(found, expected, sizes).items()
+        for name, difference in differences(found, expected, sizes, steps).items()
         if not difference <= LARGEST_DIFFERENCE
     ]
     if beyond:

@@ -133,7 +133,7 @@ def _(
 @torch.library.custom_op("ditto_avatar::convolve_runs", mutates_args=())
 def convolve_runs(maps: Tensor, weights: Tensor, planes: int, kernel: int, narrow: int) -> Tensor:
     """A convolution by `run_weights` of maps with a margin of kernel // 2 and one map more at the
-    end, whatever it holds: (n + 1, line, line, c). `planes` of them are a volume, the empty ones
+    end, of finite numbers: (n + 1, line, line, c). `planes` of them are a volume, the empty ones
     before it counted, or 1 for a convolution of pictures. `narrow` outputs are a product of their
     own; that many and the others must be powers of two. Gives rows (n, line, line, outputs) of
     which the margins' mean nothing. c must be a multiple of 8."""

@@ -30,7 +30,6 @@ class FusedWarp(nn.Module):
 
     def __init__(self, plain: WarpNetwork) -> None:
         super().__init__()
-        self.compress = plain.compress
         self.compression = plain.compression
         self.heads = RunHeads(plain.heads)
         order = proposal_order(plain.heads.motions, plain.compression.out_channels)
@@ -56,6 +55,10 @@ class FusedWarp(nn.Module):
             plain.third, [c * depth + z for z in range(depth) for c in range(channels)]
         )
         self.fourth = plain.fourth
+
+    def compress(self, volume: Tensor) -> Tensor:
+        """As `WarpNetwork.compress`. Not its method: that would keep all of its weights."""
+        return F.relu(self.compression(volume))
 
     def forward(
         self, volume: Tensor, source: Tensor, driving: Tensor, compressed: Tensor | None = None

@@ -8,6 +8,7 @@ numbers are one.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import cast
 
@@ -23,23 +24,23 @@ from ditto_avatar.face.ditto.networks.diffusion import (
     DecoderLayer,
     Rotary,
 )
-from ditto_avatar.face.ditto.runtime.fused.margins import parameter
 from ditto_avatar.face.ditto.sampler import TRAINING_STEPS
 
 
 def joined(layers: Iterable[nn.Linear]) -> nn.Linear:
     """Linear layers of one input as one, their outputs side by side."""
     layers = list(layers)
-    weight = torch.cat([parameter(layer, "weight") for layer in layers])
+    weight = torch.cat([layer.weight.detach() for layer in layers])
     result = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     result.weight = nn.Parameter(weight, requires_grad=False)
-    bias = torch.cat([parameter(layer, "bias") for layer in layers])
+    bias = torch.cat([layer.bias.detach() for layer in layers])
     result.bias = nn.Parameter(bias, requires_grad=False)
     return result
 
 
 class JoinedAttention(nn.Module):
-    """Self-attention whose queries and keys, both of rotated content, are one product."""
+    """Self-attention (b, n, 512) whose queries and keys, both of rotated content, are one
+    product."""
 
     def __init__(self, plain: Attention) -> None:
         super().__init__()
@@ -72,8 +73,9 @@ class JoinedLayer(nn.Module):
         return x + y * f3 + o3
 
 
-class FusedDiffusion(nn.Module):
-    """A `MotionDiffusion`, to be made in single precision and cast afterwards."""
+class JoinedDiffusion(nn.Module):
+    """A `MotionDiffusion` of copied weights. To be made in single precision and cast afterwards:
+    angles of a thousand times are not for half precision."""
 
     film_of_time: Tensor
     keys_of_time: Tensor
@@ -81,7 +83,7 @@ class FusedDiffusion(nn.Module):
 
     def __init__(self, plain: MotionDiffusion) -> None:
         super().__init__()
-        self.plain = plain
+        self.plain = plain = copy.deepcopy(plain)
         layers = [cast(DecoderLayer, layer) for layer in plain.decoder]
         self.layers = nn.ModuleList(JoinedLayer(layer) for layer in layers)
         self.film = joined(layer.film for layer in layers)
@@ -95,6 +97,9 @@ class FusedDiffusion(nn.Module):
         self.register_buffer("film_of_time", film)
         self.register_buffer("keys_of_time", keys)  # (1000, layers, 2, 512)
         self.register_buffer("values_of_time", values)
+        for layer in layers:  # what the joined ones stand for
+            del layer.film, layer.attention.query, layer.attention.key
+        del plain.time_in, plain.time_film, plain.time_tokens
 
     def encode(self, condition: Tensor, start: Tensor) -> ClipContext:
         return self.plain.encode(condition, start)

@@ -1,4 +1,4 @@
-"""The networks of a frame and of a clip as this backend runs them."""
+"""The way of a frame as this backend goes it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from torch import Tensor, nn
 from ditto_avatar.face.ditto.networks import (
     Decoder,
     FramePath,
-    MotionDiffusion,
     StitchNetwork,
     WarpNetwork,
 )
 from ditto_avatar.face.ditto.runtime.fused.decoder import FusedDecoder
-from ditto_avatar.face.ditto.runtime.fused.diffusion import FusedDiffusion
 from ditto_avatar.face.ditto.runtime.fused.warp import FusedWarp
 
 
 class SummedLinear(nn.Module):
-    """A linear layer written as sums, for few rows: a compiler spreads those over the whole chip,
-    a matrix product of sixteen rows would stay on one multiprocessor."""
+    """A linear layer (b, n) to (b, m) written as sums, for few rows: a compiler spreads those over
+    the whole chip, a matrix product of sixteen rows would stay on one multiprocessor."""
 
     def __init__(self, plain: nn.Linear) -> None:
         super().__init__()
@@ -38,10 +36,8 @@ def summed(plain: StitchNetwork) -> StitchNetwork:
     return stitch
 
 
-def fused(frame: FramePath, diffusion: MotionDiffusion) -> tuple[FramePath, MotionDiffusion]:
-    """The same by other modules; the plain ones are left as they are. The diffusion should still
-    be in single precision. Raises `ValueError` for networks of widths that the kernels do not
-    know."""
+def fused_path(frame: FramePath) -> FramePath:
+    """The same path by other modules; the plain ones are left as they are. Raises `ValueError`
+    for networks of widths that the kernels do not know."""
     warp, decoder = FusedWarp(frame.warp), FusedDecoder(frame.decoder)
-    path = FramePath(summed(frame.stitch), cast(WarpNetwork, warp), cast(Decoder, decoder))
-    return path, cast(MotionDiffusion, FusedDiffusion(diffusion))
+    return FramePath(summed(frame.stitch), cast(WarpNetwork, warp), cast(Decoder, decoder))
