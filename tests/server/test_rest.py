@@ -68,6 +68,7 @@ async def test_clips_answer_range_requests(server: Server) -> None:
     url, auth = await opened(server)
     answer = await server.http.post(f"{url}/say", json={"text": "Hi."}, headers=auth)
     turn = await finished(server, url, auth, answer.json()["turn"])
+    assert turn["state"] == "finished"
     address = turn["clips"][0]["video_url"]
     whole = await server.http.get(address)
     part = await server.http.get(address, headers={"Range": "bytes=10-19"})

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import pytest
@@ -23,7 +23,13 @@ from ditto_avatar.session.performer import Job, Notify, Performer
 from ditto_avatar.session.playout import Segment, Sound
 from ditto_avatar.session.reports import PlaybackReport, Playing
 from ditto_avatar.session.session import Session
-from ditto_avatar.session.store import StoredSession, StoredTurn, hash_token
+from ditto_avatar.session.store import (
+    FINISHED,
+    StoredClip,
+    StoredSession,
+    StoredTurn,
+    hash_token,
+)
 from ditto_avatar.session.voicing import Voiced
 from ditto_avatar.types import Language, SpeechChunk, VideoFrame
 from tests.fakes.clock import ManualClock
@@ -249,9 +255,38 @@ async def test_a_clip_that_no_record_could_be_made_of_is_removed(world: World) -
     assert failure.code == "storage_full"
     assert not viewer.of(events.VideoReady)
     assert not list((world.data_dir / "clips").glob("*"))
-    told = session.find_turn(turn)
+    told = await session.find_turn(turn)
     assert told is not None
     assert told["clips"] == []
+
+
+async def test_who_asks_after_a_turn_hears_that_it_is_over_when_its_clips_are_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await world.registry.open("me")
+    add, settle = world.services.store.add_clip, session.conversation.settle
+    writable, settled = asyncio.Event(), asyncio.Event()
+
+    async def add_later(turn_id: str, clip: StoredClip) -> None:
+        await writable.wait()
+        await add(turn_id, clip)
+
+    def settle_and_tell(*arguments: Any, **named: Any) -> None:
+        settle(*arguments, **named)
+        settled.set()
+
+    monkeypatch.setattr(world.services.store, "add_clip", add_later)
+    monkeypatch.setattr(session.conversation, "settle", settle_and_tell)
+    turn = await session.submit(SAY, "Hi.")
+    async with asyncio.timeout(20):
+        await settled.wait()
+        asking = asyncio.create_task(session.find_turn(turn))
+        await asyncio.sleep(0)
+        writable.set()
+        told = await asking
+    assert told is not None
+    assert told["state"] == FINISHED
+    assert [clip["text"] for clip in told["clips"]] == ["Hi."]
 
 
 async def test_asking_again_interrupts_the_answer_in_progress(world: World) -> None:
@@ -361,7 +396,7 @@ async def test_a_report_about_an_older_answer_is_not_the_new_ones(world: World) 
         report = PlaybackReport(old.segment, Playing.PAINTED, 0.0, painted_after_s=9.0)
         session.playback(report)
         await viewer.until(events.VideoReady, 2)
-    told = session.find_turn(new)
+    told = await session.find_turn(new)
     assert told is not None
     assert "first_painted" not in told["timings"]
 

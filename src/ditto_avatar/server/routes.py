@@ -100,7 +100,7 @@ async def interrupt(session: TheSession) -> dict[str, bool]:
 @api.get("/sessions/{session}/turns/{turn}")
 async def show_turn(session: TheSession, turn: str) -> TurnOut:
     """How far a turn is, with the clips made so far."""
-    found = session.find_turn(turn)
+    found = await session.find_turn(turn)
     if found is None:
         raise NotFound("There is no such turn in this session.")
     return TurnOut.model_validate(found)

@@ -242,8 +242,12 @@ class Session:
             "history": self._history(),
         }
 
-    def find_turn(self, turn_id: str) -> dict[str, Any] | None:
-        """How far a turn is, with its clips; None if it is not of this session."""
+    async def find_turn(self, turn_id: str) -> dict[str, Any] | None:
+        """How far a turn is, with its clips; None if it is not of this session. Of a complete
+        turn, once all of it is written: whoever asks again and again stops then."""
+        running = self._running
+        if running is None or running.id != turn_id:
+            await self._chores.done()
         stored = self.conversation.find(turn_id)
         if stored is None:
             return None

@@ -186,7 +186,7 @@ def test_the_plain_weights_are_let_go_of() -> None:
     compress = cast(Any, path.warp).compress
     del warp, decoder
     gc.collect()
-    assert [reference() for reference in held] == [None, None]
+    assert [cast(Any, reference)() for reference in held] == [None, None]
     assert compress is not None
 
 
