@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ BEGAN = time.perf_counter()
 
 
 class Memory:
-    """The device memory that tensors take while this is entered: `peak_mb` in all, `added_mb`
-    beyond what was there before."""
+    """The device memory that is taken while this is entered: `peak_mb` in all, with what graphs
+    keep for themselves, `added_mb` by tensors beyond those that were there before."""
 
     def __init__(self, device: torch.device) -> None:
         self.on = device.type == "cuda"
@@ -61,14 +62,15 @@ class Memory:
 
     def __enter__(self) -> Memory:
         if self.on:
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             self.before_mb = torch.cuda.memory_allocated() / 1e6
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.on:
-            self.peak_mb = torch.cuda.max_memory_allocated() / 1e6
-            self.added_mb = self.peak_mb - self.before_mb
+            self.peak_mb = torch.cuda.max_memory_reserved() / 1e6
+            self.added_mb = torch.cuda.max_memory_allocated() / 1e6 - self.before_mb
 
 
 class Repeats:
@@ -275,11 +277,14 @@ def measure_quality(exact: Pipeline, fast: Pipeline) -> Figures:
         jobs = frame_jobs(picture, batch)
         drop = picture.backdrop
         boxes = (drop.grid, drop.mask, drop.picture)
-        drawn = torch.cat([pipeline.draw([job]).clone() for job in jobs])
+        # The exact ones one by one, the fast ones in the batch that was timed.
+        groups = [[job] for job in jobs] if pipeline is exact else [jobs]
+        drawn = torch.cat([pipeline.draw(group).clone() for group in groups])
         faces.append(blend(drawn, *(torch.stack([t] * batch) for t in boxes)))
     error = (faces[0] - faces[1]).square().mean()
+    count = fast.runners.clip_batches[-1]
     clips = [
-        pipeline.runners.clip(*clip_inputs(1, exact.runners.device)).clone()
+        pipeline.runners.clip(*clip_inputs(count, exact.runners.device)).clone()
         for pipeline in (exact, fast)
     ]
     torch.backends.cudnn.allow_tf32 = True
@@ -358,6 +363,7 @@ def machine() -> Figures:
             "memory_gb": round(properties.total_memory / 1e9),
             "clocks": clocks.stdout.strip().splitlines()[-1:],
             "cuda": torch.version.cuda,
+            "triton": metadata.version("triton"),
         }
     return found
 
@@ -378,7 +384,7 @@ def run(arguments: argparse.Namespace) -> Figures:
     torch.backends.cudnn.benchmark = True
     tensors = standin_tensors()
     say("stand-in weights made")
-    figures: Figures = {"machine": machine()}
+    figures: Figures = {"commit": arguments.commit, "machine": machine()}
     device = torch.device(arguments.device)
     half = torch.float16 if device.type == "cuda" else torch.float32
     if arguments.explore:
@@ -391,7 +397,7 @@ def run(arguments: argparse.Namespace) -> Figures:
     def networks() -> dict[str, nn.Module]:
         return {name: weights.from_tensors(name, tensors[name]) for name in tensors}
 
-    refused = arguments.plain or kernels_refused(device)
+    refused = "asked without" if arguments.plain else kernels_refused(device)
     options = CompileOptions(arguments.compiler, arguments.tune, fused=not refused)
     fast = Pipeline(compiled_runners(networks(), device, half, options), STEPS)
     figures["backend"] = fast.runners.name
@@ -413,6 +419,7 @@ def run(arguments: argparse.Namespace) -> Figures:
     with Memory(device) as memory:
         figures |= most_streams(fast, pictures, arguments.stream_seconds, say)
     figures["memory_mb"] = memory.peak_mb
+    # At most that: more viewers than were served have been tried.
     figures["viewer_mb"] = memory.added_mb / max(1, figures["streams"])
     exact = Pipeline(eager_runners(networks(), device, torch.float32), STEPS)
     figures |= measure_quality(exact, fast)
@@ -451,9 +458,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--compiler", default="inductor", help="torch.compile's, or none")
     parser.add_argument("--tune", action="store_true", help="try variants of kernels (minutes)")
-    parser.add_argument(
-        "--plain", action="store_const", const="as asked", help="without kernels of our own"
-    )
+    parser.add_argument("--plain", action="store_true", help="without kernels of our own")
+    parser.add_argument("--commit", help="what is measured, for the result file")
     parser.add_argument("--explore", action="store_true", help="time single layers, too")
     parser.add_argument("--stream-seconds", type=float, default=20.0)
     arguments = parser.parse_args()

@@ -60,7 +60,9 @@ class Settings(BaseSettings):
         "speed", description="Ditto's values: 10 steps at 512 pixels, or the released offline ones"
     )
     backend: Literal["auto", "tensorrt", "fused", "compiled", "graphs", "eager"] = Field(
-        "auto", description="how Ditto's networks run; auto takes the first that works"
+        "auto",
+        description="how Ditto's networks run: tensorrt, fused, compiled, graphs, eager; "
+        "auto takes the first that works",
     )
     sampling_timesteps: int | None = Field(
         None, ge=1, le=1_000, description="Ditto's diffusion steps, instead of the preset's"

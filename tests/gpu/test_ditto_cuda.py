@@ -9,9 +9,11 @@ from ditto_avatar.face.ditto.networks import Sizes
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
 from ditto_avatar.face.ditto.runtime.graphs import GraphedFunction
+from ditto_avatar.face.ditto.runtime.parity import check_runners
 from tests.face.ditto.reference import distance, given
-from tests.face.ditto.small import BUILDERS, SMALL
+from tests.face.ditto.small import BUILDERS, FITTING, SMALL, small_networks
 
 pytestmark = [
     pytest.mark.gpu,
@@ -42,6 +44,16 @@ def test_half_precision_frames_are_close_to_single(count: int) -> None:
     half = volume.half()
     found = fast.frame(half, fast.compress(half), source, driving)
     assert distance(found.float().cpu(), expected.cpu().numpy()) < 3e-2
+
+
+@torch.inference_mode()
+def test_the_kernels_draw_the_same_compiled_and_recorded() -> None:
+    cuda = torch.device("cuda")
+    if (refused := kernels_refused(cuda)) is not None:
+        pytest.skip(refused)
+    options = CompileOptions(fused=True, batches=(1, 4), clip_batches=(1, 4))
+    fast = compiled_runners(small_networks(FITTING), cuda, torch.float16, options)
+    check_runners(fast, eager_runners(small_networks(FITTING), cuda), FITTING, steps=3)
 
 
 @pytest.mark.parametrize("count", [1, 3])

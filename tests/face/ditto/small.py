@@ -55,6 +55,7 @@ FITTING = replace(
     decoder_last=64,
     modulation_width=128,
 )
+PICTURE = ("appearance_extractor", "warp_network", "decoder")
 BUILDERS = {
     "appearance_extractor": AppearanceExtractor,
     "motion_extractor": MotionExtractor,
@@ -67,12 +68,12 @@ BUILDERS = {
 
 @cache
 def small_networks(picture: Sizes = SMALL) -> dict[str, nn.Module]:
-    """The six networks, tiny, the same every time; those that read volumes in other sizes."""
+    """The six networks, tiny, the same every time; those of the picture in other sizes."""
     networks: dict[str, nn.Module] = {}
     for index, (name, build) in enumerate(BUILDERS.items()):
         with torch.random.fork_rng():
             torch.manual_seed(index)
-            sizes = picture if name in ("warp_network", "decoder") else SMALL
+            sizes = picture if name in PICTURE else SMALL
             networks[name] = build(sizes).eval().requires_grad_(False)
     # Motion stays small, stitching smaller, and pictures have contrast.
     for name, layer, factor in (

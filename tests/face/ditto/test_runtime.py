@@ -275,6 +275,11 @@ def test_capacity_is_measured_in_full_batches() -> None:
     assert found.clip_s > 0
 
 
+def test_every_batch_of_the_fused_backend_passes_the_check_at_load() -> None:
+    pytest.importorskip("triton.tools.tensor_descriptor", reason="needs Triton 3.4")
+    check_runners(compiled(FUSED, FITTING), eager(FITTING), FITTING, steps=3)
+
+
 def small_weights_and_engines(
     monkeypatch: pytest.MonkeyPatch, checkpoints: Path
 ) -> Callable[[Backend], Runners]:

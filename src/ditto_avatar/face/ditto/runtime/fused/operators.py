@@ -83,6 +83,8 @@ def modulate(
     `paired` `tap_weights` and a `paired` bias in float32. Gives (n, c, S, S), channels last. c
     must be 64 or a multiple of 128."""
     count, channels, small, _ = x.shape
+    if (channels != MODULATED // 2 and channels % MODULATED) or (hidden.shape[2] - 1) % small:
+        raise ValueError(f"no kernel for {tuple(x.shape)} under hidden {tuple(hidden.shape)}")
     x = x.contiguous(memory_format=torch.channels_last)
     line, width = hidden.shape[2], hidden.shape[4]
     side, block = line - 1, min(MODULATED, channels)
