@@ -28,7 +28,8 @@ def convolve_kernel(
     STAGES: tl.constexpr,
 ):
     """relu(convolution) of maps (n, SIDE + 1, SIDE + 1, CHANNELS): 3 x 3 where FACTOR is 1, else
-    transposed, phase by phase."""
+    transposed, phase by phase. A program makes one block of outputs of one phase of PLACES
+    places; neighbours in the grid share their places."""
     LINE: tl.constexpr = SIDE + 1
     STEPS: tl.constexpr = CHANNELS // STEP
     tile = tl.program_id(0)
@@ -43,7 +44,8 @@ def convolve_kernel(
         tap_x = tl.where(left == 0, -1, 0)
         taps_y = tl.where((above == 0) | (above == FACTOR - 1), 2, 1)
         taps_x = tl.where((left == 0) | (left == FACTOR - 1), 2, 1)
-        # Those of the phases of the lines above, and of the phases at the left.
+        # Those of the phases of the lines above, and of the phases at the left: by a factor of 4
+        # phases have 2, 1, 1 and 2 taps along an axis, so that 0, 2, 3 and 4 come before.
         taps_before = tl.where(above == 0, 0, above + 1) * (FACTOR + 2)
         taps_before += taps_y * tl.where(left == 0, 0, left + 1)
     total = tl.zeros((PLACES, OUTPUTS), dtype=tl.float32)
