@@ -25,8 +25,9 @@ def differences(
     found: Runners, expected: Runners, sizes: Sizes = RELEASED, steps: int = 1
 ) -> dict[str, float]:
     """‖found − expected‖ / ‖expected − its mean‖ for each part: a volume, a motion, frames in
-    batches of every size, and two clips at once. NaN where numbers are none."""
+    batches of every size, and clips, two at once where they fit. NaN where numbers are none."""
     device, most = expected.device, max(found.batches)
+    clips = min(2, max(found.clip_batches))
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -36,10 +37,10 @@ def differences(
     source = 0.2 * draw(most, sizes.keypoints, 3)
     driving = source + 0.05 * draw(most, sizes.keypoints, 3)
     clip = (
-        draw(2, CLIP_FRAMES, sizes.condition),
-        draw(2, MOTION),
-        draw(2, CLIP_FRAMES, MOTION),
-        draw(steps - 1, 2, CLIP_FRAMES, MOTION),
+        draw(clips, CLIP_FRAMES, sizes.condition),
+        draw(clips, MOTION),
+        draw(clips, CLIP_FRAMES, MOTION),
+        draw(steps - 1, clips, CLIP_FRAMES, MOTION),
     )
     # One face in as many poses as a batch may hold.
     volume = expected.appearance(image).repeat(most, 1, 1, 1, 1)
