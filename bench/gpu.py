@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -363,8 +364,9 @@ def machine() -> Figures:
             "memory_gb": round(properties.total_memory / 1e9),
             "clocks": clocks.stdout.strip().splitlines()[-1:],
             "cuda": torch.version.cuda,
-            "triton": metadata.version("triton"),
         }
+        with suppress(metadata.PackageNotFoundError):
+            found["triton"] = metadata.version("triton")
     return found
 
 

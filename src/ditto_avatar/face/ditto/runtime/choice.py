@@ -106,8 +106,12 @@ def choose_runners(
             continue
         try:
             with _quick_convolutions(device):
-                runners = _made(candidate, networks, device, dtype, sizes, min(steps))
+                runners = _made(candidate, networks, device, dtype, sizes)
                 warm_up(runners, tell, sizes, steps)
+                if candidate.name in CHECKED:
+                    tell(f"comparing {candidate.name} with the networks")
+                    plain = eager_runners(networks, device, dtype)
+                    check_runners(runners, plain, sizes, min(steps))
         except Exception as error:  # whatever a compiler or driver raises: the next one is tried
             if candidate.name == "eager" or backend != "auto":
                 raise
@@ -139,18 +143,12 @@ def _made(
     device: torch.device,
     dtype: torch.dtype,
     sizes: Sizes,
-    steps: int,
 ) -> Runners:
-    """`steps` are those of the clips that are compared, where a backend is."""
     if candidate.name == "eager":
         return eager_runners(networks, device, dtype)
     if candidate.name == "tensorrt":
-        runners = tensorrt_runners(candidate.engines, device, sizes)
-    else:
-        runners = compiled_runners(networks, device, dtype, COMPILE_OPTIONS[candidate.name])
-    if candidate.name in CHECKED:
-        check_runners(runners, eager_runners(networks, device, dtype), sizes, steps)
-    return runners
+        return tensorrt_runners(candidate.engines, device, sizes)
+    return compiled_runners(networks, device, dtype, COMPILE_OPTIONS[candidate.name])
 
 
 @torch.inference_mode()

@@ -112,7 +112,7 @@ def compiled_runners(
         from ditto_avatar.face.ditto.runtime.fused.path import fused_path
 
         frame = fused_path(frame)
-    # A copy: should this backend fail, the next one must not find rounded weights.
+    # It copies the weights: should this backend fail, the next one must not find rounded ones.
     steps = JoinedDiffusion(diffusion).to(options.motion_dtype)
     graphs = options.graphs and device.type == "cuda"
     mode = "max-autotune-no-cudagraphs" if options.tune else None
