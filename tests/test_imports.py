@@ -21,7 +21,8 @@ ASSEMBLY = {"assembly", "doctor", "render"}
 OPTIONAL = {
     "fastapi": ["server/"],
     "starlette": ["server/"],
-    "uvicorn": ["server/serving.py"],
+    "uvicorn": ["server/serving.py", "server/connections.py"],
+    "h11": ["server/connections.py"],
     "torch": ["face/ditto/"],
     "onnxruntime": ["face/ditto/"],
     "tensorrt": ["face/ditto/runtime/tensorrt/"],

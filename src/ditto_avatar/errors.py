@@ -6,7 +6,9 @@ Code inside raises these with a sentence that names what was expected and what c
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class DittoAvatarError(Exception):
@@ -41,6 +43,18 @@ class Unauthorized(DittoAvatarError):
     """The session's token is missing or wrong."""
 
 
+class Forbidden(DittoAvatarError):
+    """A web page of another origin may not ask for this."""
+
+
+class Misdirected(DittoAvatarError):
+    """The server was asked under a name that is not its own."""
+
+
+class TooSlow(DittoAvatarError):
+    """A request did not arrive in time."""
+
+
 class TooLarge(DittoAvatarError):
     """A body or message beyond its limit."""
 
@@ -55,6 +69,10 @@ class Busy(DittoAvatarError):
 
 class ShuttingDown(DittoAvatarError):
     """The server takes no new turns because it stops."""
+
+
+class NotReady(DittoAvatarError):
+    """The server runs and cannot do its work for the moment."""
 
 
 class StorageFull(DittoAvatarError):
@@ -85,6 +103,8 @@ class Outcome:
     text: str = ""
 
 
+_LONGEST_TEXT = 1_000
+
 # The first class that matches along an error's own ancestry wins.
 OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidAudio: Outcome("invalid_audio", 422),
@@ -94,10 +114,14 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidInput: Outcome("invalid_input", 422),
     NotFound: Outcome("not_found", 404),
     Unauthorized: Outcome("unauthorized", 401, close=4401),
+    Forbidden: Outcome("forbidden", 403, close=4403),
+    TooSlow: Outcome("too_slow", 408),
     TooLarge: Outcome("too_large", 413),
+    Misdirected: Outcome("misdirected", 421, close=4403),
     RateLimited: Outcome("rate_limited", 429),
     Busy: Outcome("busy", 503),
     ShuttingDown: Outcome("shutting_down", 503, close=1012),
+    NotReady: Outcome("not_ready", 503),
     StorageFull: Outcome("storage_full", 507),
     Unavailable: Outcome("unavailable", 501),
     ProviderFailed: Outcome("provider_failed", 502),
@@ -115,6 +139,17 @@ def outcome_of(error: Exception) -> Outcome:
 
 
 def public_text(error: Exception) -> str:
-    """What the person may read of `error`: its own sentence, or a general one."""
+    """What the person may read of `error`: its own sentence, or a general one. A sentence that
+    quotes what was sent is cut, so that an answer is never much larger than its cause."""
     outcome = outcome_of(error)
-    return str(error) if outcome.public else outcome.text
+    return str(error)[:_LONGEST_TEXT] if outcome.public else outcome.text
+
+
+def where_raised(error: BaseException) -> str:
+    """Name the class of an unexpected error and the lines it passed, in one line for the log.
+    Its message is left out: it may quote what a visitor wrote."""
+    places = [
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return f"{type(error).__name__} at {' > '.join(places) or 'an unknown place'}"

@@ -51,6 +51,12 @@ class Metrics:
             ["part", "failed"],
             registry=self._registry,
         )
+        self.connections_ended = Counter(
+            "ditto_connections_ended",
+            "Connections ended by a limit or for what they sent, by reason",
+            ["reason"],
+            registry=self._registry,
+        )
         self.sessions = Gauge("ditto_sessions", "Sessions in memory", registry=self._registry)
         self.viewers = Gauge("ditto_viewers", "Open connections", registry=self._registry)
         self.speaking = Gauge(

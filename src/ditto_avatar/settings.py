@@ -126,6 +126,31 @@ class Settings(BaseSettings):
     allowed_origins: str = Field(
         "", description="other web pages that may connect, as https://example.org, by commas"
     )
+    allowed_hosts: str = Field(
+        "",
+        description="names this server is reached by, besides localhost and addresses, by commas; "
+        "*.example.org for all below",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="addresses or networks of proxies whose X-Forwarded-For counts, by commas",
+    )
+    max_connections: Positive = Field(2_000, description="connections open at once")
+    max_connections_per_address: Positive = Field(
+        100, description="connections one address may have open; an IPv6 address counts as its /64"
+    )
+    max_viewers: Positive = Field(8, description="connections that may watch one session")
+    messages_per_second: Positive = Field(
+        60,
+        description="WebSocket messages that one connection may send for long; eight times as "
+        "many for all of an address",
+    )
+    request_s: Seconds = Field(
+        15, description="time that the head of a request, and then its body, may take to arrive"
+    )
+    unread_s: Seconds = Field(
+        30, description="a connection that leaves its answers unread for so long is ended"
+    )
     max_text: Positive = Field(4_000, description="longest message in characters")
     max_body_kb: Positive = Field(256, description="largest request body and WebSocket message")
     max_sessions: Positive = Field(1_000, description="sessions kept at once")

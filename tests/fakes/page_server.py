@@ -41,7 +41,7 @@ BLOCK_PX = 32
 WEB = Path(ditto_avatar.__file__).parent / "web"
 POLICY = (
     "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; "
-    "connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'"
+    "connect-src 'self'; object-src 'none'; base-uri 'none'"
 )
 
 
@@ -431,7 +431,8 @@ class PageServer:
         about = {"turn": turn, "generation": session.generation}
         if answer.error:
             code, text = answer.error
-            await self._send(socket, session, {"type": "error", "code": code, "message": text})
+            error = {"type": "error", "code": code, "message": text, "id": message.get("id")}
+            await self._send(socket, session, error)
             return
         kind = "say" if message["type"] == "say" else "message"
         started = {"kind": kind, "text": message["text"], "id": message.get("id")}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 from websockets.typing import Origin
 
-from ditto_avatar.server.origin import may_connect
+from ditto_avatar.server.origin import is_served, may_connect
 
 from .conftest import Server, ServeWith, Socket
 
@@ -64,9 +65,130 @@ def test_further_origins_can_be_allowed_with_their_scheme() -> None:
     assert not may_connect("null", "avatar.example", allowed)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        None,
+        "localhost",
+        "localhost:7136",
+        "LOCALHOST.",
+        "studio.localhost:7136",
+        "127.0.0.1:7136",
+        "192.168.1.20",
+        "[::1]:7136",
+        "[fe80::1%25eth0]:7136",
+        "avatar.example",
+        "Avatar.Example:443",
+        "a.example.org",
+        "a.b.example.org",
+    ],
+)
+def test_local_names_addresses_and_allowed_names_are_served(host: str | None) -> None:
+    assert is_served(host, "avatar.example, *.example.org,")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "evil.example:7136",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "notlocalhost",
+        ".localhost",
+        "example.org",
+        "evilexample.org",
+        "avatar.example.evil",
+        "localhost@evil.example",
+        "localhost:port",
+        "127.0.0.1 evil.example",
+    ],
+)
+def test_other_names_are_not_served(host: str) -> None:
+    assert not is_served(host, "avatar.example, *.example.org,")
+
+
+async def test_a_rebound_name_reaches_nothing(serve: ServeWith) -> None:
+    async with serve(allowed_hosts="avatar.example") as server:
+        evil = f"evil.example:{server.port}"
+        rebound = {"Host": evil, "Origin": f"http://{evil}"}
+        for method, path in (("GET", "/"), ("GET", "/api/avatars"), ("POST", "/api/sessions")):
+            answer = await server.http.request(method, path, headers=rebound, json={})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (421, "misdirected")
+        code, reason = await _turned_away(server, {"type": "hello"}, host=evil, page=evil)
+        assert code == 4403
+        assert reason.startswith("This server does not answer to the name 'evil.example")
+        allowed = await server.http.get("/", headers={"Host": "avatar.example"})
+        assert allowed.status_code == 200
+        assert "ditto_sessions 0.0" in (await server.http.get("/metrics")).text
+
+
+async def test_a_foreign_page_cannot_change_anything_over_rest(serve: ServeWith) -> None:
+    async with serve(allowed_origins="https://shop.example") as server:
+        for origin, status in (
+            ("http://evil.example", 403),
+            ("null", 403),
+            ("https://shop.example", 201),
+            (f"http://127.0.0.1:{server.port}", 201),
+            (None, 201),
+        ):
+            headers = {} if origin is None else {"Origin": origin}
+            answer = await server.http.post("/api/sessions", json={}, headers=headers)
+            assert answer.status_code == status
+
+
+async def test_a_forwarded_address_counts_from_a_trusted_proxy_only(serve: ServeWith) -> None:
+    async def open_from(server: Server, forwarded: str) -> int:
+        headers = {"X-Forwarded-For": forwarded}
+        return (await server.http.post("/api/sessions", json={}, headers=headers)).status_code
+
+    async with serve(sessions_per_minute=1) as server:
+        spoofed = [await open_from(server, f"192.0.2.{number}") for number in range(3)]
+    assert spoofed == [201, 429, 429]
+    async with serve(sessions_per_minute=1, trusted_proxies="127.0.0.1") as server:
+        told = [
+            await open_from(server, forwarded)
+            for forwarded in (
+                "192.0.2.1",
+                "192.0.2.2",
+                "192.0.2.1",
+                "198.51.100.9, 192.0.2.1",
+                "2001:db8::1",
+                "2001:db8::ffff",
+            )
+        ]
+    assert told == [201, 201, 429, 429, 201, 429]
+
+
+async def test_sockets_behind_a_trusted_proxy_count_for_their_visitors(serve: ServeWith) -> None:
+    settings = {"max_connections_per_address": 2, "trusted_proxies": "127.0.0.1"}
+    async with serve(**settings) as server, AsyncExitStack() as stack:
+        for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+            client = await stack.enter_async_context(_from(server, address))
+            assert (await client.next())["type"] == "session.ready"
+        async with _from(server, "192.0.2.1") as refused:
+            with pytest.raises(ConnectionClosedError) as closed:
+                await refused.next()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1013
+
+
+@asynccontextmanager
+async def _from(server: Server, address: str) -> AsyncIterator[Socket]:
+    url = f"ws://127.0.0.1:{server.port}/ws"
+    async with connect(url, additional_headers={"X-Forwarded-For": address}) as raw:
+        client = Socket(raw)
+        with suppress(ConnectionClosedError):
+            await client.send(type="hello")
+        yield client
+
+
 async def test_a_foreign_page_is_refused_before_anything_is_said(server: Server) -> None:
     # A code and a reason, so that the page can say it and need not try again.
-    assert await _turned_away(server, {"type": "hello"}) == (4403, "this page may not connect")
+    code, reason = await _turned_away(server, {"type": "hello"})
+    assert code == 4403
+    assert reason.startswith("The page 'http://evil.example' may not connect")
     assert "ditto_sessions 0.0" in (await server.http.get("/metrics")).text
 
 
@@ -90,10 +212,12 @@ async def test_the_own_page_and_an_allowed_one_are_welcome(serve: ServeWith) -> 
                 assert (await client.next())["type"] == "session.ready"
 
 
-async def _turned_away(server: Server, *said: dict[str, Any]) -> tuple[int, str]:
+async def _turned_away(
+    server: Server, *said: dict[str, Any], host: str | None = None, page: str = "evil.example"
+) -> tuple[int, str]:
     """Close code and reason for a foreign page that says this and hears nothing at all."""
-    url = f"ws://127.0.0.1:{server.port}/ws"
-    async with connect(url, origin=_origin("evil.example")) as raw:
+    url, port = f"ws://{host or '127.0.0.1:' + str(server.port)}/ws", server.port
+    async with connect(url, origin=_origin(page), host="127.0.0.1", port=port) as raw:
         with suppress(ConnectionClosedError):
             for message in said:
                 await raw.send(json.dumps(message))

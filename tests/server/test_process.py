@@ -69,8 +69,9 @@ class Process:
         async with asyncio.timeout(40):
             return await self._running.wait()
 
-    def ask_to_stop(self) -> None:
-        self._running.send_signal(signal.SIGTERM)
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._running.send_signal(number)
 
 
 async def _until_ready(http: httpx.AsyncClient, running: asyncio.subprocess.Process) -> None:
@@ -230,7 +231,7 @@ async def test_asked_to_stop_it_finishes_what_it_says_and_takes_nothing_new(
         async with running.server.socket() as client:
             await client.send(type="say", text="A sentence to finish. And a second one.")
             await client.until("segment.started")
-            running.ask_to_stop()
+            running.send(signal.SIGTERM)
             done = await client.until("turn.finished")
             assert len(client.of("video_ready")) == 2
             # Playback ends the turn, so that the server need not wait for it.
@@ -242,3 +243,25 @@ async def test_asked_to_stop_it_finishes_what_it_says_and_takes_nothing_new(
             await client.raw.wait_closed()
             assert client.raw.close_code == 1012
         assert await running.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+
+
+async def test_a_second_ctrl_c_ends_the_time_that_running_answers_get(
+    packs: Path, data: Path
+) -> None:
+    async with process(packs, data, sqlite_url(data), DITTO_SHUTDOWN_S="60") as running:
+        async with running.server.socket() as client:
+            await client.send(type="say", text=LONG)
+            await client.until("segment.started")
+            running.send(signal.SIGINT)
+            await _closing(running)
+            began = asyncio.get_running_loop().time()
+            await running.end(signal.SIGINT)
+            assert asyncio.get_running_loop().time() - began < 15
+
+
+async def _closing(running: Process) -> None:
+    """Return when the server has begun to stop."""
+    async with asyncio.timeout(20):
+        # The server does not tell: it has to be asked.
+        while (await running.server.http.get("/readyz")).status_code != 503:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)

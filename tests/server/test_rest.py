@@ -131,7 +131,7 @@ async def test_unknown_things_are_not_found(server: Server) -> None:
 async def test_no_path_leads_outside(server: Server, path: str) -> None:
     # A raw request: the client library would tidy the path before sending it.
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()

@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
 from ditto_avatar.session.events import (
+    AvatarSelected,
     Event,
+    Failure,
     SegmentData,
     TextDelta,
     TurnInterrupted,
     TurnStarted,
 )
 from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
+
+
+class Text(str):
+    """A text whose end can be watched."""
 
 
 def media(generation: int = 1, segment: str = "s", index: int = 0, size: int = 10) -> Numbered:
@@ -104,6 +112,41 @@ async def test_a_thousand_unread_events_end_the_connection() -> None:
         outbox.put(delta("x"))
     with pytest.raises(Overflow):
         await outbox.get()
+
+
+async def test_bytes_that_are_not_read_end_the_connection_whatever_they_are() -> None:
+    for event in (
+        TextDelta("t", 1, "x" * 2_000),
+        Failure("code", "x" * 2_000),
+        AvatarSelected({"display_name": {"en": "x" * 2_000}}),
+    ):
+        outbox = Outbox(max_bytes=10_000)
+        for _ in range(5):
+            outbox.put(Numbered(event, None))
+        with pytest.raises(Overflow):
+            await outbox.get()
+
+
+async def test_what_was_read_makes_room() -> None:
+    outbox = Outbox(max_bytes=10_000, max_events=3)
+    for _ in range(50):
+        outbox.put(delta("x" * 5_000))
+        assert await outbox.get() is not None
+
+
+async def test_an_overflow_keeps_nothing_and_is_told_while_the_reader_is_stuck() -> None:
+    outbox = Outbox(max_events=3)
+    told = asyncio.create_task(outbox.overflowed())
+    await asyncio.sleep(0)
+    text = Text("x" * 1_000)
+    item, watched = delta(text), weakref.ref(text)
+    for _ in range(4):
+        outbox.put(item)
+    await asyncio.wait_for(told, 1)  # nobody has called `get`
+    outbox.put(item)
+    del item, text
+    gc.collect()
+    assert watched() is None
 
 
 async def test_a_closed_outbox_takes_nothing_more() -> None:

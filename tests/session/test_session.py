@@ -376,6 +376,21 @@ async def test_a_turns_record_has_what_the_page_reported_after_its_drawing(
     assert 'ditto_turns_total{kind="say",state="finished"} 1.0' in exposition(world)
 
 
+async def test_only_reports_on_what_is_spoken_count_and_no_more_than_a_page_sends(
+    world: World,
+) -> None:
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Hi.")
+        clip = await viewer.until(events.VideoReady)
+        for segment, reports in (("made up", 1_000), (clip.segment, 1_000)):
+            for _ in range(reports):
+                session.playback(PlaybackReport(segment, Playing.PLAYING, 0.1, drift_ms=60_000))
+        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+        await viewer.until(events.TurnTimings)
+    assert "ditto_av_drift_seconds_count 120.0" in exposition(world)
+
+
 async def test_a_turn_that_is_interrupted_while_it_is_heard_counts_once(world: World) -> None:
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:

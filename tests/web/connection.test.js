@@ -57,6 +57,18 @@ test("comes back to its session with the last number it saw", async () => {
   equal([session, token, after], ["s1", "t1", 7]);
 });
 
+test("an error keeps back the message that it names and no other", async () => {
+  const { connection, sockets, clock } = beginReady();
+  for (const id of ["q1", "q2"]) connection.send({ type: "user.text", id, text: "Hi" });
+  sockets[0].say({ type: "error", code: "invalid_input", message: "No.", id: "q1" });
+  sockets[0].say({ type: "error", code: "invalid_input", message: "No.", id: null });
+  sockets[0].hangUp(1006);
+  await clock.advance(3000);
+  sockets[1].open();
+  sockets[1].say({ ...READY, resumed: true });
+  equal(sockets[1].sent.slice(1).map(({ id }) => id), ["q2"]);
+});
+
 async function afterResuming({ gap }) {
   const { sockets, clock } = beginReady();
   sockets[0].say({ type: "text.delta", seq: 7 });

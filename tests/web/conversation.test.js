@@ -71,9 +71,36 @@ test("an interrupted answer keeps what came and says so", () => {
 test("a question that the server refuses is marked, with a notice", () => {
   const conversation = conversationOf();
   conversation.asked("q1", "Hi");
-  conversation.apply({ type: "error", code: "rate_limited", message: "Too fast." });
+  conversation.apply({ type: "error", code: "rate_limited", message: "Too fast.", id: "q1" });
   equal(said(conversation), [["user", "Hi", "failed"]]);
   equal([conversation.state.notices[0].code, conversation.phase], ["rate_limited", "ready"]);
+});
+
+test("an error marks the message that it names and no other", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  conversation.asked("q2", "Are you there?");
+  conversation.apply({ type: "error", code: "invalid_input", message: "No.", id: "q1", turn: null });
+  equal(said(conversation), [
+    ["user", "Hi", "failed"],
+    ["user", "Are you there?", "unsent"],
+  ]);
+  equal(conversation.phase, "thinking");
+});
+
+test("an error that names no message leaves those that wait alone", () => {
+  const conversation = conversationOf();
+  conversation.asked("q1", "Hi");
+  const error = { type: "error", code: "provider_failed", message: "Deaf.", id: null, turn: null };
+  conversation.apply(error);
+  equal([said(conversation), conversation.phase], [[["user", "Hi", "unsent"]], "thinking"]);
+  equal(conversation.state.notices[0].code, "provider_failed");
+});
+
+test("an error that names the running turn ends the waiting for it", () => {
+  const conversation = conversationOf(started(undefined));
+  conversation.apply({ type: "error", code: "busy", message: "Full.", id: null, turn: "t1" });
+  equal(conversation.phase, "ready");
 });
 
 test("a reloaded page gets its history, a living one keeps its own", () => {

@@ -1,49 +1,64 @@
-"""Request bodies have a limit, announced or not."""
+"""Request bodies have a limit, announced or not, and a time to arrive in."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ditto_avatar.errors import TooLarge
+from ditto_avatar.errors import DittoAvatarError, TooLarge, TooSlow
 
 Refuse = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class BodyLimit:
     """Reads a body before the application sees it, and refuses one over `max_bytes` as soon as
-    that is known: small bodies fit the memory, and large ones are never taken in."""
+    that is known: small bodies fit the memory, and large ones are never taken in. A body that is
+    not complete after `within_s` is refused and its connection closed."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, refuse: Refuse) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, within_s: float, refuse: Refuse) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._within_s = within_s
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        messages = await self._read(scope, receive)
-        if messages is None:
-            error = TooLarge(
-                f"The body is too large: at most {self._max_bytes // 1024} KB are taken."
-            )
-            answer = await self._refuse(Request(scope), error)
-            await answer(scope, receive, send)
+        try:
+            async with asyncio.timeout(self._within_s):
+                messages = await self._read(scope, receive)
+        except TimeoutError:
+            slow = TooSlow(f"The body did not arrive within {self._within_s:g} s.")
+            await self._turn_away(scope, receive, send, slow)
             return
+        except TooLarge as error:
+            await self._turn_away(scope, receive, send, error)
+            return
+        if messages[-1]["type"] == "http.disconnect":
+            return  # nobody is there to be answered
 
         async def replay() -> Message:
             return messages.pop(0) if messages else await receive()
 
         await self._app(scope, replay, send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> list[Message] | None:
+    async def _turn_away(
+        self, scope: Scope, receive: Receive, send: Send, error: DittoAvatarError
+    ) -> None:
+        answer = await self._refuse(Request(scope), error)
+        if isinstance(error, TooSlow):
+            answer.headers["Connection"] = "close"
+        await answer(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> list[Message]:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._max_bytes:
-            return None
+            raise self._too_large()
         messages: list[Message] = []
         size = 0
         while not messages or messages[-1].get("more_body", False):
@@ -51,5 +66,8 @@ class BodyLimit:
             messages.append(message)
             size += len(message.get("body", b""))
             if size > self._max_bytes:
-                return None
+                raise self._too_large()
         return messages
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is too large: at most {self._max_bytes // 1024} KB are taken.")

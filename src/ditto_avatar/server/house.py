@@ -26,6 +26,8 @@ from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.providers.checks import warn_of_failures
+from ditto_avatar.server.limits import Throttle
+from ditto_avatar.server.readiness import Readiness
 from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cache import TakeCache
@@ -47,6 +49,10 @@ log = logging.getLogger(__name__)
 _SWEEP_S = 30.0
 # The puppet draws and encodes some ten times faster than it is played.
 _PER_CORE = 2
+# Messages may come at once as they do after a pause of the network: this many seconds' worth.
+_BURST_S = 5
+# An address with more than this many busy connections slows them all down.
+_SOCKETS_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,11 @@ class House:
     metrics: Metrics
     listener: Listener | None
     """What understands microphones; None leaves it to the browsers."""
+    readiness: Readiness
+    pace: Throttle
+    """Of each WebSocket's messages, by connection."""
+    address_pace: Throttle
+    """Of all messages of an address."""
 
 
 @asynccontextmanager
@@ -140,7 +151,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             default_avatar=settings.avatar,
             default_language=settings.language,
         )
-        stack.push_async_callback(registry.close, settings.shutdown_s)
+        # `GracefulServer` has given running answers their time already.
+        stack.push_async_callback(registry.close, 0.0)
         # The first viewer should not wait for what can be done now.
         await prepare(face, default)
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
@@ -153,7 +165,20 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             stack.push_async_callback(asyncio.wait, [task])
             stack.callback(task.cancel)
         listener = Listener(transcriber) if transcriber is not None else None
-        yield House(settings, avatars, speech, clips, admission, registry, metrics, listener)
+        rate = settings.messages_per_second
+        yield House(
+            settings,
+            avatars,
+            speech,
+            clips,
+            admission,
+            registry,
+            metrics,
+            listener,
+            readiness=Readiness(store, settings.data_dir, clock),
+            pace=Throttle(rate, rate * _BURST_S, clock),
+            address_pace=Throttle(rate * _SOCKETS_SHARE, rate * _SOCKETS_SHARE * _BURST_S, clock),
+        )
 
 
 def places_for(settings: Settings, face: FaceEngine) -> int:

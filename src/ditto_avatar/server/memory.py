@@ -1,4 +1,4 @@
-"""How the process's memory is given back to the system."""
+"""What the process asks of the system: how memory is given back, how many files may be open."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ def return_large_buffers() -> bool:
         return False
     done = mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES) and mallopt(_M_ARENA_MAX, _ARENAS)
     return bool(done)
+
+
+def allow_open_files(count: int) -> int:
+    """Raise the number of files and connections that this process may have open to `count`, as far
+    as the system allows; the number it may have now. Systems start programs with 1,024."""
+    try:
+        import resource
+    except ImportError:  # a system without this limit
+        return count
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return soft

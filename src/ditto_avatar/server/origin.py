@@ -1,10 +1,16 @@
-"""Which web pages may connect: browsers let any page open a WebSocket to anywhere, and say which
-page it was."""
+"""Which web pages may connect, and under which names this server is reached.
+
+Browsers let any page send requests and open WebSockets to anywhere, and say which page it was
+(`Origin`). A page can also have its own name point to this machine (DNS rebinding); the browser
+then takes the server for the page's own, and only `Host` tells the two apart.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from ditto_avatar.server.addresses import parse
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -14,6 +20,22 @@ class _Place:
     scheme: str
     host: str
     port: int
+
+
+def is_served(host: str | None, allowed: str = "") -> bool:
+    """Whether this server answers to `host`, the Host header: to localhost and names below it, to
+    every address, and to the names in `allowed`, separated by commas (``*.example.org`` stands
+    for all names below example.org). Programs of HTTP/1.0 send none; rebinding needs one."""
+    if host is None:
+        return True
+    place = _place(f"http://{host}")
+    if place is None:
+        return False
+    name = place.host.rstrip(".")
+    if parse(name) is not None:
+        return True
+    names = ["localhost", "*.localhost", *allowed.lower().split(",")]
+    return any(_matches(name, pattern.strip()) for pattern in names)
 
 
 def may_connect(origin: str | None, host: str | None, allowed: str = "") -> bool:
@@ -30,6 +52,12 @@ def may_connect(origin: str | None, host: str | None, allowed: str = "") -> bool
     # Browsers leave a port out that their scheme implies, so the page's scheme fills it in.
     here = _place(f"{page.scheme}://{host or ''}")
     return here is not None and (page.host, page.port) == (here.host, here.port)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    if pattern.startswith("*."):
+        return name.endswith(pattern[1:]) and len(name) >= len(pattern)
+    return name == pattern
 
 
 def _place(origin: str) -> _Place | None:

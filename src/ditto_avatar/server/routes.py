@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import FileResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized
+from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.house import House, describe_avatar
 from ditto_avatar.server.wire import (
     AvatarOut,
@@ -57,8 +58,7 @@ TheSession = Annotated[Session, Depends(session_of)]
 @api.post("/sessions", status_code=201)
 async def open_session(wanted: NewSession, request: Request, house: TheHouse) -> SessionOut:
     """Open a session."""
-    address = request.client.host if request.client else "unknown"
-    session = await house.registry.open(address, wanted.avatar, wanted.language)
+    session = await house.registry.open(visitor_of(request), wanted.avatar, wanted.language)
     return SessionOut(
         session=session.id,
         token=session.token,
@@ -165,9 +165,10 @@ async def alive() -> dict[str, str]:
 
 @health.get("/readyz", responses=_ERRORS)
 async def ready(house: TheHouse) -> dict[str, str]:
-    """The server takes turns."""
+    """The server takes turns: it is not stopping, and what is said can be stored."""
     if house.registry.closing:
         raise ShuttingDown("The server is stopping.")
+    await house.readiness.check()
     return {"status": "ready"}
 
 

@@ -9,15 +9,17 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from ditto_avatar.errors import (
+    Busy,
     DittoAvatarError,
     InvalidInput,
     NotFound,
     outcome_of,
     public_text,
+    where_raised,
 )
 from ditto_avatar.server import wire
+from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.house import House
-from ditto_avatar.server.origin import may_connect
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
@@ -30,63 +32,81 @@ log = logging.getLogger(__name__)
 router = APIRouter()
 
 HELLO_TIMEOUT_S = 10.0
-NO_HELLO, FOREIGN_PAGE, SILENT, TOO_BUSY, RESTART = 4400, 4403, 4408, 1013, 1012
+NO_HELLO, SILENT, TOO_BUSY, RESTART = 4400, 4408, 1013, 1012
+# How long a viewer that read too little is given to read why it is sent away.
+_FAREWELL_S = 1.0
 
 
 @router.websocket("/ws")
 async def connect(socket: WebSocket) -> None:
     """Serve one viewer until it leaves or the session ends."""
     house: House = socket.app.state.house
-    headers = socket.headers
-    if not may_connect(headers.get("origin"), headers.get("host"), house.settings.allowed_origins):
-        await _turn_away(socket)
-        return
     await socket.accept()
     try:
-        hello = await _greeting(socket)
+        hello = await _greeting(house, socket)
         if hello is None:
             return
-        session, resumed = await _session_for(house, hello, _address(socket))
+        session, resumed = await _session_for(house, hello, visitor_of(socket))
+        if session.viewers >= house.settings.max_viewers:
+            raise Busy(f"This session is open in {session.viewers} places already.")
     except DittoAvatarError as error:
-        await _refuse(socket, error)
+        await _refuse(house, socket, error)
         return
     except WebSocketDisconnect:
         return
     outbox = Outbox(streams=hello.playback is wire.PlaybackMode.STREAM)
     session.attach(outbox, resumed=resumed, after=hello.after if resumed else None)
-    viewer = _Viewer(house, session, outbox)
-    writer = asyncio.create_task(_write(socket, outbox))
-    reader = asyncio.create_task(_read(socket, viewer))
+    await _serve(socket, _Viewer(house, session, outbox, visitor_of(socket)))
+
+
+async def _serve(socket: WebSocket, viewer: _Viewer) -> None:
+    """Read, write, and watch for what was left unread, until one of them ends."""
+    tasks = [
+        asyncio.create_task(_write(socket, viewer.outbox)),
+        asyncio.create_task(_read(socket, viewer)),
+        asyncio.create_task(viewer.outbox.overflowed()),
+    ]
     try:
-        await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        session.detach(outbox)
-        outbox.close()
-        for task in (writer, reader):
+        viewer.session.detach(viewer.outbox)
+        viewer.outbox.close()
+        overflowed = tasks[-1].done()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(writer, reader, viewer.microphone.close(), return_exceptions=True)
+        *ends, _ = await asyncio.gather(*tasks, viewer.microphone.close(), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                viewer.house.metrics.errors.labels(outcome_of(end).code).inc()
+                log.error("a connection broke off: %s", where_raised(end))
+        if overflowed:
+            log.info("a viewer was disconnected: it left too much unread")
+            await _close(socket, TOO_BUSY, "too many events were left unread")
 
 
-async def _turn_away(socket: WebSocket) -> None:
-    """Refuse a foreign page: what it says is not read, and all it hears is why. A handshake that
-    fails tells a browser nothing (close code 1006), and its page would try again for ever."""
-    log.warning("a page of %r was refused", socket.headers.get("origin"))
-    await socket.accept()
-    await socket.close(FOREIGN_PAGE, "this page may not connect")
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    """Close, unless that was done or the other side did it. Does not wait for a side that does
+    not read; what it holds is dropped when `unread_s` is over."""
+    try:
+        async with asyncio.timeout(_FAREWELL_S):
+            # A close frame carries at most 123 bytes of reason.
+            await socket.close(code, reason.encode()[:120].decode(errors="ignore"))
+    except (TimeoutError, WebSocketDisconnect, RuntimeError):
+        log.debug("a viewer left before it was closed")
 
 
-async def _greeting(socket: WebSocket) -> wire.Hello | None:
+async def _greeting(house: House, socket: WebSocket) -> wire.Hello | None:
     try:
         async with asyncio.timeout(HELLO_TIMEOUT_S):
             message = wire.parse(await _receive_text(socket))
+        if not isinstance(message, wire.Hello):
+            raise InvalidInput(f"Expected hello, came {message.type}.")
     except TimeoutError:
-        await socket.close(SILENT, "no hello within 10 s")
+        await _close(socket, SILENT, f"no hello within {HELLO_TIMEOUT_S:g} s")
         return None
     except InvalidInput as error:
-        await socket.close(NO_HELLO, _short(str(error)))
-        return None
-    if not isinstance(message, wire.Hello):
-        await socket.close(NO_HELLO, f"expected hello, came {message.type}")
+        house.metrics.errors.labels(outcome_of(error).code).inc()
+        await _close(socket, NO_HELLO, str(error))
         return None
     return message
 
@@ -101,11 +121,15 @@ async def _session_for(house: House, hello: wire.Hello, address: str) -> tuple[S
     return await house.registry.open(address, hello.avatar, hello.language), False
 
 
-async def _refuse(socket: WebSocket, error: DittoAvatarError) -> None:
+async def _refuse(house: House, socket: WebSocket, error: DittoAvatarError) -> None:
     outcome = outcome_of(error)
+    house.metrics.errors.labels(outcome.code).inc()
     failure = events.Failure(outcome.code, public_text(error))
-    await socket.send_text(wire.encode(Numbered(failure, None)))
-    await socket.close(outcome.close or TOO_BUSY, _short(str(error)))
+    try:
+        await socket.send_text(wire.encode(Numbered(failure, None)))
+    except WebSocketDisconnect:
+        return
+    await _close(socket, outcome.close or TOO_BUSY, str(error))
 
 
 async def _write(socket: WebSocket, outbox: Outbox) -> None:
@@ -115,9 +139,9 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
             event = numbered.event
             if isinstance(event, events.SegmentData) and event.data:
                 await socket.send_bytes(event.data)
-        await socket.close(RESTART, "the session ended")
+        await _close(socket, RESTART, "the session ended")
     except Overflow:
-        await socket.close(TOO_BUSY, "too many events were left unread")
+        pass  # `_serve` was told as well, and closes
     except (WebSocketDisconnect, RuntimeError):
         # The viewer went away while something was on its way to it.
         log.debug("a viewer left while it was written to")
@@ -126,10 +150,13 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
 class _Viewer:
     """What the reader needs to serve one connection."""
 
-    def __init__(self, house: House, session: Session, outbox: Outbox) -> None:
+    def __init__(self, house: House, session: Session, outbox: Outbox, address: str) -> None:
         self.house = house
         self.session = session
         self.outbox = outbox
+        self._address = address
+        # What this connection is called where its messages are counted.
+        self._name = object()
         self.microphone = Microphone(
             house.listener,
             session,
@@ -162,15 +189,21 @@ class _Viewer:
             case wire.Hello():
                 raise InvalidInput("hello is the first message only.")
 
-    def fail(self, error: Exception) -> None:
-        """Tell this viewer what went wrong; the connection stays."""
+    async def its_turn(self) -> None:
+        """Wait while this connection, or its address, has sent more than its share: what it sends
+        meanwhile waits in the network."""
+        await self.house.pace.wait(self._name)
+        await self.house.address_pace.wait(self._address)
+
+    def fail(self, error: Exception, message_id: str | None = None) -> None:
+        """Tell this viewer what went wrong, and with which of its messages; the connection
+        stays."""
         outcome = outcome_of(error)
         self.house.metrics.errors.labels(outcome.code).inc()
-        self.session.tell(self.outbox, events.Failure(outcome.code, public_text(error)))
+        failure = events.Failure(outcome.code, public_text(error), id=message_id)
+        self.session.tell(self.outbox, failure)
 
     def _playback(self, report: wire.Playback) -> None:
-        if report.drift_ms is not None:
-            self.house.metrics.drift_s.observe(abs(report.drift_ms) / 1000)
         painted = report.since_text_ms if report.state is Playing.PAINTED else None
         self.session.playback(
             PlaybackReport(
@@ -189,17 +222,35 @@ async def _read(socket: WebSocket, viewer: _Viewer) -> None:
         frame = await socket.receive()
         if frame["type"] == "websocket.disconnect":
             return
-        try:
-            if (text := frame.get("text")) is not None:
-                await viewer.handle(wire.parse(text))
-            else:
-                viewer.microphone.push(frame.get("bytes") or b"")
-        except DittoAvatarError as error:
-            viewer.fail(error)
-        except Exception as error:
-            # The border of a connection: a bug in one message must not end it.
-            log.exception("a message could not be handled")
-            viewer.fail(error)
+        await viewer.its_turn()
+        if (text := frame.get("text")) is not None:
+            await _take(viewer, text)
+        else:
+            await _take_sound(viewer, frame.get("bytes") or b"")
+
+
+async def _take(viewer: _Viewer, text: str) -> None:
+    try:
+        message = wire.parse(text)
+    except InvalidInput as error:
+        viewer.fail(error, wire.id_in(text))
+        return
+    message_id = getattr(message, "id", None)
+    try:
+        await viewer.handle(message)
+    except DittoAvatarError as error:
+        viewer.fail(error, message_id)
+    except Exception as error:
+        # The border of a connection: a bug in one message must not end it.
+        log.error("a message could not be handled: %s", where_raised(error))
+        viewer.fail(error, message_id)
+
+
+async def _take_sound(viewer: _Viewer, data: bytes) -> None:
+    try:
+        viewer.microphone.push(data)
+    except DittoAvatarError as error:
+        viewer.fail(error)
 
 
 async def _receive_text(socket: WebSocket) -> str:
@@ -210,12 +261,3 @@ async def _receive_text(socket: WebSocket) -> str:
     if text is None:
         raise InvalidInput("Expected hello as a text frame, came a binary one.")
     return text
-
-
-def _address(socket: WebSocket) -> str:
-    return socket.client.host if socket.client else "unknown"
-
-
-def _short(text: str) -> str:
-    # A close frame carries at most 123 bytes of reason.
-    return text.encode()[:120].decode(errors="ignore")

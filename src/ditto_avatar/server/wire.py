@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.session.events import Event
@@ -15,14 +17,20 @@ from ditto_avatar.session.outbox import Numbered
 from ditto_avatar.session.reports import Playing
 from ditto_avatar.types import Language
 
-Id = Annotated[str, Field(min_length=1, max_length=64)]
+_LONGEST_ID = 64
+# What is shown of a name or a value that was sent.
+_SHOWN_CHARACTERS = 64
+_LONGEST_PROBLEM = 300
+
+Id = Annotated[str, Field(min_length=1, max_length=_LONGEST_ID)]
 IdleFrame = Annotated[float, Field(ge=0, le=100_000)]
 
 
 class Incoming(BaseModel):
     """Base of what clients send: unknown fields are an error, so that a typing mistake is seen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Infinity and NaN are no JSON: they could not be sent back.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PlaybackMode(StrEnum):
@@ -112,18 +120,36 @@ _CLIENT_MESSAGES: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
 
 
 def parse(text: str) -> ClientMessage:
-    """A client's message. Raises `InvalidInput` with what is wrong with it."""
+    """Read a client's message. Raises `InvalidInput` with what is wrong with it."""
     try:
         return _CLIENT_MESSAGES.validate_json(text)
     except ValidationError as error:
-        raise InvalidInput(f"The message is malformed: {first_problem(error)}.") from error
+        problem = first_problem(error)
+    # Without its cause, which holds the whole message.
+    raise InvalidInput(f"The message is malformed: {problem}.")
+
+
+def id_in(text: str) -> str | None:
+    """Find the `id` in a message that `parse` refuses, so that its error can name it; None if it
+    has none."""
+    try:
+        message = from_json(text)
+    except ValueError:
+        return None
+    found = message.get("id") if isinstance(message, dict) else None
+    return found if isinstance(found, str) and 0 < len(found) <= _LONGEST_ID else None
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first of the problems that pydantic found, in one line."""
+    """Tell the first of the problems that pydantic found, in one short line."""
     problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in problem["loc"])
-    return f"{place}: {problem['msg']}" if place else problem["msg"]
+    place, text = place_of(problem["loc"]), problem["msg"][:_LONGEST_PROBLEM]
+    return f"{place}: {text}" if place else text
+
+
+def place_of(location: Sequence[int | str]) -> str:
+    """Name where in a message or a body a problem is; long names, which were sent, are cut."""
+    return ".".join(str(part)[:_SHOWN_CHARACTERS] for part in location)
 
 
 def encode(numbered: Numbered) -> str:

@@ -154,6 +154,8 @@ class Failure(Event):
     code: str
     message: str
     turn: str | None = None
+    id: str | None = None
+    """The id of the message that this answers, where it had one."""
 
 
 @dataclass(frozen=True, slots=True)

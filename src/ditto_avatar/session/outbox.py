@@ -2,17 +2,23 @@
 
 The rule when a reader is too slow: media go first. A viewer whose unsent fragments exceed the
 limit loses the rest of that segment and plays the finished clip instead (`video_ready`). Events
-are small and never dropped; a viewer that leaves a thousand of them unread is disconnected and
-gets them again when it reconnects. Nobody else notices either.
+are small and never dropped singly; a viewer that leaves a thousand of them unread, or too many
+bytes of whatever kind, is disconnected and gets them again when it reconnects. Nobody else notices
+either.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from ditto_avatar.session.events import Event, SegmentData, TurnInterrupted, TurnStarted
+
+# About what an object costs beside its text.
+_OBJECT_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class Numbered:
 
 
 class Overflow(Exception):
-    """The reader left too many events unread."""
+    """The reader left too much unread."""
 
 
 class Outbox:
@@ -35,20 +41,25 @@ class Outbox:
         *,
         streams: bool = True,
         max_media_bytes: int = 8 * 1024 * 1024,
+        max_bytes: int = 16 * 1024 * 1024,
         max_events: int = 1000,
     ) -> None:
         self._streams = streams
         self._max_media_bytes = max_media_bytes
+        self._max_bytes = max_bytes
         self._max_events = max_events
-        self._items: deque[Numbered] = deque()
+        # Each item with the bytes that it counts for.
+        self._items: deque[tuple[Numbered, int]] = deque()
         self._media_bytes = 0
+        self._bytes = 0
         self._starved: str | None = None
-        self._overflowed = False
         self._closed = False
+        self._overflowed = asyncio.Event()
         self._changed = asyncio.Event()
 
     def put(self, item: Numbered) -> None:
-        """Queue an event; media only for a viewer that streams."""
+        """Queue an event; media only for a viewer that streams. When that is too much, everything
+        that waits is dropped, nothing is taken any more, and `overflowed` returns."""
         if self._closed:
             return
         event = item.event
@@ -57,29 +68,47 @@ class Outbox:
         if isinstance(event, SegmentData):
             self._put_media(event)
         else:
-            self._items.append(item)
-        if len(self._items) > self._max_events:
-            self._overflowed = True
+            self._append(item)
+        if len(self._items) > self._max_events or self._bytes > self._max_bytes:
+            self._overflow()
         self._changed.set()
 
     async def get(self) -> Numbered | None:
-        """The next event; None once the outbox is closed and empty. Raises `Overflow`."""
+        """The next event; None once the outbox is closed and empty. Raises `Overflow`. Canceling
+        is safe: nothing is taken out before there is something to return."""
         while not self._items and not self._closed:
             self._changed.clear()
             await self._changed.wait()
-        if self._overflowed:
+        if self._overflowed.is_set():
             raise Overflow
         if not self._items:
             return None
-        item = self._items.popleft()
+        item, size = self._items.popleft()
+        self._bytes -= size
         if isinstance(item.event, SegmentData):
             self._media_bytes -= len(item.event.data)
         return item
+
+    async def overflowed(self) -> None:
+        """Return once the reader has left too much unread, even while it is stuck with an item
+        that it took before. Canceling is safe."""
+        await self._overflowed.wait()
 
     def close(self) -> None:
         """Take nothing more; the reader ends after what is queued."""
         self._closed = True
         self._changed.set()
+
+    def _overflow(self) -> None:
+        self._closed = True
+        self._items.clear()
+        self._media_bytes = self._bytes = 0
+        self._overflowed.set()
+
+    def _append(self, item: Numbered) -> None:
+        size = _size(item.event)
+        self._items.append((item, size))
+        self._bytes += size
 
     def _put_media(self, event: SegmentData) -> None:
         if not self._streams or event.segment == self._starved:
@@ -88,14 +117,30 @@ class Outbox:
             self._starved = event.segment
             event = replace(event, data=b"", last=True, dropped=True)
         self._media_bytes += len(event.data)
-        self._items.append(Numbered(event, None))
+        self._append(Numbered(event, None))
 
     def _drop_older_than(self, event: TurnStarted | TurnInterrupted) -> None:
         newest = event.generation - (1 if isinstance(event, TurnStarted) else 0)
         kept = [
-            item
-            for item in self._items
+            (item, size)
+            for item, size in self._items
             if not (isinstance(item.event, SegmentData) and item.event.generation <= newest)
         ]
         self._items = deque(kept)
-        self._media_bytes = sum(len(i.event.data) for i in kept if isinstance(i.event, SegmentData))
+        self._bytes = sum(size for _, size in kept)
+        events = (item.event for item, _ in kept)
+        self._media_bytes = sum(len(e.data) for e in events if isinstance(e, SegmentData))
+
+
+def _size(value: Any) -> int:
+    """About how many bytes `value`, an event or a part of one, takes while it waits."""
+    match value:
+        case str() | bytes():
+            return _OBJECT_BYTES + len(value)
+        case Event():
+            return sum(_size(getattr(value, field.name)) for field in fields(value))
+        case Mapping():
+            return sum(_size(key) + _size(part) for key, part in value.items())
+        case Sequence():
+            return sum(map(_size, value))
+    return _OBJECT_BYTES

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,8 @@ log = logging.getLogger(__name__)
 
 # How long after a turn's last picture a page may still report that it plays.
 _PLAYBACK_SLACK_S = 5.0
+# Reports of drift that count for one segment, all viewers together: two minutes of one page.
+_MOST_DRIFT_REPORTS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Session:
         self._idle = IdlePosition(self._clock)
         self._loudspeaker = Loudspeaker(self._clock)
         self._heard = asyncio.Event()
+        self._drift_reports: Counter[str] = Counter()
         self._closed = False
 
     @property
@@ -138,6 +142,7 @@ class Session:
                 stored.id, stored.generation, stored.kind, stored.text, arrived, client_id
             )
             self._turn = turn
+            self._drift_reports.clear()
             self._apply(turn, turn.opening())
             self._task = asyncio.create_task(self._run(turn), name=f"turn {turn.id}")
             return turn.id
@@ -185,13 +190,19 @@ class Session:
             self._idle.report(spoken.idle_frame(seconds, ended=ended))
         if report.painted_after_s is not None:
             self._painted(turn, report.painted_after_s)
-        if report.drift_ms is not None:
+        if report.drift_ms is not None and self._counts_drift(segment):
+            self._services.metrics.drift_s.observe(abs(report.drift_ms) / 1000)
             self._happened(turn, t.Drifted(report.drift_ms))
         self._happened(
             turn, t.Dropped(segment, seconds) if dropped else t.Played(segment, seconds, ended)
         )
         if turn.phase in t.FINAL:
             self._heard.set()
+
+    def _counts_drift(self, segment: str) -> bool:
+        """Whether one more report of drift in `segment` counts: a page sends one a second."""
+        self._drift_reports[segment] += 1
+        return self._drift_reports[segment] <= _MOST_DRIFT_REPORTS
 
     def place_idle(self, idle_frame: float | None) -> None:
         """A page says where its idle loop is; None where it does not know."""

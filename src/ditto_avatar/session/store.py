@@ -124,6 +124,13 @@ class Store:
             raise Unavailable(f"The database {shown} cannot be used: {_reason(error)}.") from error
         return f"{shown} answers"
 
+    async def check_writable(self) -> None:
+        """Ask for the right to write and change nothing. Raises `StorageFull`."""
+        async with self._writing() as db:
+            await db.execute(
+                update(SessionRow).where(SessionRow.id == "").values(used_at=SessionRow.used_at)
+            )
+
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()

@@ -157,7 +157,7 @@ export class Connection extends Emitter {
     if (event.type === "session.ready") this.#ready(event);
     else if (event.seq !== undefined) this.#seen = event.seq;
     if (event.type === "turn.started") this.#unanswered.delete(event.id);
-    if (event.type === "error") this.#unanswered.clear();
+    if (event.type === "error") this.#unanswered.delete(event.id);
     this.emit("event", event);
   }
 

@@ -199,11 +199,14 @@ const HANDLERS = {
     this.notify(code, message);
   },
 
-  error({ code, message, turn }) {
+  error({ code, message, turn = null, id = null }) {
     this.notify(code, message);
-    const unsent = this.state.messages.filter(({ state }) => state === "unsent");
-    for (const asked of unsent) asked.state = "failed";
-    if (unsent.length || turn === undefined || turn === this.state.turn) {
+    const { messages } = this.state;
+    // An error that names no message says nothing about those that wait.
+    const asked = id !== null && messages.find((m) => m.id === id && m.state === "unsent");
+    if (asked) asked.state = "failed";
+    // Until its turn has begun, a message stands for it.
+    if (this.state.turn !== null && [turn, id].includes(this.state.turn)) {
       Object.assign(this.state, { turn: null, queue: 0 });
     }
   },

@@ -1,0 +1,60 @@
+"""Shares of something that is held, and the pace of what is sent. Both belong to the event loop."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from ditto_avatar.clock import Clock
+
+_REMEMBERED = 10_000
+
+
+class Shares:
+    """How many of something each holder has. Only holders that have any are remembered."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._held: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def take(self, holder: Hashable) -> bool:
+        """Take one more for `holder`; False when it has `most` already."""
+        held = self._held.get(holder, 0)
+        if held >= self.most:
+            return False
+        self._held[holder] = held + 1
+        return True
+
+    def give_back(self, holder: Hashable) -> None:
+        """Give back one that was taken."""
+        left = self._held[holder] - 1
+        if left:
+            self._held[holder] = left
+        else:
+            del self._held[holder]
+
+
+class Throttle:
+    """Makes senders wait, each for itself, so that none sends faster than `per_second` for long;
+    `burst` may come at once. The senders that were seen least recently are forgotten."""
+
+    def __init__(self, per_second: float, burst: int, clock: Clock) -> None:
+        self._interval_s = 1 / per_second
+        self._slack_s = (burst - 1) * self._interval_s
+        self._clock = clock
+        # When each sender's next message would be due at the steady pace.
+        self._due: OrderedDict[Hashable, float] = OrderedDict()
+
+    async def wait(self, sender: Hashable) -> None:
+        """Return when the next message of `sender` may be handled. The place is taken before the
+        wait, so senders under one name share its pace. Canceling is safe; the place is used up."""
+        now = self._clock.now()
+        due = max(self._due.pop(sender, now), now)
+        self._due[sender] = due + self._interval_s
+        if len(self._due) > _REMEMBERED:
+            self._due.popitem(last=False)
+        if due - self._slack_s > now:
+            await self._clock.sleep_until(due - self._slack_s)
