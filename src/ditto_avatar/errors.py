@@ -39,6 +39,10 @@ class NotFound(DittoAvatarError):
     """A session, avatar or clip that does not exist or is not the caller's."""
 
 
+class SessionEnded(NotFound):
+    """A session that does not exist any more, or never did."""
+
+
 class Unauthorized(DittoAvatarError):
     """The session's token is missing or wrong."""
 
@@ -75,7 +79,11 @@ class NotReady(DittoAvatarError):
     """The server runs and cannot do its work for the moment."""
 
 
-class StorageFull(DittoAvatarError):
+class StorageFailed(DittoAvatarError):
+    """The database does not answer at the moment: it is locked, restarting or unreachable."""
+
+
+class StorageFull(StorageFailed):
     """Nothing can be written: the disk is full or read-only."""
 
 
@@ -112,17 +120,19 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidAvatar: Outcome("invalid_avatar", 422),
     InvalidCheckpoint: Outcome("invalid_checkpoint", 500),
     InvalidInput: Outcome("invalid_input", 422),
-    NotFound: Outcome("not_found", 404),
+    SessionEnded: Outcome("not_found", 404, close=4404),
+    NotFound: Outcome("not_found", 404, close=4404),
     Unauthorized: Outcome("unauthorized", 401, close=4401),
     Forbidden: Outcome("forbidden", 403, close=4403),
     TooSlow: Outcome("too_slow", 408),
     TooLarge: Outcome("too_large", 413),
     Misdirected: Outcome("misdirected", 421, close=4403),
-    RateLimited: Outcome("rate_limited", 429),
-    Busy: Outcome("busy", 503),
+    RateLimited: Outcome("rate_limited", 429, close=1013),
+    Busy: Outcome("busy", 503, close=1013),
     ShuttingDown: Outcome("shutting_down", 503, close=1012),
-    NotReady: Outcome("not_ready", 503),
-    StorageFull: Outcome("storage_full", 507),
+    NotReady: Outcome("not_ready", 503, close=1013),
+    StorageFull: Outcome("storage_full", 507, close=1013),
+    StorageFailed: Outcome("storage_failed", 503, close=1013),
     Unavailable: Outcome("unavailable", 501),
     ProviderFailed: Outcome("provider_failed", 502),
     DittoAvatarError: Outcome("error", 500),

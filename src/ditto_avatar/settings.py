@@ -164,6 +164,12 @@ class Settings(BaseSettings):
     sessions_per_minute: Positive = Field(
         30, description="sessions one address may open in a minute"
     )
+    address_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="largest share of the sessions, places and line that one address may take",
+    )
     lead_s: Seconds = Field(8, description="how far pictures are drawn ahead of the viewer at most")
     session_idle_s: Seconds = Field(86_400, description="a session nobody uses ends after this")
     shutdown_s: Seconds = Field(10, description="time running answers get when the server stops")

@@ -99,6 +99,8 @@ async def test_a_session_that_ended_is_replaced_by_a_new_one(server: Server) -> 
 async def test_a_wrong_token_is_refused_for_good(server: Server) -> None:
     async with server.socket() as client:
         ready = await client.next()
+        await client.send(type="say", text="Mine.")
+        await client.until("turn.started")
     async with server.socket(session=ready["session"], token="wrong") as thief:
         assert (await thief.next())["code"] == "unauthorized"
         assert await closed(thief) == 4401
@@ -208,6 +210,8 @@ async def test_a_message_over_the_limit_ends_the_connection_not_the_session(
     async with serve(max_body_kb=32) as server:
         async with server.socket() as client:
             ready = await client.next()
+            await client.send(type="say", text="Mine.")
+            await client.until("turn.started")
             await client.raw.send("x" * 100_000)
             assert await closed(client) == 1009
         async with server.socket(session=ready["session"], token=ready["token"], after=0) as again:

@@ -20,11 +20,12 @@ from ditto_avatar.session import events
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import Clip, ClipFolder
-from ditto_avatar.session.limits import RateLimit
+from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.outbox import Outbox
 from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.session import Services, Session
+from ditto_avatar.session.runner import Services
+from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.types import FloatArray, Language
 from tests.fakes.engines import LoudnessFace, ScriptedDialogue, ToneSpeech
@@ -148,6 +149,8 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         turns_per_minute: int = 60,
         sessions_per_minute: int = 60,
         max_sessions: int = 50,
+        share: float = 1.0,
+        idle_s: float = 3600,
         lead_s: float = 60.0,
         cache_bytes: int = 0,
         transcription: str = "browser",
@@ -169,11 +172,12 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
                 lead_s=lead_s,
             ),
             clips=clips,
-            admission=Admission(places, max_waiting),
+            admission=Admission(places, max_waiting, Share(share)),
             store=store,
             clock=clock,
             metrics=Metrics(),
             turn_limit=RateLimit(turns_per_minute, clock, "messages"),
+            share=Share(share),
             max_text=4_000,
             find_avatar=find_avatar,
             describe_avatar=describe,
@@ -184,7 +188,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             clips,
             session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
             max_sessions=max_sessions,
-            idle_s=3600,
+            idle_s=idle_s,
             default_avatar="oval",
             default_language=Language.ENGLISH,
         )

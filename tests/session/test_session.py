@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +14,16 @@ from typing import Any, cast
 import av
 import pytest
 
-from ditto_avatar.errors import InvalidInput, NotFound, RateLimited
+from ditto_avatar.errors import (
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    SessionEnded,
+    ShuttingDown,
+    StorageFailed,
+)
 from ditto_avatar.media.fragments import Fragment
-from ditto_avatar.session import events
+from ditto_avatar.session import events, runner
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.cache import Take
 from ditto_avatar.session.conversation import MESSAGE, SAY
@@ -252,7 +260,7 @@ async def test_a_clip_that_no_record_could_be_made_of_is_removed(world: World) -
         failure = await viewer.until(events.Failure)
         await viewer.until(events.TurnFinished)
         assert await asyncio.to_thread(world.clips.removed.wait, 20)
-    assert failure.code == "storage_full"
+    assert failure.code == "storage_failed"
     assert not viewer.of(events.VideoReady)
     assert not list((world.data_dir / "clips").glob("*"))
     told = await session.find_turn(turn)
@@ -520,9 +528,9 @@ async def test_whoever_asks_again_is_told_alone_how_the_answer_stands(world: Wor
     async with world.viewer(session) as other, world.viewer(session) as asker:
 
         async def ask_again(client_id: str) -> list[events.Event]:
-            seen = len(asker.events)
+            seen, before = len(asker.events), len(asker.of(events.TurnStarted))
             await session.submit(SAY, "Hi.", client_id=client_id, asker=asker.outbox)
-            await asker.until(events.TurnStarted, len(asker.of(events.TurnStarted)) + 1)
+            await asker.until(events.TurnStarted, before + 1)
             session.tell(asker.outbox, events.Pong(0))
             await asker.until(events.Pong, len(asker.of(events.Pong)) + 1)
             return asker.events[seen:-1]
@@ -544,7 +552,7 @@ async def test_whoever_asks_again_is_told_alone_how_the_answer_stands(world: Wor
         ]
         assert await ask_again("c2") == [
             events.TurnStarted(second, 2, SAY, "A long one to interrupt.", "c2"),
-            events.TurnInterrupted(second, 2, "error"),
+            events.TurnInterrupted(second, 2, "user"),
         ]
     assert [e.turn for e in other.of(events.TurnStarted)] == [first, second]
 
@@ -554,9 +562,11 @@ async def test_only_the_newest_question_that_a_killed_server_left_is_answered_la
 ) -> None:
     killed = await open_world()
     session = await killed.registry.open("me")
+    await session.keep()
     for number in (1, 2):
         left = StoredTurn(f"t{number}", number, MESSAGE, f"{number}?", client_id=f"c{number}")
         await killed.services.store.add_turn(session.id, left)
+    await killed.services.store.close()
 
     world = await open_world()
     again = await world.registry.find(session.id, session.token)
@@ -692,3 +702,91 @@ async def test_a_session_is_free_as_soon_as_all_was_heard(world: World) -> None:
         async with asyncio.timeout(2):  # without the report it waits for five seconds
             await session.close("idle", grace_s=10)
     assert not viewer.of(events.TurnInterrupted)
+
+
+async def test_a_failed_turn_is_counted_and_logged_once_with_its_reason(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.dialogue.fails = True
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        turn = await session.submit(MESSAGE, "My secret question?")
+        await viewer.until(events.TurnInterrupted)
+    await session.close("idle")
+    lines = [r.getMessage() for r in caplog.records if "failed" in r.getMessage()]
+    assert len(lines) == 1
+    assert turn in lines[0]
+    assert "provider_failed" in lines[0]
+    assert "secret" not in caplog.text
+    assert 'ditto_errors_total{code="provider_failed"} 1.0' in exposition(world)
+    kept = await world.services.store.session(session.id)
+    assert kept is not None
+    assert (kept.turns[0].state, kept.turns[0].reason) == ("interrupted", "provider_failed")
+
+
+async def test_a_choice_that_cannot_be_stored_is_not_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await world.registry.open("me")
+    await session.keep()
+
+    async def fails(session_id: str, **values: str) -> None:
+        raise StorageFailed("The database does not answer.")
+
+    monkeypatch.setattr(world.services.store, "update_session", fails)
+    with pytest.raises(StorageFailed):
+        await session.select_language(Language.KOREAN)
+    assert session.language is Language.ENGLISH
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("idle", SessionEnded), ("shutdown", ShuttingDown)])
+async def test_a_closed_session_says_why_it_takes_nothing(
+    world: World, reason: str, kind: type[Exception]
+) -> None:
+    session = await world.registry.open("me")
+    await session.close(reason)
+    with pytest.raises(kind):
+        await session.submit(SAY, "Hi.")
+
+
+async def test_a_turn_whose_engine_does_not_stop_holds_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "_STOP_S", 0.05)
+    stuck = asyncio.Event()
+
+    class StuckPerformer:
+        async def perform(self, job: Job, notify: Notify) -> None:
+            while not stuck.is_set():
+                with suppress(asyncio.CancelledError):
+                    await stuck.wait()
+
+    services = replace(world.services, performer=cast(Performer, StuckPerformer()))
+    stored = StoredSession("s1", hash_token("token"), "oval", "en")
+    session = Session(stored, "token", services, is_new=True)
+    await session.submit(SAY, "Hi.")
+    await asyncio.sleep(0)
+    assert await session.interrupt()
+    assert "still runs" in caplog.text
+    assert 'ditto_errors_total{code="stuck"} 1.0' in exposition(world)
+    stuck.set()
+    await session.close("idle")
+
+
+async def test_an_answer_that_nobody_watches_gives_its_place_to_a_watched_one(
+    open_world: Worlds,
+) -> None:
+    clock = ManualClock()
+    world = await open_world(places=1, clock=clock)
+    world.dialogue.gate = asyncio.Event()
+    first, second = await world.registry.open("a"), await world.registry.open("b")
+    async with world.viewer(first) as left:
+        turn = await first.submit(MESSAGE, "Hello?")
+        await left.until(events.TextDelta)
+    clock.advance(11)
+    async with world.viewer(second) as viewer:
+        await second.submit(SAY, "Hi.")
+        await viewer.until(events.TurnFinished)
+    told = await first.find_turn(turn)
+    assert told is not None
+    assert told["state"] == "interrupted"

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from ditto_avatar.errors import InvalidInput, StorageFull, Unavailable
+from ditto_avatar.errors import (
+    InvalidInput,
+    SessionEnded,
+    StorageFailed,
+    StorageFull,
+    Unavailable,
+)
+from ditto_avatar.session import database_lock
 from ditto_avatar.session.store import (
     FINISHED,
     INTERRUPTED,
+    RUNNING,
     Store,
     StoredClip,
     StoredSession,
@@ -53,7 +61,7 @@ async def test_a_conversation_comes_back_as_it_was(store: Store) -> None:
     assert found is not None
     assert (found.avatar, found.language) == ("mina", "ko")
     assert found.turns == (
-        StoredTurn("t1", 1, "message", "안녕?", "네.", None, FINISHED, "c1", (CLIP,)),
+        StoredTurn("t1", 1, "message", "안녕?", "네.", None, FINISHED, "c1", None, (CLIP,)),
         StoredTurn("t2", 2, "say", "Hi."),
     )
 
@@ -69,15 +77,42 @@ async def test_only_the_right_token_opens_a_session(store: Store) -> None:
 
 async def test_the_same_message_is_kept_once(store: Store) -> None:
     await store.add_session(session())
-    assert await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi", client_id="c1"))
-    assert not await store.add_turn("a", StoredTurn("t2", 2, "message", "Hi", client_id="c1"))
-    assert await store.add_turn("a", StoredTurn("t3", 2, "message", "Hi", client_id="c2"))
+    await store.add_turn("a", StoredTurn("t1", 0, "message", "Hi", client_id="c1"))
+    with pytest.raises(InvalidInput, match="'c1' was answered long ago"):
+        await store.add_turn("a", StoredTurn("t2", 0, "message", "Hi", client_id="c1"))
+    third = await store.add_turn("a", StoredTurn("t3", 0, "message", "Hi", client_id="c2"))
+    assert third.generation == 2
 
 
-async def test_turns_without_a_client_id_never_collide(store: Store) -> None:
+async def test_turns_are_numbered_by_the_database(store: Store) -> None:
     await store.add_session(session())
-    assert await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi"))
-    assert await store.add_turn("a", StoredTurn("t2", 2, "message", "Hi"))
+    asked = [StoredTurn(f"t{i}", 0, "message", "Hi") for i in range(3)]
+    kept = [await store.add_turn("a", turn) for turn in asked]
+    assert [turn.generation for turn in kept] == [1, 2, 3]
+
+
+async def test_a_turn_of_no_session_says_that_the_session_ended(store: Store) -> None:
+    with pytest.raises(SessionEnded):
+        await store.add_turn("nobody", StoredTurn("t1", 0, "message", "Hi"))
+
+
+async def test_a_session_is_stored_with_its_first_turn_or_not_at_all(store: Store) -> None:
+    await store.add_turn("a", StoredTurn("t1", 0, "message", "Hi"), session())
+    found = await store.session("a")
+    assert found is not None
+    assert [turn.id for turn in found.turns] == ["t1"]
+    with pytest.raises(StorageFailed):  # the turn's id is taken: neither of them stays
+        await store.add_turn("b", StoredTurn("t1", 0, "message", "Hi"), session("b"))
+    assert await store.session("b") is None
+
+
+async def test_only_the_newest_turns_are_read(store: Store) -> None:
+    await store.add_session(session())
+    for i in range(5):
+        await store.add_turn("a", StoredTurn(f"t{i}", 0, "message", "Hi"))
+    found = await store.session("a", newest_turns=2)
+    assert found is not None
+    assert [turn.id for turn in found.turns] == ["t3", "t4"]
 
 
 async def test_a_start_marks_what_was_running_as_interrupted(url: str) -> None:
@@ -92,6 +127,25 @@ async def test_a_start_marks_what_was_running_as_interrupted(url: str) -> None:
     assert found is not None
     assert found.turns[0].state == INTERRUPTED
     await second.remove_session("crash")
+    await second.close()
+
+
+async def test_a_second_server_is_refused_until_the_first_has_stopped(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Store(url), Store(url)
+    await first.start()
+    await first.add_session(session("busy"))
+    await first.add_turn("busy", StoredTurn("r1", 0, "message", "Hi"))
+    monkeypatch.setattr(database_lock, "_WAIT_S", 0.3)
+    with pytest.raises(Unavailable, match="Another server uses this database"):
+        await second.start()
+    found = await first.session("busy")
+    assert found is not None
+    assert found.turns[0].state == RUNNING
+    await first.close()
+    assert await second.start() == 1
+    await second.remove_session("busy")
     await second.close()
 
 

@@ -93,7 +93,7 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     "thinking": {
         "text": ("thinking", [SEND]),
         "began": ("speaking", [SEND]),
-        "ended": ("finished", [SETTLE, SEND, SEND]),
+        "ended": ("finished", [SETTLE]),
         "troubled": ("thinking", [SEND]),
         "noticed": ("thinking", [SEND]),
         "failed": FAIL,
@@ -103,8 +103,8 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
         "text": ("speaking", [SEND]),
         "began": ("speaking", [SEND]),
         "fragment": ("speaking", [SEND]),
-        "clip": ("speaking", [KEEP, SEND]),
-        "ended": ("hearing", [SETTLE, SEND]),
+        "clip": ("speaking", [KEEP]),
+        "ended": ("hearing", [SETTLE]),
         "troubled": ("speaking", [SEND]),
         "noticed": ("speaking", [SEND]),
         "failed": FAIL,
@@ -112,9 +112,9 @@ TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     },
     "hearing": {
         "fragment": ("hearing", [SEND]),
-        "clip": ("hearing", [KEEP, SEND]),
-        "heard out": ("finished", [SETTLE, SEND]),
-        "playback ended": ("finished", [SETTLE, SEND]),
+        "clip": ("hearing", [KEEP]),
+        "heard out": ("finished", [SETTLE]),
+        "playback ended": ("finished", [SETTLE]),
         "troubled": ("hearing", [SEND]),
         "noticed": ("hearing", [SEND]),
         "failed": FAIL,
@@ -158,10 +158,18 @@ def test_the_answer_is_what_was_shown() -> None:
     turn = thinking()
     turn.handle(t.TextArrived("One ", 10.1))
     turn.handle(t.TextArrived("two.", 10.2))
-    (_, finished_event, _) = turn.handle(t.PerformanceEnded(10.5))
-    assert isinstance(finished_event, t.Send)
-    assert isinstance(finished_event.event, events.TurnFinished)
-    assert finished_event.event.text == "One two."
+    (settle,) = turn.handle(t.PerformanceEnded(10.5))
+    assert isinstance(settle, t.Settle)
+    assert [type(event) for event in settle.then] == [events.TurnFinished, events.TurnTimings]
+    assert isinstance(settle.then[0], events.TurnFinished)
+    assert settle.then[0].text == "One two."
+
+
+def test_why_a_turn_was_interrupted_is_kept() -> None:
+    stopped, failed = speaking(), speaking()
+    stopped.handle(t.Interrupt("user", 11.0))
+    failed.handle(t.PerformanceFailed("provider_failed", "It broke.", 11.0))
+    assert (stopped.reason, failed.reason) == ("user", "provider_failed")
 
 
 def test_an_interruption_keeps_the_words_that_were_played() -> None:
@@ -253,12 +261,12 @@ def test_what_the_page_reports_late_is_told_when_it_was_heard_out() -> None:
     turn.handle(t.Reached(t.Mark.FIRST_PAINTED, 10.7))
     for drift in (12.0, -45.0, 30.0):
         turn.handle(t.Drifted(drift))
-    (settle, told) = turn.handle(t.Played("s0", 2.0, True))
-    assert settle == t.Settle()
-    assert isinstance(told, t.Send)
-    assert isinstance(told.event, events.TurnTimings)
-    assert told.event.timings["first_painted"] == 700.0
-    assert told.event.drift_ms == -45.0
+    (settle,) = turn.handle(t.Played("s0", 2.0, True))
+    assert isinstance(settle, t.Settle)
+    (told,) = settle.then
+    assert isinstance(told, events.TurnTimings)
+    assert told.timings["first_painted"] == 700.0
+    assert told.drift_ms == -45.0
 
 
 def test_what_is_left_to_hear_is_what_was_drawn_and_not_reported() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ditto_avatar.assembly import (
@@ -20,7 +21,6 @@ from ditto_avatar.assembly import (
 )
 from ditto_avatar.clock import SystemClock
 from ditto_avatar.dialogue.fallback import FallbackDialogue
-from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
@@ -32,10 +32,10 @@ from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import ClipFolder
-from ditto_avatar.session.limits import RateLimit
+from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.session import Services
+from ditto_avatar.session.runner import Services
 from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.session.warm_up import prepare, read_phrases, warm_up
 from ditto_avatar.settings import Settings
@@ -104,7 +104,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             log.info("%d answers had been interrupted by the last stop", interrupted)
         executor = ThreadPoolExecutor(thread_name_prefix="encode")
         stack.callback(executor.shutdown)
-        admission = Admission(places_for(settings, face), settings.max_waiting)
+        share = Share(settings.address_share)
+        admission = Admission(places_for(settings, face), settings.max_waiting, share)
 
         def choose(avatar: Avatar, tell: Callable[[Fallback], object]) -> Engines:
             def told(fallback: Fallback) -> None:
@@ -137,6 +138,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             metrics=metrics,
             turn_limit=RateLimit(settings.turns_per_minute, clock, "messages"),
+            share=share,
             max_text=settings.max_text,
             find_avatar=avatars.find,
             describe_avatar=describe_avatar,
@@ -158,7 +160,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
         for chore in (
             warm_up(performer, clips, default, settings.language, phrases),
-            _sweep(registry, clips),
+            _sweep(registry, clips, metrics),
             warn_of_failures(_configured(dialogue, speech, transcriber)),
         ):
             task = asyncio.create_task(chore)
@@ -200,14 +202,20 @@ def _configured(
     return engines if transcriber is None else [*engines, ("transcription", transcriber)]
 
 
-async def _sweep(registry: Registry, clips: ClipFolder) -> None:
+async def _sweep(registry: Registry, clips: ClipFolder, metrics: Metrics) -> None:
+    """Clean up every 30 s for as long as the server runs, whatever fails meanwhile."""
+    jobs: dict[str, Callable[[], Awaitable[object]]] = {
+        "sessions": registry.sweep,
+        "clips": partial(asyncio.to_thread, clips.sweep),
+    }
     while True:
-        try:
-            await registry.sweep()
-            await asyncio.to_thread(clips.sweep)
-        except (DittoAvatarError, OSError):
-            # The border of a task: what could not be cleaned now is tried again.
-            log.exception("cleaning up failed")
+        for name, job in jobs.items():
+            try:
+                await job()
+            except Exception:
+                # The border of a task: what could not be cleaned now is tried again.
+                log.exception("cleaning up the %s failed", name)
+                metrics.errors.labels("sweep").inc()
         await asyncio.sleep(_SWEEP_S)
 
 

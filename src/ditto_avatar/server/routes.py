@@ -41,6 +41,7 @@ def house_of(request: Request) -> House:
 
 async def session_of(
     session: str,
+    request: Request,
     house: Annotated[House, Depends(house_of)],
     authorization: Annotated[str | None, Header()] = None,
 ) -> Session:
@@ -48,7 +49,7 @@ async def session_of(
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized("Expected 'Authorization: Bearer <token>' with the session's token.")
-    return await house.registry.find(session, token.strip())
+    return await house.registry.find(session, token.strip(), visitor_of(request))
 
 
 TheHouse = Annotated[House, Depends(house_of)]
@@ -59,6 +60,7 @@ TheSession = Annotated[Session, Depends(session_of)]
 async def open_session(wanted: NewSession, request: Request, house: TheHouse) -> SessionOut:
     """Open a session."""
     session = await house.registry.open(visitor_of(request), wanted.avatar, wanted.language)
+    await session.keep()
     return SessionOut(
         session=session.id,
         token=session.token,

@@ -12,7 +12,7 @@ from ditto_avatar.errors import (
     Busy,
     DittoAvatarError,
     InvalidInput,
-    NotFound,
+    SessionEnded,
     outcome_of,
     public_text,
     where_raised,
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 router = APIRouter()
 
 HELLO_TIMEOUT_S = 10.0
-NO_HELLO, SILENT, TOO_BUSY, RESTART = 4400, 4408, 1013, 1012
+NO_HELLO, SILENT, TOO_BUSY, RESTART, FAILED = 4400, 4408, 1013, 1012, 1011
 # How long a viewer that read too little is given to read why it is sent away.
 _FAREWELL_S = 1.0
 
@@ -114,11 +114,14 @@ async def _greeting(house: House, socket: WebSocket) -> wire.Hello | None:
 async def _session_for(house: House, hello: wire.Hello, address: str) -> tuple[Session, bool]:
     if hello.session is not None and hello.token is not None:
         try:
-            return await house.registry.find(hello.session, hello.token), True
-        except NotFound:
+            return await house.registry.find(hello.session, hello.token, address), True
+        except SessionEnded:
             # It ended while the page was away: the person goes on with a new one.
             log.info("a viewer came back to a session that has ended")
-    return await house.registry.open(address, hello.avatar, hello.language), False
+    # A page remembers its presenter; one that was removed gives way to the default.
+    known = any(avatar.name == hello.avatar for avatar in house.avatars)
+    avatar = hello.avatar if known else None
+    return await house.registry.open(address, avatar, hello.language), False
 
 
 async def _refuse(house: House, socket: WebSocket, error: DittoAvatarError) -> None:
@@ -129,7 +132,7 @@ async def _refuse(house: House, socket: WebSocket, error: DittoAvatarError) -> N
         await socket.send_text(wire.encode(Numbered(failure, None)))
     except WebSocketDisconnect:
         return
-    await _close(socket, outcome.close or TOO_BUSY, str(error))
+    await _close(socket, outcome.close or FAILED, str(error))
 
 
 async def _write(socket: WebSocket, outbox: Outbox) -> None:

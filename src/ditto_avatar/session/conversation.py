@@ -13,14 +13,19 @@ from ditto_avatar.session.clips import Clip
 from ditto_avatar.session.store import FINISHED, INTERRUPTED, RUNNING, StoredClip, StoredTurn
 
 MESSAGE, SAY = "message", "say"
-_REMEMBERED_TURNS = 200
+REMEMBERED_TURNS = 200
+# The reasons of `turn.interrupted` besides `error`.
+INTERRUPTIONS = frozenset({"user", "shutdown", "busy", "idle"})
 
 
 class Conversation:
     """The newest turns of a session, in memory; the store has them all."""
 
     def __init__(self, turns: Sequence[StoredTurn]) -> None:
-        self._turns: deque[StoredTurn] = deque(map(_recovered, turns), maxlen=_REMEMBERED_TURNS)
+        self._turns: deque[StoredTurn] = deque(map(_recovered, turns), maxlen=REMEMBERED_TURNS)
+
+    def __len__(self) -> int:
+        return len(self._turns)
 
     @property
     def generation(self) -> int:
@@ -36,10 +41,18 @@ class Conversation:
         if (turn := self.find(turn_id)) is not None:
             self._replace(replace(turn, clips=(*turn.clips, clip)))
 
-    def settle(self, turn_id: str, *, answer: str, heard: str | None, state: str) -> None:
-        """A turn ended."""
+    def settle(
+        self,
+        turn_id: str,
+        *,
+        answer: str,
+        heard: str | None,
+        state: str,
+        reason: str | None = None,
+    ) -> None:
+        """Note how a turn ended, and why if it was interrupted."""
         if (turn := self.find(turn_id)) is not None:
-            settled = replace(turn, answer=answer, heard=heard, state=state)
+            settled = replace(turn, answer=answer, heard=heard, state=state, reason=reason)
             self._replace(_recovered(settled))
 
     def find(self, turn_id: str) -> StoredTurn | None:
@@ -97,8 +110,8 @@ def standing(turn: StoredTurn, *, running: bool) -> list[events.Event]:
         return told
     if turn.state == FINISHED:
         return [*told, events.TurnFinished(turn.id, turn.generation, turn.answer, {})]
-    # Why it was interrupted is not stored.
-    return [*told, events.TurnInterrupted(turn.id, turn.generation, "error")]
+    reason = turn.reason if turn.reason in INTERRUPTIONS else "error"
+    return [*told, events.TurnInterrupted(turn.id, turn.generation, reason)]
 
 
 def clip_entry(stored: StoredClip) -> dict[str, Any]:

@@ -1,13 +1,33 @@
-"""Rate limits: so many per minute, with short bursts allowed."""
+"""Limits for one visitor: so many a minute, with short bursts allowed, and a share of what all
+have together."""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.errors import RateLimited
 
 _REMEMBERED = 10_000
+# The machine itself: whoever runs the server, or a proxy that is not declared as one and stands
+# for all its visitors.
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of something limited one address may hold: `fraction` of it, rounded up. With a
+    fraction below 1 it is never all, unless there is only one."""
+
+    fraction: float
+
+    def of(self, total: int, address: str) -> int:
+        """The number of `total` places that `address` may hold."""
+        if address in _THIS_MACHINE or self.fraction >= 1 or total <= 1:
+            return total
+        return min(total - 1, math.ceil(total * self.fraction))
 
 
 class RateLimit:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import Counter
+from dataclasses import replace
 
-from ditto_avatar.errors import Busy, NotFound, ShuttingDown, Unauthorized
+from ditto_avatar.errors import Busy, NotFound, SessionEnded, ShuttingDown, Unauthorized
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.limits import RateLimit
-from ditto_avatar.session.session import Services, Session
+from ditto_avatar.session.runner import Services
+from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import StoredSession, hash_token
+from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.types import Language
 
 log = logging.getLogger(__name__)
@@ -41,7 +45,12 @@ class Registry:
         self._default_avatar = default_avatar
         self._default_language = default_language
         self._sessions: dict[str, Session] = {}
-        self._loading = asyncio.Lock()
+        self._loading: dict[str, asyncio.Task[Session]] = {}
+        self._held: Counter[str] = Counter()
+        """How many sessions each address has in memory, those that are loading included."""
+        self._going: set[str] = set()
+        """Sessions that are being removed: nobody may load them again meanwhile."""
+        self._tasks = OwnTasks()
         self._closing = False
 
     def __len__(self) -> int:
@@ -60,76 +69,155 @@ class Registry:
     async def open(
         self, address: str, avatar: str | None = None, language: Language | None = None
     ) -> Session:
-        """A new session for somebody at `address`. Raises `NotFound` for an unknown avatar,
-        `RateLimited`, `Busy` when there are too many, and `StorageFull`."""
-        self._check_room()
-        self._session_limit.take(address)
-        token = secrets.token_urlsafe(24)
+        """Open a session for somebody at `address`. It is stored with its first turn; until then
+        it ends when its viewer leaves. Raises `NotFound` for an unknown avatar, `RateLimited`, and
+        `Busy` when there are too many. Cancelling is safe."""
         name = avatar or self._default_avatar
         self._services.find_avatar(name)
+        self._session_limit.take(address)
+        self._reserve(address)
+        token = secrets.token_urlsafe(24)
         stored = StoredSession(
             secrets.token_hex(16), hash_token(token), name, language or self._default_language
         )
-        await self._services.store.add_session(stored)
-        session = Session(stored, token, self._services)
-        self._sessions[session.id] = session
-        return session
+        return self._add(stored, token, address, is_new=True)
 
-    async def find(self, session_id: str, token: str) -> Session:
-        """The session of that id, from memory or from the store. Raises `NotFound` and
-        `Unauthorized`."""
-        if session_id not in self._sessions:
-            await self._load(session_id, token)
+    async def find(self, session_id: str, token: str, address: str = "unknown") -> Session:
+        """The session of that id, from memory or from the store; `address` is where it is asked
+        for from. Raises `SessionEnded`, `Unauthorized`, `Busy` and `StorageFailed`. Cancelling is
+        safe."""
+        if session_id in self._going:
+            raise SessionEnded("The session has ended.")
         session = self._sessions.get(session_id)
         if session is None:
-            raise NotFound("There is no such session; it may have ended.")
+            session = await self._load(session_id, token, address)
         if not secrets.compare_digest(session.token.encode(), token.encode()):
             raise Unauthorized("The token does not belong to this session.")
         return session
 
     async def remove(self, session: Session) -> None:
-        """End a session for good, with everything it stored."""
-        await session.close("user")
-        self._sessions.pop(session.id, None)
-        await self._forget(session.id)
+        """End a session for good, with everything it stored. Raises `StorageFailed`; then it can
+        be found and removed again. Cancelling is safe: it goes all the same."""
+        await self._tasks.finish(self._remove(session))
+
+    async def _remove(self, session: Session) -> None:
+        self._going.add(session.id)
+        try:
+            await session.close("user")
+            self._release(session)
+            await self._forget(session.id)
+        finally:
+            self._going.discard(session.id)
 
     async def sweep(self) -> None:
-        """Let go of sessions that nobody watches, and end those that nobody used for long."""
+        """Let go of sessions that nobody watches, and end those that nobody used for long. Raises
+        `StorageFailed`; what was not done is done by the next sweep."""
         now = self._services.clock.now()
+        used = [s for s in self._sessions.values() if not s.empty and (s.viewers or s.busy)]
         for session in list(self._sessions.values()):
             unused_s = now - session.used_at
             if not session.viewers and not session.busy and unused_s > _KEEP_IN_MEMORY_S:
-                del self._sessions[session.id]
+                used.append(session)
+                self._release(session)
                 await session.close("idle")
+        # What was watched was used: it must not be forgotten right after the page is closed.
+        await self._services.store.mark_used([session.id for session in used])
         for session_id in await self._services.store.sessions_unused_for(self._idle_s):
-            if session_id not in self._sessions:
+            if session_id not in self._sessions and session_id not in self._loading:
                 await self._forget(session_id)
 
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all."""
         self._closing = True
-        sessions = list(self._sessions.values())
-        async with asyncio.TaskGroup() as group:
-            for session in sessions:
-                group.create_task(session.close("shutdown", grace_s))
+        closing = [session.close("shutdown", grace_s) for session in self._sessions.values()]
+        for failure in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(failure, Exception):
+                log.error("a session could not be closed", exc_info=failure)
+        await self._tasks.drained(grace_s + 1)
 
-    async def _load(self, session_id: str, token: str) -> None:
-        async with self._loading:
-            if session_id in self._sessions:
-                return
-            stored = await self._services.store.session(session_id)
-            if stored is None:
-                return
-            if not stored.accepts(token):
-                raise Unauthorized("The token does not belong to this session.")
-            self._check_room()
-            self._sessions[session_id] = Session(stored, token, self._services)
+    async def _load(self, session_id: str, token: str, address: str) -> Session:
+        """Read a session from the store, once however many ask for it."""
+        loading = self._loading.get(session_id)
+        if loading is None:
+            self._reserve(address)
+            loading = asyncio.create_task(self._read(session_id, token, address))
+            self._loading[session_id] = loading
+            loading.add_done_callback(lambda done: self._loaded(session_id, address, done))
+        return await asyncio.shield(loading)
 
-    def _check_room(self) -> None:
+    async def _read(self, session_id: str, token: str, address: str) -> Session:
+        stored = await self._services.store.session(session_id)
+        if stored is None:
+            raise SessionEnded("There is no such session; it may have ended.")
+        if not stored.accepts(token):
+            raise Unauthorized("The token does not belong to this session.")
         if self._closing:
             raise ShuttingDown("The server is stopping; please try again in a moment.")
-        if len(self._sessions) >= self._max_sessions:
+        try:
+            self._services.find_avatar(stored.avatar)
+        except NotFound:
+            # A presenter that was removed costs nobody a conversation.
+            stored = replace(stored, avatar=self._default_avatar)
+        return self._add(stored, token, address)
+
+    def _loaded(self, session_id: str, address: str, done: asyncio.Task[Session]) -> None:
+        del self._loading[session_id]
+        if done.cancelled() or done.exception() is not None:
+            self._give_back(address)
+
+    def _add(
+        self, stored: StoredSession, token: str, address: str, *, is_new: bool = False
+    ) -> Session:
+        session = Session(
+            stored, token, self._services, address=address, is_new=is_new, left=self._left
+        )
+        self._sessions[session.id] = session
+        return session
+
+    def _left(self, session: Session) -> None:
+        """End a session at once if its viewer left before anything was said."""
+        if session.empty and self._sessions.get(session.id) is session:
+            self._release(session)
+            self._tasks.start(session.close("idle"), "closing an empty session")
+
+    def _reserve(self, address: str) -> None:
+        """Take a place for one more session of `address`; `_give_back` frees it."""
+        if self._closing:
+            raise ShuttingDown("The server is stopping; please try again in a moment.")
+        allowed = self._services.share.of(self._max_sessions, address)
+        if self._held[address] >= allowed:
+            self._put_out(address)
+        if self._held[address] >= allowed:
+            raise Busy(f"You have {allowed:,} open sessions already; please close one of them.")
+        if self._held.total() >= self._max_sessions:
+            self._put_out()
+        if self._held.total() >= self._max_sessions:
             raise Busy(f"All {self._max_sessions:,} sessions are taken; please try again later.")
+        self._held[address] += 1
+
+    def _put_out(self, address: str | None = None) -> None:
+        """Let the session leave the memory that nobody watches and that was not used for longest,
+        of all or of one address; the store brings it back."""
+        idle = [
+            session
+            for session in self._sessions.values()
+            if not session.viewers
+            and not session.busy
+            and (address is None or session.address == address)
+        ]
+        if idle:
+            session = min(idle, key=lambda session: session.used_at)
+            self._release(session)
+            self._tasks.start(session.close("idle"), "closing an idle session")
+
+    def _release(self, session: Session) -> None:
+        if self._sessions.pop(session.id, None) is not None:
+            self._give_back(session.address)
+
+    def _give_back(self, address: str) -> None:
+        self._held[address] -= 1
+        if not self._held[address]:
+            del self._held[address]
 
     async def _forget(self, session_id: str) -> None:
         names = await self._services.store.remove_session(session_id)

@@ -49,6 +49,7 @@ class TurnRow(Base):
     answer: Mapped[str] = mapped_column(Text, default="")
     heard: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(16), default="running")
+    reason: Mapped[str | None] = mapped_column(String(32))
     timings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=utc_now)
     session: Mapped[SessionRow] = relationship(back_populates="turns")

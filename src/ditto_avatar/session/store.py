@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import event, select, update
+from sqlalchemy import delete, event, func, insert, select, update
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidRequestError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    SQLAlchemyError,
+)
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -28,7 +34,15 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import selectinload
 
-from ditto_avatar.errors import InvalidInput, StorageFull, Unavailable
+from ditto_avatar.errors import (
+    DittoAvatarError,
+    InvalidInput,
+    SessionEnded,
+    StorageFailed,
+    StorageFull,
+    Unavailable,
+)
+from ditto_avatar.session.database_lock import DatabaseLock
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
 
 # SQLite lets one connection write at a time; a second one reads meanwhile. Each is a thread.
@@ -65,6 +79,8 @@ class StoredTurn:
     heard: str | None = None
     state: str = RUNNING
     client_id: str | None = None
+    reason: str | None = None
+    """Why it was interrupted: `user`, `shutdown`, or the code of the error that ended it."""
     clips: tuple[StoredClip, ...] = ()
 
 
@@ -89,19 +105,26 @@ def hash_token(token: str) -> str:
 
 
 class Store:
-    """Reads and writes conversations. Raises `StorageFull` when nothing can be written, and
-    `InvalidInput` or `Unavailable` at once for a URL that leads nowhere."""
+    """Reads and writes conversations.
+
+    Every method raises `StorageFull` when nothing can be written and `StorageFailed` when the
+    database does not answer; the constructor raises `InvalidInput` or `Unavailable` for a URL that
+    leads nowhere. Cancelling a read is safe. A cancelled write may still be committed: run it where
+    nobody cancels it (`Writer`).
+    """
 
     def __init__(self, url: str) -> None:
         self._url = _read_url(url)
         self._engine = _open_engine(self._url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._lock = DatabaseLock(self._engine)
 
     async def start(self) -> int:
         """Bring the schema up to date and mark what a killed process left running as
         interrupted; how many turns that were. Raises `Unavailable` if the database cannot be
-        reached."""
+        reached, or if another server uses it: what that one says now would be marked, too."""
         try:
+            await self._lock.acquire()
             async with self._engine.begin() as connection:
                 await connection.run_sync(_upgrade)
             async with self._sessions.begin() as db:
@@ -109,7 +132,7 @@ class Store:
                     update(TurnRow).where(TurnRow.state == RUNNING).values(state=INTERRUPTED)
                 )
                 return int(getattr(left, "rowcount", 0))
-        except (DBAPIError, OSError) as error:
+        except (SQLAlchemyError, OSError) as error:
             shown = self._url.render_as_string(hide_password=True)
             raise Unavailable(f"The database {shown} cannot be used: {_reason(error)}.") from error
 
@@ -133,19 +156,13 @@ class Store:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._lock.release()
         await self._engine.dispose()
 
     async def add_session(self, session: StoredSession) -> None:
         """Keep a new session."""
         async with self._writing() as db:
-            db.add(
-                SessionRow(
-                    id=session.id,
-                    token_hash=session.token_hash,
-                    avatar=session.avatar,
-                    language=session.language,
-                )
-            )
+            db.add(_session_row(session))
 
     async def update_session(self, session_id: str, **values: str) -> None:
         """Change the avatar or language of a session, and say that it was used."""
@@ -156,71 +173,123 @@ class Store:
                 .values(used_at=utc_now(), **values)
             )
 
-    async def session(self, session_id: str) -> StoredSession | None:
-        """The session with its turns and their clips, oldest first; None if there is none."""
-        query = (
-            select(SessionRow)
-            .where(SessionRow.id == session_id)
-            .options(selectinload(SessionRow.turns).selectinload(TurnRow.clips))
-        )
-        async with self._sessions() as db:
-            row = (await db.execute(query)).scalar_one_or_none()
-            return _session_of(row) if row is not None else None
+    async def mark_used(self, session_ids: Sequence[str]) -> None:
+        """Say that somebody used these sessions just now."""
+        if not session_ids:
+            return
+        async with self._writing() as db:
+            await db.execute(
+                update(SessionRow).where(SessionRow.id.in_(session_ids)).values(used_at=utc_now())
+            )
+
+    async def session(self, session_id: str, newest_turns: int = 200) -> StoredSession | None:
+        """The session with its newest turns and their clips, oldest first; None if there is
+        none."""
+        async with self._reading() as db:
+            row = await db.get(SessionRow, session_id)
+            if row is None:
+                return None
+            query = (
+                select(TurnRow)
+                .where(TurnRow.session_id == session_id)
+                .order_by(TurnRow.generation.desc())
+                .limit(newest_turns)
+                .options(selectinload(TurnRow.clips))
+            )
+            turns = (await db.execute(query)).scalars().all()
+            return StoredSession(
+                row.id,
+                row.token_hash,
+                row.avatar,
+                row.language,
+                tuple(_turn_of(turn) for turn in reversed(turns)),
+            )
 
     async def remove_session(self, session_id: str) -> list[str]:
         """Forget a session; the names of its clips, whose files the caller removes."""
         async with self._writing() as db:
-            row = await db.get(
-                SessionRow,
-                session_id,
-                options=[selectinload(SessionRow.turns).selectinload(TurnRow.clips)],
-            )
-            if row is None:
-                return []
-            names = [clip.name for turn in row.turns for clip in turn.clips]
-            await db.delete(row)
-            return names
+            names = select(ClipRow.name).join(TurnRow).where(TurnRow.session_id == session_id)
+            found = list((await db.execute(names)).scalars())
+            await db.execute(delete(SessionRow).where(SessionRow.id == session_id))
+            return found
 
     async def sessions_unused_for(self, seconds: float) -> list[str]:
         """Ids of sessions that nobody used for that long."""
         before: datetime = utc_now() - timedelta(seconds=seconds)
-        async with self._sessions() as db:
+        async with self._reading() as db:
             query = select(SessionRow.id).where(SessionRow.used_at < before)
             return list((await db.execute(query)).scalars())
 
-    async def add_turn(self, session_id: str, turn: StoredTurn) -> bool:
-        """Keep an accepted turn; False if the same `client_id` was accepted before."""
+    async def add_turn(
+        self, session_id: str, turn: StoredTurn, opening: StoredSession | None = None
+    ) -> StoredTurn:
+        """Keep an accepted turn, and with `opening` its session as well; the turn with the number
+        (`generation`) that the database gave it. Raises `InvalidInput` if its `client_id` was
+        accepted before, and `SessionEnded` if there is no such session."""
         try:
             async with self._writing() as db:
+                if opening is not None:
+                    db.add(_session_row(opening))
+                    await db.flush()
                 await db.execute(
                     update(SessionRow).where(SessionRow.id == session_id).values(used_at=utc_now())
                 )
-                db.add(
-                    TurnRow(
-                        id=turn.id,
-                        session_id=session_id,
-                        generation=turn.generation,
-                        client_id=turn.client_id,
-                        kind=turn.kind,
-                        text=turn.text,
-                        answer=turn.answer,
-                        state=turn.state,
-                        timings={},
-                    )
+                newest = select(func.coalesce(func.max(TurnRow.generation), 0) + 1).where(
+                    TurnRow.session_id == session_id
                 )
-        except IntegrityError:
-            return False
-        return True
+                row = insert(TurnRow).values(
+                    id=turn.id,
+                    session_id=session_id,
+                    generation=newest.scalar_subquery(),
+                    client_id=turn.client_id,
+                    kind=turn.kind,
+                    text=turn.text,
+                    answer=turn.answer,
+                    state=turn.state,
+                    timings={},
+                )
+                number = (await db.execute(row.returning(TurnRow.generation))).scalar_one()
+        except IntegrityError as error:
+            if opening is not None:
+                raise StorageFailed(
+                    f"The session could not be stored: {_reason(error)}."
+                ) from error
+            raise await self._refusal(session_id, turn, error) from error
+        return replace(turn, generation=number)
+
+    async def _refusal(
+        self, session_id: str, turn: StoredTurn, error: IntegrityError
+    ) -> DittoAvatarError:
+        """Which rule of the database refused `turn`: its message differs from server to server, so
+        the rows themselves are asked."""
+        async with self._reading() as db:
+            if await db.get(SessionRow, session_id) is None:
+                return SessionEnded("There is no such session; it may have ended.")
+            twice = select(TurnRow.id).where(
+                TurnRow.session_id == session_id, TurnRow.client_id == turn.client_id
+            )
+            if turn.client_id is not None and (await db.execute(twice)).first() is not None:
+                return InvalidInput(
+                    f"A message with the id {turn.client_id!r} was answered long ago."
+                )
+        return StorageFailed(f"The message could not be stored: {_reason(error)}.")
 
     async def settle_turn(
-        self, turn_id: str, *, answer: str, heard: str | None, state: str, timings: dict[str, Any]
+        self,
+        turn_id: str,
+        *,
+        answer: str,
+        heard: str | None,
+        state: str,
+        timings: dict[str, Any],
+        reason: str | None = None,
     ) -> None:
-        """Keep how a turn ended."""
+        """Keep how a turn ended, and why if it was interrupted."""
         async with self._writing() as db:
             await db.execute(
                 update(TurnRow)
                 .where(TurnRow.id == turn_id)
-                .values(answer=answer, heard=heard, state=state, timings=timings)
+                .values(answer=answer, heard=heard, state=state, timings=timings, reason=reason)
             )
 
     async def add_clip(self, turn_id: str, clip: StoredClip) -> None:
@@ -246,8 +315,19 @@ class Store:
                 yield db
         except IntegrityError:
             raise
-        except (DBAPIError, OSError) as error:
-            raise StorageFull(f"The conversation could not be stored: {_reason(error)}.") from error
+        except (SQLAlchemyError, OSError) as error:
+            kind = StorageFull if _is_full(error) else StorageFailed
+            raise kind(f"The conversation could not be stored: {_reason(error)}.") from error
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncSession]:
+        try:
+            async with self._sessions() as db:
+                yield db
+        except (SQLAlchemyError, OSError) as error:
+            raise StorageFailed(
+                f"The conversations could not be read: {_reason(error)}."
+            ) from error
 
 
 def sqlite_url(data_dir: Path) -> str:
@@ -271,7 +351,7 @@ def _read_url(url: str) -> URL:
 def _open_engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         try:
-            return create_async_engine(url, pool_pre_ping=True)
+            return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
         except (ImportError, ArgumentError, InvalidRequestError) as error:
             raise Unavailable(
                 f"The database {url.drivername} cannot be used: {error}. For PostgreSQL: "
@@ -284,7 +364,10 @@ def _open_engine(url: URL) -> AsyncEngine:
             raise Unavailable(
                 f"The folder of the database {url.database} cannot be made: {error.strerror}."
             ) from error
-    engine = create_async_engine(url, pool_size=_SQLITE_CONNECTIONS, max_overflow=0)
+    # What people wrote stays out of errors, and so out of the log.
+    engine = create_async_engine(
+        url, pool_size=_SQLITE_CONNECTIONS, max_overflow=0, hide_parameters=True
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -307,13 +390,25 @@ def _upgrade(connection: Any) -> None:
     command.upgrade(config, "head")
 
 
+def _is_full(error: Exception) -> bool:
+    """Whether waiting is of no use: what SQLite says of a full, read-only or broken disk, and
+    PostgreSQL's class 53 (insufficient resources)."""
+    cause = getattr(error, "orig", None)
+    name = str(getattr(cause, "sqlite_errorname", ""))
+    state = str(getattr(cause, "sqlstate", "") or "")
+    return name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR")) or state == "53100"
+
+
 def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error)
 
 
-def _session_of(row: SessionRow) -> StoredSession:
-    return StoredSession(
-        row.id, row.token_hash, row.avatar, row.language, tuple(_turn_of(t) for t in row.turns)
+def _session_row(session: StoredSession) -> SessionRow:
+    return SessionRow(
+        id=session.id,
+        token_hash=session.token_hash,
+        avatar=session.avatar,
+        language=session.language,
     )
 
 
@@ -327,6 +422,7 @@ def _turn_of(row: TurnRow) -> StoredTurn:
         row.heard,
         row.state,
         row.client_id,
+        row.reason,
         tuple(_clip_of(c) for c in row.clips),
     )
 

@@ -222,15 +222,18 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """A finished clip is to be stored; what follows in the list waits until it is."""
+    """A finished clip is to be stored; then the events are sent."""
 
     clip: ClipStored
+    then: tuple[events.Event, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The turn's text, state and what was heard of it are to be stored; what follows in the list
-    waits until they are. In a final phase it is the last time."""
+    """The turn's text, state and what was heard of it are to be stored; then the events are sent.
+    In a final phase it is the last time."""
+
+    then: tuple[events.Event, ...] = ()
 
 
 Action = Perform | Cancel | Send | Keep | Settle
@@ -251,6 +254,8 @@ class Turn:
     marks: dict[Mark, float] = field(default_factory=dict)
     heard: str | None = None
     """What was heard of an interrupted answer; None when all of it was."""
+    reason: str | None = None
+    """Why it was interrupted: the reason given, or the code of the error that ended it."""
     drift_ms: float | None = None
     """The largest difference between sound and picture that a page measured, with its sign."""
     _segments: dict[str, SpokenSegment] = field(default_factory=dict)
@@ -311,6 +316,7 @@ class Turn:
             case PerformanceEnded(at):
                 return self._performance_ended(at)
             case PerformanceFailed(code, message, at):
+                self.reason = code
                 failure = Send(events.Failure(code, message, self.id))
                 return [failure, *self._interrupted("error", at)]
             case Troubled(code, message):
@@ -387,24 +393,20 @@ class Turn:
         if segment is None:
             return []
         segment.last_frame = clip.last_frame
-        return [
-            Keep(clip),
-            Send(
-                events.VideoReady(
-                    self.id,
-                    self.generation,
-                    clip.segment,
-                    segment.index,
-                    segment.text,
-                    segment.emotion,
-                    clip.video_url,
-                    clip.audio_url,
-                    clip.seconds,
-                    segment.first_frame,
-                    clip.last_frame,
-                )
-            ),
-        ]
+        ready = events.VideoReady(
+            self.id,
+            self.generation,
+            clip.segment,
+            segment.index,
+            segment.text,
+            segment.emotion,
+            clip.video_url,
+            clip.audio_url,
+            clip.seconds,
+            segment.first_frame,
+            clip.last_frame,
+        )
+        return [Keep(clip, (ready,))]
 
     def _played(self, segment_id: str, seconds: float, ended: bool) -> list[Action]:
         segment = self._segments.get(segment_id)
@@ -414,7 +416,7 @@ class Turn:
         segment.ended = segment.ended or ended
         segment.dropped = False
         if self.phase is Phase.HEARING and self._all_ended():
-            return self._heard_out()
+            return [Settle((self._heard_out(),))]
         return []
 
     def _dropped(self, segment_id: str, seconds: float) -> list[Action]:
@@ -428,7 +430,7 @@ class Turn:
             return []
         if any(s.dropped for s in self._segments.values()):
             self.heard = heard_until(at, self._segments.values())
-        return self._heard_out()
+        return [Settle((self._heard_out(),))]
 
     def _performance_ended(self, at: float) -> list[Action]:
         if self.phase not in _PERFORMING:
@@ -437,23 +439,19 @@ class Turn:
         self.phase = Phase.HEARING
         finished = events.TurnFinished(self.id, self.generation, self.answer, self.timings_ms())
         if self._all_ended():
-            settle, told = self._heard_out()
-            return [settle, Send(finished), told]
-        return [Settle(), Send(finished)]
+            return [Settle((finished, self._heard_out()))]
+        return [Settle((finished,))]
 
     def _all_ended(self) -> bool:
         return all(segment.ended for segment in self._segments.values())
 
-    def _heard_out(self) -> list[Action]:
-        """The person has heard it to its end: what came late is known now."""
+    def _heard_out(self) -> events.TurnTimings:
+        """End the turn, which was heard to its end; the event with all timings."""
         self.phase = Phase.FINISHED
-        timings = self.timings_ms()
-        return [
-            Settle(),
-            Send(events.TurnTimings(self.id, self.generation, timings, self.drift_ms)),
-        ]
+        return events.TurnTimings(self.id, self.generation, self.timings_ms(), self.drift_ms)
 
     def _interrupted(self, reason: str, at: float) -> list[Action]:
         self.heard = heard_until(at, self._segments.values())
         self.phase = Phase.INTERRUPTED
+        self.reason = self.reason or reason
         return [Cancel(), Send(events.TurnInterrupted(self.id, self.generation, reason)), Settle()]
