@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fakes.postgres import NotInstalled, running_postgres
+from tests.fakes.postgres import NotInstalled, Postgres, running_postgres
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,10 +19,16 @@ def nobodys_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URL of a real PostgreSQL server; skips where there is none."""
+def postgres_server() -> Iterator[Postgres]:
+    """A real PostgreSQL server; skips where there is none."""
     try:
-        with running_postgres() as url:
-            yield url
+        with running_postgres() as server:
+            yield server
     except NotInstalled as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_server: Postgres) -> str:
+    """URL of a real PostgreSQL server."""
+    return postgres_server.url

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -16,15 +17,35 @@ class NotInstalled(Exception):
     """There is no PostgreSQL on this machine."""
 
 
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server."""
+
+    url: str
+    _control: tuple[str, ...]
+    _options: str
+    _folder: Path
+
+    def start(self) -> None:
+        """Start it (again), and return when it answers."""
+        log = str(self._folder / "log")
+        command = [*self._control, "-l", log, "-o", self._options, "start"]
+        subprocess.run(command, check=True, capture_output=True, cwd=self._folder)
+
+    def stop(self) -> None:
+        """Cut all connections, as a crash does."""
+        subprocess.run([*self._control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """The URL of a fresh, empty database. Raises `NotInstalled`."""
+def running_postgres() -> Iterator[Postgres]:
+    """A server with a fresh, empty database. Raises `NotInstalled`."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         raise NotInstalled("PostgreSQL is not installed (Debian's package: postgresql)")
     binaries = programs[-1]
     folder = Path(tempfile.mkdtemp(prefix="ditto-pg-"))
-    as_user = []
+    as_user: list[str] = []
     if os.geteuid() == 0:  # the server refuses to run as root
         shutil.chown(folder, "postgres", "postgres")
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
@@ -36,14 +57,15 @@ def running_postgres() -> Iterator[str]:
         [*as_user, binaries / "initdb", "-D", data, "-U", "ditto", "-A", "trust", "-E", "UTF8"],
         check=True, capture_output=True, cwd=folder,
     )  # fmt: skip
-    control = [*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    subprocess.run(
-        [*control, "-l", str(folder / "log"), "-o", options, "start"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
+    server = Postgres(
+        f"postgresql+asyncpg://ditto@127.0.0.1:{port}/postgres",
+        (*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w"),
+        f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}",
+        folder,
+    )
+    server.start()
     try:
-        yield f"postgresql+asyncpg://ditto@127.0.0.1:{port}/postgres"
+        yield server
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+        server.stop()
         shutil.rmtree(folder)

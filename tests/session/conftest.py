@@ -155,11 +155,12 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         cache_bytes: int = 0,
         transcription: str = "browser",
         clock: Clock | None = None,
+        database_url: str | None = None,
     ) -> World:
         clock = clock or SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
         clips = GatedClips(tmp_path / "clips")
-        store = Store(sqlite_url(tmp_path))
+        store = Store(database_url or sqlite_url(tmp_path))
         await store.start()
         services = Services(
             performer=Performer(

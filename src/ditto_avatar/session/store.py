@@ -377,7 +377,7 @@ def _open_engine(url: URL) -> AsyncEngine:
         # at the price of a disk flush before every answer.
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA busy_timeout=5000")
+        # A locked database is waited for 5 s (Python's default; `?timeout=` in the URL changes it).
         cursor.close()
 
     return engine
