@@ -120,7 +120,6 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidAvatar: Outcome("invalid_avatar", 422),
     InvalidCheckpoint: Outcome("invalid_checkpoint", 500),
     InvalidInput: Outcome("invalid_input", 422),
-    SessionEnded: Outcome("not_found", 404, close=4404),
     NotFound: Outcome("not_found", 404, close=4404),
     Unauthorized: Outcome("unauthorized", 401, close=4401),
     Forbidden: Outcome("forbidden", 403, close=4403),
