@@ -30,6 +30,8 @@ _KOREAN_ENDINGS = re.compile(
     r"(?:인가요|이에요|예요|인지요|나요|까요|가요|세요|어요|아요|해요|해줘|주세요|줘요|줘|습니까|니까|습니다|"
     r"입니다|합니다|에서는|에서|에게|으로|이란|이랑|하고|까지|부터|에는|은|는|이|가|을|를|의|에|도|로|와|과|만|요|야)$"
 )
+# How many of them a word carries, one behind the other.
+_MOST_ENDINGS = 8
 _KOREAN_STOP_WORDS = frozenset(
     "어떻게 어떤 무엇 무슨 뭐 뭔 뭘 왜 어디 언제 누가 좀 이거 그거 저거 이게 그게 알려 말해 "
     "주 있 수 해 하 돼 되 것 거 대해 대한 설명 궁금 싶 제 저 나 내 너 네 당신".split()
@@ -144,7 +146,10 @@ def _plain(text: str) -> str:
 
 def _korean_tokens(word: str) -> Iterator[str]:
     stem = word
-    while len(stem) > 1 and (shorter := _KOREAN_ENDINGS.sub("", stem)) not in {"", stem}:
+    for _ in range(_MOST_ENDINGS):
+        shorter = _KOREAN_ENDINGS.sub("", stem)
+        if shorter in {"", stem}:
+            break
         stem = shorter
     if stem in _KOREAN_STOP_WORDS or word in _KOREAN_STOP_WORDS:
         return

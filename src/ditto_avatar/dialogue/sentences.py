@@ -3,6 +3,9 @@
 Speech starts with the first sentence, so one is given out as soon as the characters seen prove
 that it has ended, and never a character later. The decision looks at one character after the
 other: however a text is cut into pieces, the sentences are the same.
+
+Anybody may send a text made to be slow. So every character is passed once, a decision looks back
+over a bounded stretch, and a part has a longest length even where it has no spaces.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ _CLOSERS = frozenset("\"'”’)]}»」』）】〉》*_`~")
 _CLOSING_QUOTES = frozenset("\"'”’»」』")
 _OPENING, _CLOSING = frozenset("([（【"), frozenset(")]）】")
 _CLAUSE_MARKS = frozenset(",;:，、；：—–")
+# After these no space follows.
+_WIDE_CLAUSE_MARKS = frozenset("，、；：")
 
 # A period after these never ends a sentence: a name or a number follows.
 _TITLES = frozenset(
@@ -44,10 +49,11 @@ _MARKED_NAMES = frozenset({"yahoo!", "jeopardy!", "yum!"})
 _QUOTATIVES = ("라고", "라는", "라며", "라면", "라니", "이라", "하고", "하며", "고 ", "란 ", "하는")
 _KOREAN_FINALS = frozenset("다요죠까네군라자지야걸게래데니냐며음함임")
 
-_ADDRESS = re.compile(r"(?:https?://|ftp://|www\.)\S*$|[\w.+-]+@[\w.-]*$", re.IGNORECASE)
-_WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘「『<]*$")
+_ADDRESS_BEGINS = ("http://", "https://", "ftp://", "www.")
+_MAIL_HOST = re.compile(r"[\w.-]*")
+_MAIL_USER_ENDS = re.compile(r"[\w.+-]")
+_WORD_BEGINS = re.compile(r"[\s(\[{\"'“‘「『<]")
 _INITIALS = re.compile(r"(?:[A-Za-z]\.)*[A-Za-z]$")
-_NUMBER = re.compile(r"\d+(?:\.\d+)*$")
 _DATE = re.compile(r"\d{2,4}\.\s*\d{1,2}\.\s*\d{1,2}$")
 _LIST_MARK = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[가나다라마바사자차카타파하])$")
 
@@ -56,6 +62,8 @@ _LONGEST = 220
 _SHORTEST_PART = 40
 _LONGEST_FIRST = 90
 _LONGEST_BRACKET = 120
+# Characters before a mark that are looked at; addresses alone are longer.
+_LOOK_BACK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +78,19 @@ class SentenceSplitter:
     """Feed it pieces of one answer; it gives back sentences as soon as they have ended."""
 
     def __init__(self) -> None:
-        self._text = ""
-        self._at = 0
-        self._depth = 0
-        self._opened_at = 0
-        self._columns = 0
         self._said_anything = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._text = ""
+        self._columns = 0
+        # One past the last clause mark that leaves a fair part on its left.
+        self._clause_end: int | None = None
+        # Everything before `_at` has been decided; its last characters without a space begin at
+        # `_run_at`, its open bracket at `_opened_at`.
+        self._at = self._run_at = self._depth = self._opened_at = 0
+        # How far the terminators at `_at`, and the closers behind them, were followed.
+        self._marks = self._closers = 0
 
     @property
     def pending(self) -> str:
@@ -86,8 +101,7 @@ class SentenceSplitter:
         """The parts that `piece` completes, in order."""
         parts = []
         for character in piece:
-            self._text += character
-            self._columns += _columns(character)
+            self._append(character)
             while (part := self._next(final=False)) is not None:
                 parts.append(part)
         return [part for part in parts if part.text]
@@ -100,6 +114,15 @@ class SentenceSplitter:
         parts.append(self._take(len(self._text), ends=True))
         return [part for part in parts if part.text]
 
+    def _append(self, character: str) -> None:
+        spaced = character.isspace() and self._text[-1:] in _CLAUSE_MARKS
+        if spaced and self._columns >= _SHORTEST_PART:
+            self._clause_end = len(self._text)
+        self._text += character
+        self._columns += _columns(character)
+        if character in _WIDE_CLAUSE_MARKS and self._columns >= _SHORTEST_PART:
+            self._clause_end = len(self._text)
+
     def _next(self, *, final: bool) -> Part | None:
         end = self._end(final=final)
         if end is not None:
@@ -108,9 +131,10 @@ class SentenceSplitter:
         return None if cut is None else self._take(cut, ends=False)
 
     def _take(self, end: int, *, ends: bool) -> Part:
-        text, self._text = self._text[:end].strip(), self._text[end:]
-        self._at = self._depth = 0
-        self._columns = sum(_columns(character) for character in self._text)
+        text, rest = self._text[:end].strip(), self._text[end:]
+        self._begin()
+        for character in rest:
+            self._append(character)
         self._said_anything = self._said_anything or any(c.isalnum() for c in text)
         return Part(text, ends)
 
@@ -120,112 +144,152 @@ class SentenceSplitter:
             character = self._text[self._at]
             if character in "\n\r\u2028\u2029":
                 return self._at + 1
-            if character in TERMINATORS:
-                after = self._after_marks()
-                verdict = _verdict(self._text, self._at, *after, final=final)
-                if verdict is None:
-                    return None
-                if verdict and not self._within_bracket(after[1]):
-                    return after[1]
-                self._track(self._at, after[0])
-                self._at = after[0]
+            if character not in TERMINATORS:
+                self._pass(self._at + 1)
                 continue
-            self._track(self._at, self._at + 1)
-            self._at += 1
+            mark = self._mark()
+            verdict = _verdict(mark, final=final)
+            if verdict is None:
+                return None
+            if verdict and not self._within_bracket(mark.closers):
+                return mark.closers
+            self._pass(mark.marks)
         return None
 
-    def _after_marks(self) -> tuple[int, int]:
-        """Where the terminators from here end, and where the closers after them end."""
+    def _mark(self) -> _Mark:
+        """The terminators from here, as far as they are known."""
         text = self._text
-        marks = self._at
+        marks = max(self._marks, self._at)
         while marks < len(text) and text[marks] in TERMINATORS:
             marks += 1
-        closers = marks
+        closers = max(self._closers, marks)
         while closers < len(text) and (text[closers] in _CLOSERS or _is_emoji(text[closers])):
             closers += 1
-        return marks, closers
+        self._marks, self._closers = marks, closers
+        return _Mark(text, self._run_at, self._at, marks, closers)
 
-    def _track(self, start: int, end: int) -> None:
-        for index in range(start, end):
-            if self._text[index] in _OPENING:
+    def _pass(self, end: int) -> None:
+        """The sentence goes on at `end`."""
+        for index in range(self._at, end):
+            character = self._text[index]
+            if character.isspace():
+                self._run_at = index + 1
+            elif character in _OPENING:
                 if not self._depth:
                     self._opened_at = index
                 self._depth += 1
-            elif self._text[index] in _CLOSING and self._depth:
+            elif character in _CLOSING and self._depth:
                 self._depth -= 1
+        self._at = end
 
     def _within_bracket(self, end: int) -> bool:
         """Whether position `end` lies within a bracket that is short enough to wait for."""
-        depth = self._depth
-        depth -= sum(character in _CLOSING for character in self._text[self._at : end])
-        return depth > 0 and end - self._opened_at < _LONGEST_BRACKET
+        if not self._depth or end - self._opened_at >= _LONGEST_BRACKET:
+            return False
+        closed = sum(character in _CLOSING for character in self._text[self._at : end])
+        return self._depth > closed
 
     def _cut(self) -> int | None:
         """Where to cut a sentence that has become too long, or None."""
-        text = self._text
         # At the moment that a word ends: whether the sentence does too is known by then.
-        if not text or not text[-1].isspace():
+        if not self._text[-1:].isspace():
             return self._hard_cut()
-        if not self._said_anything and self._columns >= _LONGEST_FIRST:
-            early = _clause_end(text)
-            if early is not None:
-                return early
+        if not self._said_anything and self._columns >= _LONGEST_FIRST and self._clause_end:
+            return self._clause_end
         if self._columns < _LONGEST:
             return None
-        return _clause_end(text) or len(text)
+        return self._clause_end or len(self._text)
 
     def _hard_cut(self) -> int | None:
         """For a text without spaces, or nearly."""
         return len(self._text) if self._columns >= 2 * _LONGEST else None
 
 
-def _verdict(text: str, start: int, marks: int, closers: int, *, final: bool) -> bool | None:
-    """Whether the sentence ends at `closers`; None when more characters are needed.
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Terminators from `start` to `marks`, closing quotes and brackets up to `closers`. The
+    characters without a space that they belong to begin at `run_at`."""
 
-    `start` is the first terminator, `marks` one past the last, `closers` one past the closing
-    quotes and brackets behind them.
-    """
-    if closers == len(text) and not final:
+    text: str
+    run_at: int
+    start: int
+    marks: int
+    closers: int
+
+    @property
+    def terminators(self) -> str:
+        return self.text[self.start : self.marks]
+
+    @property
+    def closed_by(self) -> str:
+        return self.text[self.marks : self.closers]
+
+    @property
+    def before(self) -> str:
+        """The characters before, as many as are looked at."""
+        return self.text[max(0, self.start - _LOOK_BACK) : self.start]
+
+    @property
+    def word(self) -> str:
+        """The word before, or its end."""
+        return _WORD_BEGINS.split(self.before)[-1]
+
+    @property
+    def rest(self) -> str:
+        """All that follows, from the next word on."""
+        return self.text[self.closers :].lstrip(" \t")
+
+    @property
+    def in_address(self) -> bool:
+        """Whether it stands in an address of the web or of mail."""
+        run = self.text[self.run_at : self.start].lower()
+        if any(begin in run for begin in _ADDRESS_BEGINS):
+            return True
+        user, at, host = run.rpartition("@")
+        return bool(at and _MAIL_USER_ENDS.match(user[-1:]) and _MAIL_HOST.fullmatch(host))
+
+    @property
+    def numbers_a_list(self) -> bool:
+        """Whether nothing but the number of a list's item stands before."""
+        return _LIST_MARK.fullmatch(self.text, 0, self.start) is not None
+
+
+def _verdict(mark: _Mark, *, final: bool) -> bool | None:
+    """Whether the sentence ends behind `mark`; None when more characters are needed."""
+    if mark.closers == len(mark.text) and not final:
         return None
-    run, following = text[start:marks], text[closers : closers + 1]
-    before = text[:start]
+    following = mark.text[mark.closers : mark.closers + 1]
     if following and not following.isspace():
-        return _ends_without_space(text, start, marks, closers)
-    if any(character in _CLOSING_QUOTES for character in text[marks:closers]) or (
-        ")" in text[marks:closers]
-    ):
-        return _ends_after_closer(text, closers, final=final)
-    if run == ".":
-        return _ends_at_period(before, text, closers, final=final)
-    if set(run) <= set(".…‥"):
-        return _ends_at_ellipsis(before, text, closers, final=final)
-    return (_word(before) + run).lower() not in _MARKED_NAMES
+        return _ends_without_space(mark, following)
+    if any(character in _CLOSING_QUOTES or character == ")" for character in mark.closed_by):
+        return _ends_after_closer(mark, final=final)
+    if mark.terminators == ".":
+        return _ends_at_period(mark, final=final)
+    if set(mark.terminators) <= set(".…‥"):
+        return _ends_at_ellipsis(mark, final=final)
+    return (mark.word + mark.terminators).lower() not in _MARKED_NAMES
 
 
-def _ends_without_space(text: str, start: int, marks: int, closers: int) -> bool:
+def _ends_without_space(mark: _Mark, following: str) -> bool:
     """The next character stands right behind: mostly a decimal, a version, an address."""
-    before, following = text[:start], text[closers]
-    if _ADDRESS.search(before):
+    if mark.closed_by or mark.in_address:
         return False
-    run = text[start:marks]
-    if closers > marks:
-        return False
+    run = mark.terminators
     if run[-1] in "。！？":
         return True
     if run == ".":
         # "했습니다.그리고", but not "v2.가" or "제3.5조".
+        before = mark.before[-1:]
         return (
-            bool(before)
-            and _is_hangul(before[-1])
-            and (_is_hangul(following) or following.isupper())
+            bool(before) and _is_hangul(before) and (_is_hangul(following) or following.isupper())
         )
     if set(run) <= set(".…‥"):
         return False
     return _is_hangul(following) or following.isupper()
 
 
-def _ends_after_closer(text: str, closers: int, *, final: bool) -> bool | None:
-    rest = text[closers:].lstrip(" \t")
+def _ends_after_closer(mark: _Mark, *, final: bool) -> bool | None:
+    rest = mark.rest
     if not rest:
         return True if final else None
     if rest[0].islower() or rest[0] in _CLAUSE_MARKS:
@@ -237,20 +301,18 @@ def _ends_after_closer(text: str, closers: int, *, final: bool) -> bool | None:
     return True
 
 
-def _ends_at_period(before: str, text: str, closers: int, *, final: bool) -> bool | None:
-    word = _word(before)
+def _ends_at_period(mark: _Mark, *, final: bool) -> bool | None:
+    word = mark.word
     lower = word.lower()
-    if _LIST_MARK.fullmatch(before):
+    if mark.numbers_a_list or lower in _TITLES:
         return False
-    if lower in _TITLES:
-        return False
-    rest = text[closers:].lstrip(" \t")
-    if _NUMBER.search(word):
+    rest = mark.rest
+    if word[-1:].isdecimal():
         # "2024. 3. 5." and "No. 5. 6": the next number goes on.
         if not rest:
             return True if final else None
-        goes_on = rest[0].isdigit() or (_is_hangul(rest[0]) and _DATE.search(before) is not None)
-        return not goes_on
+        dated = _is_hangul(rest[0]) and _DATE.search(mark.before) is not None
+        return not (dated or rest[0].isdigit())
     initials = _INITIALS.fullmatch(word) is not None and word not in {"I", "a"}
     if not initials and lower not in _MAYBE_LAST:
         return True
@@ -268,33 +330,16 @@ def _ends_at_period(before: str, text: str, closers: int, *, final: bool) -> boo
     return next_word is not None and next_word[0].lower().replace("’", "'") in _STARTERS
 
 
-def _ends_at_ellipsis(before: str, text: str, closers: int, *, final: bool) -> bool | None:
-    rest = text[closers:].lstrip(" \t")
+def _ends_at_ellipsis(mark: _Mark, *, final: bool) -> bool | None:
+    rest = mark.rest
     if not rest:
         return True if final else None
     if rest[0].islower() or rest[0] in _CLAUSE_MARKS:
         return False
     if _is_hangul(rest[0]):
         # "음… 글쎄요" hesitates, "그래요… 그럼요" has ended.
-        return before[-1:] in _KOREAN_FINALS and len(_word(before)) > 1
+        return mark.before[-1:] in _KOREAN_FINALS and len(mark.word) > 1
     return True
-
-
-def _clause_end(text: str) -> int | None:
-    """One past the last clause mark that leaves a fair part on its left."""
-    columns = 0
-    found = None
-    for index, character in enumerate(text):
-        columns += _columns(character)
-        spaced = text[index + 1 : index + 2].isspace() or character in "，、；："
-        if columns >= _SHORTEST_PART and character in _CLAUSE_MARKS and spaced:
-            found = index + 1
-    return found
-
-
-def _word(before: str) -> str:
-    match = _WORD_BEFORE.search(before)
-    return match[0] if match else ""
 
 
 def _columns(character: str) -> int:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+# Begins where no other number does and keeps what it has matched: otherwise the work would grow
+# with the square of its length.
+_NUMBER = r"(?<!\d)(?:\d{1,3}(?:,\d{3}){1,12}+(?:\.\d++)?|\d++(?:\.\d++)?)"
 _MONTHS = (
     "January February March April May June July August September October November December"
 ).split()

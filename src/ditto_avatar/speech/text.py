@@ -2,6 +2,9 @@
 
 Markup, emoji and control characters are taken out and addresses are put into words; letters,
 Hangul above all, go through as they are.
+
+Anybody may send a text made to be slow: a pattern that can fail late has a longest length, or
+keeps what it has matched (``+`` and ``++`` behind a repeat), so the work grows with the text only.
 """
 
 from __future__ import annotations
@@ -14,14 +17,20 @@ from ditto_avatar.types import Language
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*$", re.MULTILINE)
 _IMAGE_OR_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->", re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.{0,400}?-->", re.DOTALL)
 _LINE_MARK = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*+•▪◦·][ \t]+(?:\[[ xX]\][ \t]+)?)+", re.MULTILINE
 )
-_RULE = re.compile(r"^[ \t]*(?:[-*_=][ \t]*){3,}$|^[ \t]*\|?[ \t:|-]*-{3,}[ \t:|-]*$", re.MULTILINE)
-_EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}|~~)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
+_RULE = re.compile(
+    r"^[ \t]*+(?:[-*_=][ \t]*+){3,}+$|^(?=[ \t:|-]*+$)[ \t:|]*+(?:-{1,2}[ \t:|]++)*+---.*$",
+    re.MULTILINE,
+)
+_EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}|~~)(?=\S)(.{1,400}?)(?<=\S)\1", re.DOTALL)
+# Marks within marks, as in "**_~~so~~_**".
+_DEEPEST_EMPHASIS = 4
 _URL = re.compile(r"\b(?:https?://|ftp://|www\.)[^\s<>\"'`\])}，。、」]+", re.IGNORECASE)
-_EMAIL = re.compile(r"\b([A-Za-z0-9._%+-]+)@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
+# RFC 5321, 4.5.3.1: 64 characters before the sign.
+_EMAIL = re.compile(r"\b([A-Za-z0-9._%+-]{1,64}+)@([A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++)")
 _EMOTICON = re.compile(
     r"(?<![^\s(])(?:[:;=8][-^']?[)(DPpOo3|\\/*]|<3|\^\^|\^_\^|[xX]D)(?![^\s.,!?)])"
 )
@@ -89,9 +98,8 @@ def _without_markup(text: str) -> str:
     text = _TAG.sub(" ", text)
     text = _RULE.sub("", text)
     text = _LINE_MARK.sub("", text)
-    previous = None
-    while previous != text:
-        previous, text = text, _EMPHASIS.sub(_unemphasized, text)
+    for _ in range(_DEEPEST_EMPHASIS):
+        text = _EMPHASIS.sub(_unemphasized, text)
     return text
 
 

@@ -14,7 +14,10 @@ from ditto_avatar.speech.korean.words import (
     WORDS,
 )
 
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+# Begins where no other number does and keeps what it has matched: otherwise the work would grow
+# with the square of its length.
+_DIGITS = r"\d{1,3}(?:,\d{3}){1,12}+(?:\.\d++)?|\d++(?:\.\d++)?"
+_NUMBER = rf"(?<!\d)(?:{_DIGITS})"
 
 # Counters that take native numbers; a longer Sino-Korean one is tried first (개월 before 개).
 _NATIVE_COUNTERS = (
@@ -66,7 +69,7 @@ _UNIT = re.compile(
     + r")(?![A-Za-z0-9])(?:(은|는|이|가|을|를|과|와|으로|로)(?![가-힣]))?"
 )
 _MAGNITUDE = re.compile(rf"({_NUMBER})\s?([백천만억조])")
-_PLAIN_NUMBER = re.compile(_NUMBER)
+_PLAIN_NUMBER = re.compile(_DIGITS)
 _LATIN_WORD = re.compile(r"[A-Za-z]+(?:[.'’-][A-Za-z]+)*")
 _SIGN = re.compile("[" + re.escape("".join(SIGNS)) + "]")
 _EQUALS = re.compile(r"([가-힣])\s*=\s*")
