@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import pytest
 
+from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Message, Prompt, Role
 from ditto_avatar.dialogue.openai import OpenAIDialogue, OpenAIDialogueOptions
 from ditto_avatar.errors import ProviderFailed, ProviderRefused
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.types import Language
+from tests.fakes.clock import ManualClock
 from tests.fakes.openai_server import FakeOpenAI, Refusal, Script, Talk, fake_openai
 
 KEY = "sk-secret-0123456789"
+DEADLINE_S = 5
 PROMPT = Prompt([Message(Role.USER, "Hello?")], Language.ENGLISH, "You are Mina.")
 
 
 class NoWaiting:
-    """A clock that notes how long it was asked to sleep."""
+    """A clock that notes how long it was asked to sleep, and at whose deadlines nobody arrives."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -31,12 +35,14 @@ class NoWaiting:
         return 0.0
 
     async def sleep_until(self, when: float) -> None:
+        if when >= DEADLINE_S:
+            await asyncio.Event().wait()
         self.slept.append(when)
 
 
 @asynccontextmanager
 async def talking(
-    *script: Script, clock: NoWaiting | None = None, seconds: float = 5
+    *script: Script, clock: Clock | None = None, seconds: float = DEADLINE_S
 ) -> AsyncIterator[tuple[OpenAIDialogue, FakeOpenAI]]:
     """An engine that talks to a server with this script."""
     async with fake_openai(*script) as fake, aclosing_engine(engine(fake, clock, seconds)) as one:
@@ -51,9 +57,9 @@ async def aclosing_engine(dialogue: OpenAIDialogue) -> AsyncIterator[OpenAIDialo
         await dialogue.close()
 
 
-def engine(fake: FakeOpenAI, clock: NoWaiting | None, seconds: float) -> OpenAIDialogue:
+def engine(fake: FakeOpenAI, clock: Clock | None, seconds: float) -> OpenAIDialogue:
     options = OpenAIDialogueOptions(
-        base_url=fake.base_url, first_token_s=seconds, next_token_s=seconds
+        base_url=fake.base_url, first_token_s=DEADLINE_S, next_token_s=seconds
     )
     retries = Retries(clock=clock or NoWaiting(), chance=random.Random(1))
     return OpenAIDialogue(KEY, options, retries=retries)
@@ -143,10 +149,59 @@ async def test_what_breaks_after_the_first_word_is_told_and_not_tried_again(
         assert len(fake.requests) == 1
 
 
-async def test_a_model_that_never_begins_is_tried_again() -> None:
-    script = Talk([], "stall"), Talk(["Late, but here."])
-    async with talking(*script, seconds=0.3) as (dialogue, _):
-        assert await answer(dialogue) == ["Late, but here."]
+async def test_a_model_that_never_begins_is_given_up_after_one_deadline_in_all() -> None:
+    clock = ManualClock()
+    async with talking(Talk([], "stall"), clock=clock) as (dialogue, fake):
+        task = asyncio.create_task(answer(dialogue))
+        await fake.asked.wait()
+        clock.advance(DEADLINE_S)
+        with pytest.raises(ProviderFailed, match="did not begin to answer within 5 s"):
+            await task
+        assert len(fake.requests) == 1
+        async with asyncio.timeout(5):
+            await fake.closed.wait()
+
+
+async def test_a_deadline_counts_from_the_first_attempt() -> None:
+    clock = ManualClock()
+    async with talking(Refusal(500), Talk([], "stall"), clock=clock) as (dialogue, fake):
+        task = asyncio.create_task(answer(dialogue))
+        # The deadline sleeps from the beginning, then the wait for the second attempt as well.
+        await clock.until_sleeping(2)
+        fake.asked.clear()
+        clock.advance(DEADLINE_S - 1)
+        await fake.asked.wait()
+        clock.advance(1)
+        with pytest.raises(ProviderFailed, match="did not begin to answer"):
+            await task
+
+
+async def test_a_connection_that_hangs_is_given_up_at_the_deadline() -> None:
+    clock = ManualClock()
+    with hanging_port() as port:
+        options = OpenAIDialogueOptions(
+            base_url=f"http://127.0.0.1:{port}/v1", first_token_s=DEADLINE_S
+        )
+        retries = Retries(clock=clock)
+        async with aclosing_engine(OpenAIDialogue(KEY, options, retries=retries)) as dialogue:
+            task = asyncio.create_task(answer(dialogue))
+            await clock.until_sleeping(1)
+            clock.advance(DEADLINE_S)
+            with pytest.raises(ProviderFailed, match="did not begin to answer"):
+                await task
+
+
+@contextmanager
+def hanging_port() -> Iterator[int]:
+    """A port whose line of connections is full: another one is neither taken nor refused."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port: int = listener.getsockname()[1]
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        yield port
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:

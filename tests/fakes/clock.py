@@ -11,6 +11,7 @@ class ManualClock:
     def __init__(self) -> None:
         self._now = 100.0
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self._fell_asleep = asyncio.Event()
 
     def now(self) -> float:
         return self._now
@@ -20,7 +21,15 @@ class ManualClock:
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers.append((when, woken))
+        self._fell_asleep.set()
         await woken
+
+    async def until_sleeping(self, count: int) -> None:
+        """Return once `count` sleep at the same time."""
+        async with asyncio.timeout(20):
+            while self.sleepers < count:
+                self._fell_asleep.clear()
+                await self._fell_asleep.wait()
 
     @property
     def sleepers(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from ditto_avatar.errors import ProviderFailed
 from ditto_avatar.providers.retry import Retries, Transient, before_deadline
+from tests.fakes.clock import ManualClock
 
 
 class NoWaiting:
@@ -86,3 +87,53 @@ async def test_two_viewers_do_not_wait_for_the_same_time() -> None:
 async def test_a_deadline_is_told_in_its_own_sentence() -> None:
     with pytest.raises(Transient, match="too late"):
         await before_deadline(asyncio.Event().wait(), 0.01, "too late")
+
+
+async def test_the_deadline_is_for_all_attempts_together() -> None:
+    clock = ManualClock()
+    begun: list[float] = []
+
+    async def mute() -> None:
+        begun.append(clock.now())
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(
+        Retries(3, clock=clock).run(mute, within_s=1.0, late="It said nothing.")
+    )
+    await asyncio.sleep(0)
+    clock.advance(0.9)
+    await asyncio.sleep(0)
+    assert not task.done()
+    clock.advance(0.1)
+    with pytest.raises(Transient, match="It said nothing"):
+        await task
+    assert begun == [100.0]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_no_attempt_is_waited_for_that_would_come_too_late() -> None:
+    clock = ManualClock()
+    attempts = Attempts(Transient("busy", 2.0))
+    with pytest.raises(Transient, match="busy"):
+        await Retries(3, clock=clock).run(attempts, within_s=1.5)
+    assert attempts.made == 1
+
+
+async def test_a_timeout_of_the_attempt_itself_is_not_taken_for_the_deadline() -> None:
+    with pytest.raises(TimeoutError):
+        await Retries(3, clock=ManualClock()).run(Attempts(TimeoutError()), within_s=1.0)
+
+
+async def test_cancelling_leaves_nothing_behind() -> None:
+    clock = ManualClock()
+
+    async def mute() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(Retries(3, clock=clock).run(mute, within_s=1.0))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

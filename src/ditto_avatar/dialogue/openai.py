@@ -58,7 +58,12 @@ class OpenAIDialogue:
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str, None]:
         """Pieces of the answer, tags included. Closing the iterator closes the connection."""
         messages = [_param(m) for m in chat_messages(prompt, self._options.history_tokens)]
-        answer, piece = await self._retries.run(lambda: self._begin(messages))
+        seconds = self._options.first_token_s
+        answer, piece = await self._retries.run(
+            lambda: self._open(messages),
+            within_s=seconds,
+            late=f"{self._who} did not begin to answer within {seconds:g} s.",
+        )
         try:
             while piece is not None:
                 yield piece
@@ -74,14 +79,8 @@ class OpenAIDialogue:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _begin(
-        self, messages: list[ChatCompletionMessageParam]
-    ) -> tuple[_Answer, str | None]:
-        """The stream behind its first piece of text."""
-        late = f"{self._who} did not begin to answer within {self._options.first_token_s:g} s."
-        return await before_deadline(self._open(messages), self._options.first_token_s, late)
-
     async def _open(self, messages: list[ChatCompletionMessageParam]) -> tuple[_Answer, str | None]:
+        """The stream behind its first piece of text."""
         try:
             stream = await self._client.chat.completions.create(
                 model=self._options.model, messages=messages, stream=True

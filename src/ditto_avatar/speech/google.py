@@ -106,7 +106,12 @@ class GoogleSpeech:
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Say `sentence`. Failures before the first sound are tried again."""
-        sound, data = await self._retries.run(lambda: self._begin(sentence, voice.id))
+        seconds = self._options.first_sound_s
+        sound, data = await self._retries.run(
+            lambda: self._begin(sentence, voice.id),
+            within_s=seconds,
+            late=f"{_WHO} gave no sound within {seconds:g} s.",
+        )
         rest = b""
         try:
             while data is not None:
@@ -146,11 +151,9 @@ class GoogleSpeech:
     async def _begin(self, sentence: str, voice: str) -> tuple[_Sound, bytes | None]:
         """The sound behind its first bytes, asked for in the richest manner the voice allows."""
         manner = self._manners.setdefault(voice, _Manner("chirp" in voice.lower(), True))
-        late = f"{_WHO} gave no sound within {self._options.first_sound_s:g} s."
         while True:
-            opening = self._open(sentence, voice, manner)
             try:
-                return await before_deadline(opening, self._options.first_sound_s, late)
+                return await self._open(sentence, voice, manner)
             except _NotAccepted as error:
                 simpler = _simpler(manner, error)
                 if simpler is None:

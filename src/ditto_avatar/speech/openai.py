@@ -84,7 +84,12 @@ class OpenAISpeech:
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Say `sentence`. Failures before the first sound are tried again."""
         resampler = StreamResampler(_SOURCE_HZ)
-        sound, data = await self._retries.run(lambda: self._begin(sentence, voice, emotion))
+        seconds = self._options.first_sound_s
+        sound, data = await self._retries.run(
+            lambda: self._open(sentence, voice, emotion),
+            within_s=seconds,
+            late=f"{self._who} gave no sound within {seconds:g} s.",
+        )
         rest = b""
         try:
             while data is not None:
@@ -107,13 +112,6 @@ class OpenAISpeech:
 
     async def close(self) -> None:
         await self._client.close()
-
-    async def _begin(
-        self, sentence: str, voice: Voice, emotion: Emotion
-    ) -> tuple[_Sound, bytes | None]:
-        late = f"{self._who} gave no sound within {self._options.first_sound_s:g} s."
-        opening = self._open(sentence, voice, emotion)
-        return await before_deadline(opening, self._options.first_sound_s, late)
 
     async def _open(
         self, sentence: str, voice: Voice, emotion: Emotion

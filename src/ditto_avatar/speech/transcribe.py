@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 
 from ditto_avatar.errors import InvalidAudio, ProviderFailed
 from ditto_avatar.providers.openai import check_model, connect, failure, service_name
-from ditto_avatar.providers.retry import Retries, before_deadline
+from ditto_avatar.providers.retry import Retries
 from ditto_avatar.types import SAMPLE_RATE_HZ, Language
 
 Int16Array = npt.NDArray[np.int16]
@@ -22,7 +22,7 @@ _SHORTEST_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class TranscriberOptions:
-    """Model, server, and the time a transcript may take."""
+    """Model, server, and the time a transcript may take, second attempts included."""
 
     model: str = "gpt-4o-mini-transcribe"
     base_url: str | None = None
@@ -57,7 +57,12 @@ class OpenAITranscriber:
                 f"{len(samples) * 1000 // SAMPLE_RATE_HZ} ms came."
             )
         wav = _wav(samples)
-        return await self._retries.run(lambda: self._ask(wav, language))
+        seconds = self._options.answer_s
+        return await self._retries.run(
+            lambda: self._ask(wav, language),
+            within_s=seconds,
+            late=f"{self._who} gave no transcript within {seconds:g} s.",
+        )
 
     async def check(self) -> str:
         """One cheap call: asks for the model by name. Raises like `transcribe`."""
@@ -68,17 +73,12 @@ class OpenAITranscriber:
         await self._client.close()
 
     async def _ask(self, wav: bytes, language: Language) -> str:
-        late = f"{self._who} gave no transcript within {self._options.answer_s:g} s."
         try:
-            transcript: object = await before_deadline(
-                self._client.audio.transcriptions.create(
-                    model=self._options.model,
-                    file=("speech.wav", wav, "audio/wav"),
-                    language=language.value,
-                    response_format="json",
-                ),
-                self._options.answer_s,
-                late,
+            transcript: object = await self._client.audio.transcriptions.create(
+                model=self._options.model,
+                file=("speech.wav", wav, "audio/wav"),
+                language=language.value,
+                response_format="json",
             )
         except Exception as error:  # the border to the library: see `failure`
             raise failure(error, self._who, self._options.model) from None
