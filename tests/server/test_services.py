@@ -86,6 +86,20 @@ async def test_the_models_words_its_emotions_and_the_voice_come_together(
     assert asked["messages"][0]["content"].startswith("You are an oval.")
 
 
+async def test_half_a_character_from_a_model_spoils_neither_the_answer_nor_a_reconnect(
+    serve: ServeWith,
+) -> None:
+    talk = Talk(("Well \ud83d", "\ude00 done. ", "Half \ud83d", " of it.\x00"))
+    async with connected(serve, talk, Sound(0.5)) as (server, _, _):
+        async with server.socket() as client:
+            ready = await client.until("session.ready")
+            assert await answered(client) == "Well 😀 done. Half \ufffd of it."
+        async with server.socket(session=ready["session"], token=ready["token"]) as again:
+            back = await again.until("session.ready")
+    assert back["resumed"]
+    assert back["history"][-1]["text"] == "Well 😀 done. Half \ufffd of it."
+
+
 async def test_the_script_of_a_sentence_chooses_googles_voice(serve: ServeWith) -> None:
     talk = Talk(("Hello there. ", "안녕하세요. ", "Bye."))
     async with (

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from ditto_avatar.dialogue.base import Sentence
+from ditto_avatar.dialogue.cleaning import TextCleaner
 from ditto_avatar.dialogue.emotion import EmotionFilter
 from ditto_avatar.dialogue.sentences import TERMINATORS, Part, SentenceSplitter
 from ditto_avatar.types import Emotion
+
+# Characters of one piece that are looked at without a pause: a few milliseconds of work.
+_LONGEST_STEP = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,17 @@ async def clauses(
     A tag at the beginning of a sentence is its emotion, one in the middle changes the sentence
     it stands in; a sentence without one is neutral. The parts of a sentence that was too long
     to speak at once share its emotion. Parts that hold no letter or digit are shown, not spoken.
+    Text that could not be encoded or stored is cleaned first (`TextCleaner`).
     Text that no model wrote is not `tagged`: its brackets and stars are its own and stay.
     """
     stream = _Clauses(tagged)
     try:
         async for piece in pieces:
-            for item in stream.feed(piece):
-                yield item
+            for start in range(0, len(piece), _LONGEST_STEP):
+                for item in stream.feed(piece[start : start + _LONGEST_STEP]):
+                    yield item
+                # Others have their turn, however much comes at once.
+                await asyncio.sleep(0)
         for item in stream.flush():
             yield item
     finally:
@@ -56,16 +65,21 @@ class _Clauses:
     """The pass of `clauses` without the waiting."""
 
     def __init__(self, tagged: bool) -> None:
+        self._cleaner = TextCleaner()
         self._filter = EmotionFilter() if tagged else None
         self._splitter = SentenceSplitter()
         self._emotion = Emotion.NEUTRAL
 
     def feed(self, piece: str) -> list[TextDelta | Sentence]:
-        return self._items([piece] if self._filter is None else self._filter.feed(piece))
+        return self._items(self._found(self._cleaner.feed(piece)))
 
     def flush(self) -> list[TextDelta | Sentence]:
-        items = self._items([] if self._filter is None else self._filter.flush())
+        items = self._items(self._found(self._cleaner.flush()))
+        items += self._items([] if self._filter is None else self._filter.flush())
         return [*items, *self._spoken(self._splitter.flush())]
+
+    def _found(self, text: str) -> Sequence[str | Emotion]:
+        return [text] if self._filter is None else self._filter.feed(text)
 
     def _items(self, found: Sequence[str | Emotion]) -> list[TextDelta | Sentence]:
         items: list[TextDelta | Sentence] = []

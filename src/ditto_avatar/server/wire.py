@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from ditto_avatar.dialogue.cleaning import joined_halves
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.session.events import Event
 from ditto_avatar.session.outbox import Numbered
@@ -164,7 +165,9 @@ def encode(numbered: Numbered) -> str:
             message["bytes"] = len(value)
         else:
             message[field.name] = value
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    # A half of a character from an old history would end every connection that reads it.
+    return joined_halves(text)
 
 
 def _plain(value: Any) -> Any:
