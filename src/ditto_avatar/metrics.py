@@ -57,6 +57,12 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self.answers_cut = Counter(
+            "ditto_answers_cut",
+            "Answers that ended before their text, by reason",
+            ["reason"],
+            registry=self._registry,
+        )
         self.sessions = Gauge("ditto_sessions", "Sessions in memory", registry=self._registry)
         self.viewers = Gauge("ditto_viewers", "Open connections", registry=self._registry)
         self.speaking = Gauge(

@@ -170,6 +170,10 @@ class Settings(BaseSettings):
         le=1,
         description="largest share of the sessions, places and line that one address may take",
     )
+    max_answer_s: Seconds = Field(300, description="seconds of speech one answer may last")
+    max_answer_unwatched_s: Seconds = Field(
+        30, description="seconds of speech an answer may go on for while nobody watches"
+    )
     lead_s: Seconds = Field(8, description="how far pictures are drawn ahead of the viewer at most")
     session_idle_s: Seconds = Field(86_400, description="a session nobody uses ends after this")
     shutdown_s: Seconds = Field(10, description="time running answers get when the server stops")

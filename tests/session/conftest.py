@@ -18,6 +18,7 @@ from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.session import events
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.answer_length import AnswerLimits
 from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import Clip, ClipFolder
 from ditto_avatar.session.limits import RateLimit, Share
@@ -156,6 +157,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         transcription: str = "browser",
         clock: Clock | None = None,
         database_url: str | None = None,
+        limits: AnswerLimits | None = None,
     ) -> World:
         clock = clock or SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
@@ -171,6 +173,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
                 executor=executor,
                 clock=clock,
                 lead_s=lead_s,
+                limits=limits,
             ),
             clips=clips,
             admission=Admission(places, max_waiting, Share(share)),

@@ -342,6 +342,12 @@ def _ends_at_ellipsis(mark: _Mark, *, final: bool) -> bool | None:
     return True
 
 
+def columns(text: str) -> int:
+    """Count how much there is to say in `text`: a Hangul block, which takes two columns, takes
+    about twice as long to say as a letter."""
+    return sum(_columns(character) for character in text)
+
+
 def _columns(character: str) -> int:
     return 2 if "\u1100" <= character and unicodedata.east_asian_width(character) in "WF" else 1
 

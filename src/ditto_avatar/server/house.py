@@ -30,6 +30,7 @@ from ditto_avatar.server.limits import Throttle
 from ditto_avatar.server.readiness import Readiness
 from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.answer_length import AnswerLimits
 from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.limits import RateLimit, Share
@@ -129,6 +130,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             executor=executor,
             clock=clock,
             lead_s=settings.lead_s,
+            limits=AnswerLimits(
+                settings.max_answer_s,
+                settings.max_answer_unwatched_s,
+                lambda cut: metrics.answers_cut.labels(cut.value).inc(),
+            ),
         )
         services = Services(
             performer=performer,

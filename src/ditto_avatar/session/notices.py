@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ditto_avatar.session.answer_length import Cut
 from ditto_avatar.types import Fallback, Language
 
 # In Korean the word after a name would depend on the name's last sound: "엔진" stands between.
@@ -25,6 +26,21 @@ _NOBODY = {
         "speech": "{failed} 엔진에 문제가 생겼는데, 대신 말할 다른 엔진이 없어요.",
     },
 }
+_CUT = {
+    Language.ENGLISH: {
+        Cut.LENGTH: "The answer became too long and ends here.",
+        Cut.UNWATCHED: "Nobody was watching any more, so the answer ended early.",
+    },
+    Language.KOREAN: {
+        Cut.LENGTH: "대답이 너무 길어져서 여기서 마칠게요.",
+        Cut.UNWATCHED: "보는 사람이 없어서 대답을 일찍 마쳤어요.",
+    },
+}
+
+
+def cut_text(cut: Cut, language: Language) -> str:
+    """What the person reads when an answer ended before its text."""
+    return _CUT[language][cut]
 
 
 def fallback_text(fallback: Fallback, language: Language) -> str:

@@ -29,9 +29,10 @@ from ditto_avatar.face.base import FaceEngine, Performance
 from ditto_avatar.media.encode import MIME, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import turn as t
+from ditto_avatar.session.answer_length import AnswerLength, AnswerLimits, Cut
 from ditto_avatar.session.cache import Take, TakeCache, take_key
 from ditto_avatar.session.clips import Clip, ClipFolder
-from ditto_avatar.session.notices import fallback_text
+from ditto_avatar.session.notices import cut_text, fallback_text
 from ditto_avatar.session.playout import Pace, Segment
 from ditto_avatar.session.voicing import Voiced
 from ditto_avatar.speech.base import SpeechEngine
@@ -53,13 +54,15 @@ _VOICED_AT_ONCE = 2
 @dataclass(frozen=True, slots=True)
 class Job:
     """What one turn performs. `prompt` is answered by the dialogue; without one, `text` is spoken
-    as it is. `start_frame` tells, when the face begins, which idle frame the viewer will see."""
+    as it is. `start_frame` tells, when the face begins, which idle frame the viewer will see;
+    `watched` tells at any time whether somebody watches."""
 
     avatar: Avatar
     language: Language
     text: str
     prompt: Prompt | None
     start_frame: Callable[[], int]
+    watched: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class _Run:
     engines: Engines
     notify: Notify
     pace: Pace
+    length: AnswerLength
+    cut: Cut | None = None
     sentences: asyncio.Queue[Sentence | None] = field(
         default_factory=lambda: asyncio.Queue(_SENTENCES_AHEAD)
     )
@@ -157,6 +162,7 @@ class Performer:
         executor: Executor,
         clock: Clock,
         lead_s: float,
+        limits: AnswerLimits | None = None,
     ) -> None:
         self._engines = engines
         self._face = face
@@ -165,6 +171,7 @@ class Performer:
         self._executor = executor
         self._clock = clock
         self._lead_s = lead_s
+        self._limits = limits or AnswerLimits()
 
     async def perform(self, job: Job, notify: Notify) -> None:
         """Run the turn and tell `notify` what happens; ends with `PerformanceEnded` or
@@ -176,7 +183,8 @@ class Performer:
 
         engines = self._engines(job.avatar, tell)
         group = asyncio.TaskGroup()
-        run = _Run(job, group, engines, notify, Pace(self._clock, self._lead_s))
+        pace, length = Pace(self._clock, self._lead_s), AnswerLength(self._limits, job.watched)
+        run = _Run(job, group, engines, notify, pace, length)
         try:
             async with group:
                 group.create_task(self._think(run))
@@ -206,10 +214,24 @@ class Performer:
                 now = self._clock.now()
                 if isinstance(item, TextDelta):
                     run.notify(t.TextArrived(item.text, now))
+                    run.length.shown(item.text)
+                    cut = run.length.mute
                 else:
                     run.notify(t.Reached(t.Mark.FIRST_SENTENCE, now))
+                    run.length.queued(item.text)
                     await run.sentences.put(item)
+                    cut = run.length.filled
+                if cut is not None:
+                    self._cut(run, cut)
+                    break
         await run.sentences.put(None)
+
+    def _cut(self, run: _Run, cut: Cut) -> None:
+        """Tell once that the answer ends here."""
+        if run.cut is None:
+            run.cut = cut
+            run.notify(t.Noticed("answer_cut", cut_text(cut, run.job.language)))
+            self._limits.on_cut(cut)
 
     async def _pieces(self, run: _Run) -> AsyncGenerator[str, None]:
         job = run.job
@@ -240,8 +262,10 @@ class Performer:
     async def _speak(self, run: _Run) -> None:
         """Sound to the face; or sound and pictures from the cache."""
         while (voiced := await run.voiced.get()) is not None:
-            take = await self._find_take(run, voiced.key)
-            if take is not None:
+            if (cut := run.length.over) is not None:
+                self._cut(run, cut)
+                voiced.abandon()
+            elif (take := await self._find_take(run, voiced.key)) is not None:
                 voiced.abandon()
                 await self._end_scene(run)
                 await self._replay(run, voiced.sentence, take)
@@ -273,6 +297,7 @@ class Performer:
         run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
         await run.acts.put(_Replay(secrets.token_hex(8), run.segments, sentence, take))
         run.segments += 1
+        run.length.spoken(sentence.text, take.frames / FRAME_RATE_HZ)
         run.next_frame = take.first_frame
         run.advance(take.frames)
 
@@ -289,10 +314,13 @@ class Performer:
                 segment.add_audio(chunk.samples)
                 await scene.performance.push(chunk.samples, chunk.phonemes, sentence.emotion)
         if segment is None or run.scene is None:
+            run.length.spoken(sentence.text, 0.0)
             return  # nothing in it can be spoken, a lone emoji for instance
         if run.fallbacks > voiced.fallbacks:
             segment.key = None  # perhaps another voice spoke than the one that the key names
-        run.advance(segment.close())
+        frames = segment.close()
+        run.advance(frames)
+        run.length.spoken(sentence.text, frames / FRAME_RATE_HZ)
         await run.scene.performance.flush()
         await self._complete(run, segment)
 

@@ -199,7 +199,14 @@ class TurnRunner:
             persona = context.avatar.about.persona.get(context.language.value, "")
             prompt = Prompt(tuple(context.conversation.messages()), context.language, persona)
         arrives_at = partial(context.idle.at_arrival, context.avatar.frame_count)
-        return Job(context.avatar, context.language, turn.text, prompt, arrives_at)
+        return Job(
+            context.avatar,
+            context.language,
+            turn.text,
+            prompt,
+            arrives_at,
+            watched=context.watched,
+        )
 
     async def _until_heard(self, longest_s: float) -> None:
         """Return when a page has reported the end, or when the longest time is over."""
