@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,23 +13,22 @@ from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.errors import InvalidInput, Unavailable
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.ditto.options import DittoOptions
-from ditto_avatar.face.library import BUNDLED, AvatarLibrary
+from ditto_avatar.face.library import BUNDLED, AvatarLibrary, open_library
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.listening import Transcriber
 
 
-def open_avatars(settings: Settings) -> AvatarLibrary:
+async def open_avatars(settings: Settings) -> AvatarLibrary:
     """The bundled presenters and the user's own. Raises `InvalidInput` when there is no such
     folder."""
-    if settings.avatars_dir is not None and not settings.avatars_dir.is_dir():
+    own = settings.avatars_dir
+    if own is not None and not await asyncio.to_thread(own.is_dir):
         raise InvalidInput(
-            f"DITTO_AVATARS_DIR: expected a folder of avatar packs, came {settings.avatars_dir}, "
-            "which is none."
+            f"DITTO_AVATARS_DIR: expected a folder of avatar packs, came {own}, which is none."
         )
-    own = (settings.avatars_dir,) if settings.avatars_dir is not None else ()
-    return AvatarLibrary(BUNDLED, *own)
+    return await open_library(BUNDLED, own)
 
 
 def open_dialogue(settings: Settings) -> FallbackDialogue:

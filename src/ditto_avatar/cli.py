@@ -21,7 +21,7 @@ from ditto_avatar import assembly, cli_ditto
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
-from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.face.library import open_pack
 from ditto_avatar.settings import Settings
 from ditto_avatar.types import Language, frames_for
 
@@ -94,8 +94,9 @@ def render(
 def avatars() -> None:
     """List the presenters that can be chosen."""
     table = Table("name", "shown as", "size", "loop", "licence", "where from")
-    for pack in assembly.open_avatars(_settings()):
-        table.add_row(
+    library = asyncio.run(assembly.open_avatars(_settings()))
+    for pack in library:
+        row = (
             pack.name,
             " / ".join(pack.about.display_name.values()),
             f"{pack.width}x{pack.height}",
@@ -103,7 +104,13 @@ def avatars() -> None:
             pack.about.license,
             pack.about.provenance,
         )
+        table.add_row(*map(escape, row))
     Console().print(table)
+    if library.refused:
+        refused = Table("left out", Column("because", overflow="fold"))
+        for name, reason in library.refused.items():
+            refused.add_row(escape(name), escape(reason))
+        Console().print(refused)
 
 
 @app.command()
@@ -134,7 +141,7 @@ async def _render(
 ) -> None:
     from ditto_avatar import render as rendering
 
-    avatar = _find_avatar(settings, avatar_name)
+    avatar = await _find_avatar(settings, avatar_name)
     speech = assembly.open_speech(settings)
     try:
         if audio is None:
@@ -168,11 +175,14 @@ async def _face(settings: Settings, engine: str | None, motion_in: Path | None) 
     return assembly.open_puppet(motion_in)
 
 
-def _find_avatar(settings: Settings, name: str) -> Avatar:
-    path = Path(name)
-    if path.exists() and (path.is_dir() or path.suffix == ".zip"):
-        return load_avatar(path)
-    return assembly.open_avatars(settings).find(name)
+async def _find_avatar(settings: Settings, name: str) -> Avatar:
+    if await asyncio.to_thread(_is_pack, Path(name)):
+        return await open_pack(Path(name))
+    return (await assembly.open_avatars(settings)).find(name)
+
+
+def _is_pack(path: Path) -> bool:
+    return path.is_dir() or (path.is_file() and path.suffix == ".zip")
 
 
 def _count(done: int, total: int | None) -> str:

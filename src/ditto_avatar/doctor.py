@@ -47,7 +47,7 @@ async def examine(settings: Settings) -> list[Finding]:
     return [
         Finding("python", State.GOOD, f"{platform.python_version()} on {platform.platform()}"),
         _video(),
-        await asyncio.to_thread(_avatars, settings),
+        await _avatars(settings),
         await asyncio.to_thread(_face, settings),
         *await asyncio.to_thread(_acceleration),
         *await asyncio.to_thread(_backends, settings),
@@ -66,13 +66,16 @@ def _video() -> Finding:
     return Finding("video", State.GOOD, f"PyAV {av.__version__} encodes H.264 (x264) and AAC")
 
 
-def _avatars(settings: Settings) -> Finding:
-    library = assembly.open_avatars(settings)
+async def _avatars(settings: Settings) -> Finding:
+    library = await assembly.open_avatars(settings)
     names = ", ".join(avatar.name for avatar in library)
     try:
         library.find(settings.avatar)
     except DittoAvatarError as error:
         return Finding("presenters", State.BROKEN, str(error))
+    if library.refused:
+        refused = "; ".join(f"{name} is left out: {why}" for name, why in library.refused.items())
+        return Finding("presenters", State.BROKEN, f"{names}; {refused}")
     return Finding("presenters", State.GOOD, f"{names}; {settings.avatar} begins")
 
 

@@ -69,6 +69,9 @@ class Metrics:
             "ditto_speaking", "Performances that run now", registry=self._registry
         )
         self.waiting = Gauge("ditto_waiting", "Turns in line", registry=self._registry)
+        self.avatars_refused = Gauge(
+            "ditto_avatars_refused", "Avatar packs left out at the start", registry=self._registry
+        )
 
     def observe_turn(self, kind: str, state: str, timings_ms: Mapping[str, float]) -> None:
         """Count a turn that ended, with its waterfall."""

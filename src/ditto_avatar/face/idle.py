@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -15,9 +16,12 @@ import numpy as np
 from av.container import InputContainer
 
 from ditto_avatar.errors import InvalidAvatar
+from ditto_avatar.media.source import MP4, open_media
 from ditto_avatar.types import ByteArray
 
 MAX_BYTES = 128 * 1024 * 1024
+# Pictures from one keyframe to the next: they are decoded at once.
+MAX_GROUP_BYTES = 192 * 1024 * 1024
 
 
 class IdleMemory:
@@ -94,6 +98,13 @@ class IdleFrames:
         firsts = [bisect_left(times, p.pts) for p in packets if p.is_keyframe and p.pts is not None]
         if not firsts or firsts[0] != 0:
             raise InvalidAvatar(f"{self._path.name}: expected a keyframe at the beginning.")
+        longest = max(end - first for first, end in pairwise([*firsts, len(times)]))
+        most = MAX_GROUP_BYTES // (self._shape[0] * self._shape[1])
+        if longest > most:
+            raise InvalidAvatar(
+                f"{self._path.name}: expected a keyframe every {most} frames or sooner, "
+                f"came {longest} frames without one."
+            )
         return times, firsts
 
     def _decode(self, group: int) -> ByteArray:
@@ -125,7 +136,7 @@ class IdleFrames:
     @contextmanager
     def _open(self) -> Iterator[InputContainer]:
         try:
-            with av.open(str(self._path)) as container:
+            with open_media(self._path, MP4) as container:
                 yield container
         except (av.FFmpegError, ValueError) as error:
             raise InvalidAvatar(f"{self._path.name}: expected H.264, came {error}.") from error

@@ -1,36 +1,42 @@
-"""The presenters that can be chosen: those that come with the package and the user's own."""
+"""The presenters that can be chosen: those that come with the package and the user's own.
+
+A pack of the user's may be a stranger's. A child process unpacks and checks it; what is loaded
+here afterwards are the bytes that it checked.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ditto_avatar.errors import InvalidAvatar, NotFound
+from ditto_avatar.errors import DittoAvatarError, InvalidAvatar, NotFound
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.idle import IdleMemory
-from ditto_avatar.face.pack import find_avatars, load_avatar
+from ditto_avatar.face.pack import find_avatars, load_avatar, load_folder, pack_digest
+from ditto_avatar.face.unpack import MAX_BYTES, UnpackedFolder, pack_in
+from ditto_avatar.guard.inspector import Check, Inspector, one_line
+from ditto_avatar.guard.limits import Limits
 
 log = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parent.parent / "presenters"
+PACK_CHECK = Check(
+    "ditto_avatar.face.pack_check:check_pack",
+    InvalidAvatar,
+    Limits(memory_mb=1_024, cpu_s=30, wall_s=60, written_mb=MAX_BYTES // 1_048_576),
+)
+_MOST_CHILDREN = 4
 
 
 class AvatarLibrary:
-    """Checked packs by name; a pack of the user's replaces a bundled one of the same name."""
+    """Checked packs by name. `refused` tells why others were left out, by file name."""
 
-    def __init__(self, *folders: Path) -> None:
-        self._avatars: dict[str, Avatar] = {}
-        memory = IdleMemory()
-        for folder in folders:
-            for path in find_avatars(folder):
-                try:
-                    avatar = load_avatar(path, memory)
-                except InvalidAvatar as error:
-                    # One bad pack must not keep the others from being served.
-                    log.error("avatar %s is left out: %s", path.name, error)
-                else:
-                    self._avatars[avatar.name] = avatar
+    def __init__(self, avatars: Iterable[Avatar], refused: Mapping[str, str]) -> None:
+        self._avatars = {avatar.name: avatar for avatar in avatars}
+        self.refused = refused
 
     def __iter__(self) -> Iterator[Avatar]:
         return iter(sorted(self._avatars.values(), key=lambda avatar: avatar.name))
@@ -42,3 +48,81 @@ class AvatarLibrary:
             known = ", ".join(sorted(self._avatars)) or "none"
             raise NotFound(f"There is no avatar named {name[:64]!r}; there are: {known}.")
         return avatar
+
+
+async def open_library(
+    bundled: Path, own: Path | None = None, check: Check = PACK_CHECK
+) -> AvatarLibrary:
+    """Load the packs in `bundled`, and those in `own` that pass the `check`. A pack of the
+    user's replaces a bundled one of the same name.
+
+    A pack that fails is left out, with one line in the log. Cancelling is safe: no child and no
+    unpacked folder stays.
+    """
+    memory = IdleMemory()
+    ours = await asyncio.to_thread(_load_bundled, bundled, memory)
+    if own is None:
+        return AvatarLibrary(ours, {})
+    paths = await asyncio.to_thread(find_avatars, own)
+    opened = await _open_all(paths, memory, check)
+    refused: dict[str, str] = {}
+    for path, found in zip(paths, opened, strict=True):
+        if not isinstance(found, Avatar):
+            name = one_line(path.name)
+            refused[name] = one_line(found)
+            log.error("avatar %s is left out: %s", name, refused[name])
+    return AvatarLibrary([*ours, *(a for a in opened if isinstance(a, Avatar))], refused)
+
+
+async def open_pack(path: Path) -> Avatar:
+    """Check and load one pack of a stranger, a folder or a ``.zip``. Raises `InvalidAvatar`.
+    Cancelling is safe."""
+    async with Inspector(PACK_CHECK) as inspector:
+        return await _open(inspector, path, IdleMemory())
+
+
+def _load_bundled(folder: Path, memory: IdleMemory) -> list[Avatar]:
+    return [load_avatar(path, memory) for path in find_avatars(folder)]
+
+
+async def _open_all(
+    paths: Sequence[Path], memory: IdleMemory, check: Check
+) -> list[Avatar | DittoAvatarError]:
+    """Each pack or the reason it was refused, in the order of `paths`. A few children share the
+    work, so that a pack that hangs does not keep all others waiting."""
+    opened: dict[Path, Avatar | DittoAvatarError] = {}
+    left = iter(paths)
+
+    async def work() -> None:
+        async with Inspector(check) as inspector:
+            for path in left:
+                try:
+                    opened[path] = await _open(inspector, path, memory)
+                except DittoAvatarError as error:
+                    opened[path] = error
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(len(paths), os.cpu_count() or 1, _MOST_CHILDREN)):
+            group.create_task(work())
+    return [opened[path] for path in paths]
+
+
+async def _open(inspector: Inspector, path: Path, memory: IdleMemory) -> Avatar:
+    place = None if await asyncio.to_thread(os.path.isdir, path) else UnpackedFolder()
+    try:
+        into = None if place is None else str(place.path)
+        checked = await inspector.inspect(path, into=into)
+        return await asyncio.to_thread(_load_checked, path, place, checked.value["digest"], memory)
+    except BaseException:
+        if place is not None:
+            place.remove()
+        raise
+
+
+def _load_checked(
+    path: Path, place: UnpackedFolder | None, digest: object, memory: IdleMemory
+) -> Avatar:
+    folder, name = (path, path.name) if place is None else pack_in(place.path, path)
+    if pack_digest(folder) != digest:
+        raise InvalidAvatar(f"{path.name}: expected the files that were checked, came others.")
+    return load_folder(folder, name, place, memory)

@@ -8,30 +8,37 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ditto_avatar.errors import InvalidAvatar
+from ditto_avatar.face.arrays_file import ArraysFile
 from ditto_avatar.face.avatar import About, Avatar, FaceArrays, MouthAtlas
 from ditto_avatar.face.idle import IdleFrames, IdleMemory
-from ditto_avatar.face.unpack import UnpackedFolder, unpack
-from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
+from ditto_avatar.face.reading import expecting, read_file, read_picture
+from ditto_avatar.face.unpack import UnpackedFolder, pack_in, unpack
+from ditto_avatar.media.source import MP4, open_media
+from ditto_avatar.types import FRAME_RATE_HZ, ByteArray
 
 LANDMARK_COUNT = 478
 BLENDSHAPE_COUNT = 52
 MAX_FRAMES = 3_000
 MAX_SIDE_PX = 2_160
-MAX_ARRAY_BYTES = 256 * 1024 * 1024
+MAX_ABOUT_BYTES = 64 * 1024
+# Points may lie outside of the frame, but not anywhere.
+MAX_PLACE_PX = 4 * MAX_SIDE_PX
+MAX_WEIGHT = 10
 
+DRAWN_FILES = ("idle.mp4", "avatar.npz", "mouth.webp")
+PACK_FILES = (*DRAWN_FILES, "poster.webp", "about.json")
+
+_BLOCK_BYTES = 1 << 20
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _ATLAS_KEYS = ("atlas_names", "atlas_weights", "atlas_landmarks", "atlas_box")
 
@@ -40,36 +47,35 @@ def load_avatar(path: Path, memory: IdleMemory | None = None) -> Avatar:
     """Read the pack at `path`, a folder or a ``.zip``. Pictures of its idle loop are kept in
     `memory`, which avatars may share.
 
-    Raises `InvalidAvatar` with one sentence that names the file, the key, what was expected and
-    what came.
+    For packs of our own: a stranger's pack goes through `face.library`, which opens it in a child
+    process first. Raises `InvalidAvatar` with one sentence that names the file, the key, what was
+    expected and what came. Blocks.
     """
-    if path.is_dir():
-        return _load_folder(path, path.name, None, memory)
-    if path.is_file():
-        owner, folder = unpack(path)
-        name = path.stem if folder == owner.path else folder.name
-        return _load_folder(folder, name, owner, memory)
-    raise InvalidAvatar(f"{path.name}: expected a folder or a zip, came nothing at this path.")
+    with expecting(path.name, "a pack that can be read"):
+        if path.is_dir():
+            return load_folder(path, path.name, None, memory)
+        if not path.is_file():
+            raise InvalidAvatar(
+                f"{path.name}: expected a folder or a zip, came nothing at this path."
+            )
+    owner = UnpackedFolder()
+    try:
+        unpack(path, owner.path)
+        return load_folder(*pack_in(owner.path, path), owner, memory)
+    except BaseException:
+        owner.remove()
+        raise
 
 
-def find_avatars(folder: Path) -> list[Path]:
-    """The packs in `folder`, by name: folders that hold an ``about.json``, and zips."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if (entry / "about.json").is_file() or (entry.is_file() and entry.suffix == ".zip")
-    )
-
-
-def _load_folder(
+def load_folder(
     folder: Path, name: str, unpacked: UnpackedFolder | None, memory: IdleMemory | None
 ) -> Avatar:
+    """Read the pack in `folder`, whose avatar must be called `name`. `unpacked` is the temporary
+    folder that it may lie in. Raises `InvalidAvatar`. Blocks."""
     about = _read_about(folder, name)
     count, width, height = _probe_idle(_existing(folder, "idle.mp4"))
-    _read_image(_existing(folder, "poster.webp"))
-    with _ArraysFile(_existing(folder, "avatar.npz")) as file:
+    read_picture(_existing(folder, "poster.webp"))
+    with ArraysFile(_existing(folder, "avatar.npz")) as file:
         arrays = _read_arrays(file, count)
         atlas = _read_atlas(file, folder / "mouth.webp")
     idle = IdleFrames(folder / "idle.mp4", count, width, height, memory)
@@ -79,28 +85,70 @@ def _load_folder(
     )
 
 
+def find_avatars(folder: Path) -> list[Path]:
+    """The packs in `folder`, by name: folders that hold an ``about.json``, and zips."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if _may_be_a_pack(entry))
+
+
+def _may_be_a_pack(entry: Path) -> bool:
+    try:
+        return (entry / "about.json").is_file() or (entry.is_file() and entry.suffix == ".zip")
+    except OSError:
+        # Opening it will say why it cannot be read.
+        return True
+
+
 def pack_fingerprint(folder: Path) -> str:
     """What `Avatar.fingerprint` says of the pack in `folder`."""
+    return _digest(folder, DRAWN_FILES)[:16]
+
+
+def pack_digest(folder: Path) -> str:
+    """Digest of all files of the pack in `folder`: it tells whether these are the bytes that were
+    checked. Raises `InvalidAvatar` where they cannot be read."""
+    return _digest(folder, PACK_FILES)
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for name in ("idle.mp4", "avatar.npz", "mouth.webp"):
+    for name in names:
         path = folder / name
-        digest.update(path.read_bytes() if path.is_file() else b"")
-    return digest.hexdigest()[:16]
+        with expecting(name, "a file that can be read"):
+            if not path.is_file():
+                continue
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK_BYTES):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def check_name(name: str) -> None:
+    """Raise `InvalidAvatar` when no avatar can be called `name`."""
+    if not _NAME.fullmatch(name):
+        raise InvalidAvatar(
+            f"{name!r} cannot be the name of an avatar: expected 1 to 64 lower-case letters, "
+            "digits, - and _."
+        )
 
 
 def _existing(folder: Path, name: str) -> Path:
     path = folder / name
-    if not path.is_file():
+    with expecting(name, "a file that can be read"):
+        found = path.is_file()
+    if not found:
         raise InvalidAvatar(f"{name}: expected in the pack {folder.name!r}, came no such file.")
     return path
 
 
 def _read_about(folder: Path, name: str) -> About:
     path = _existing(folder, "about.json")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidAvatar(f"about.json: expected JSON in UTF-8, came {error}.") from error
+    data = read_file(path, MAX_ABOUT_BYTES)
+    with expecting("about.json", "JSON in UTF-8"):
+        content = json.loads(data.decode("utf-8"))
+        # Half an emoji in an escape is JSON, but no page could be told it.
+        json.dumps(content, ensure_ascii=False).encode()
     if not isinstance(content, dict):
         raise InvalidAvatar(f"about.json: expected an object, came {type(content).__name__}.")
     if content.get("format") != 1:
@@ -148,16 +196,13 @@ def _voices(content: dict[str, Any]) -> Mapping[str, Mapping[str, str]]:
 
 def _probe_idle(path: Path) -> tuple[int, int, int]:
     """Number of frames, width and height, from the container and without decoding."""
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InvalidAvatar("idle.mp4: expected a video stream, came none.")
-            stream = container.streams.video[0]
-            codec, pixels = stream.codec_context.name, stream.codec_context.pix_fmt
-            rate, count = stream.average_rate, stream.frames
-            width, height = stream.codec_context.width, stream.codec_context.height
-    except av.FFmpegError as error:
-        raise InvalidAvatar(f"idle.mp4: expected an MP4 with H.264, came {error}.") from error
+    with expecting(path.name, "an MP4 with H.264"), open_media(path, MP4) as container:
+        if not container.streams.video:
+            raise InvalidAvatar("idle.mp4: expected a video stream, came none.")
+        stream = container.streams.video[0]
+        codec, pixels = stream.codec_context.name, stream.codec_context.pix_fmt
+        rate, count = stream.average_rate, stream.frames
+        width, height = stream.codec_context.width, stream.codec_context.height
     if codec != "h264" or pixels != "yuv420p":
         raise InvalidAvatar(f"idle.mp4: expected H.264 in yuv420p, came {codec} in {pixels}.")
     if rate != FRAME_RATE_HZ:
@@ -171,65 +216,7 @@ def _probe_idle(path: Path) -> tuple[int, int, int]:
     return count, width, height
 
 
-def _read_image(path: Path) -> ByteArray:
-    # imdecode over our own bytes: imread fails without a reason on names outside ASCII.
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise InvalidAvatar(f"{path.name}: expected a picture, came one that cannot be decoded.")
-    return np.ascontiguousarray(image[..., ::-1], np.uint8)
-
-
-class _ArraysFile:
-    """``avatar.npz``, opened without pickles and with a limit on what it unpacks to."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                total = sum(member.file_size for member in archive.infolist())
-            if total > MAX_ARRAY_BYTES:
-                raise InvalidAvatar(
-                    f"avatar.npz: expected at most {MAX_ARRAY_BYTES} bytes, came {total}."
-                )
-            self._file = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidAvatar(f"avatar.npz: expected numpy arrays, came {error}.") from error
-        self.keys = frozenset(self._file.files)
-
-    def __enter__(self) -> _ArraysFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def raw(self, key: str) -> npt.NDArray[Any]:
-        if key not in self.keys:
-            raise InvalidAvatar(f"avatar.npz: {key}: expected this key, came none.")
-        try:
-            return np.asarray(self._file[key])
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidAvatar(f"avatar.npz: {key}: expected an array, came {error}.") from error
-
-    def floats(self, key: str, shape: tuple[int, ...]) -> FloatArray:
-        array = self.raw(key)
-        if array.shape != shape or array.dtype.kind != "f":
-            raise InvalidAvatar(
-                f"avatar.npz: {key}: expected {shape} float32, came {array.shape} {array.dtype}."
-            )
-        if not np.isfinite(array).all():
-            raise InvalidAvatar(f"avatar.npz: {key}: expected finite numbers, came NaN or inf.")
-        return _frozen(array.astype(np.float32))
-
-    def optional(self, key: str, shape: tuple[int, ...]) -> FloatArray | None:
-        return self.floats(key, shape) if key in self.keys else None
-
-
-def _frozen(array: FloatArray) -> FloatArray:
-    array.setflags(write=False)
-    return array
-
-
-def _read_arrays(file: _ArraysFile, count: int) -> FaceArrays:
+def _read_arrays(file: ArraysFile, count: int) -> FaceArrays:
     visibility = file.raw("visibility")
     if visibility.shape != (count, LANDMARK_COUNT) or visibility.dtype != np.bool_:
         raise InvalidAvatar(
@@ -237,16 +224,18 @@ def _read_arrays(file: _ArraysFile, count: int) -> FaceArrays:
             f"came {visibility.shape} {visibility.dtype}."
         )
     return FaceArrays(
-        landmarks=file.floats("landmarks", (count, LANDMARK_COUNT, 3)),
+        landmarks=file.floats("landmarks", (count, LANDMARK_COUNT, 3), MAX_PLACE_PX),
         visibility=visibility,
-        head_rotation=file.floats("head_rotation", (count, 3)),
-        neutral_landmarks=file.floats("neutral_landmarks", (LANDMARK_COUNT, 3)),
-        eye_closure=file.optional("eye_closure", (count, 2)),
-        blendshapes=file.optional("blendshapes", (BLENDSHAPE_COUNT, LANDMARK_COUNT, 3)),
+        head_rotation=file.floats("head_rotation", (count, 3), 360),
+        neutral_landmarks=file.floats("neutral_landmarks", (LANDMARK_COUNT, 3), MAX_PLACE_PX),
+        eye_closure=file.optional("eye_closure", (count, 2), MAX_WEIGHT),
+        blendshapes=file.optional(
+            "blendshapes", (BLENDSHAPE_COUNT, LANDMARK_COUNT, 3), MAX_PLACE_PX
+        ),
     )
 
 
-def _read_atlas(file: _ArraysFile, picture: Path) -> MouthAtlas | None:
+def _read_atlas(file: ArraysFile, picture: Path) -> MouthAtlas | None:
     present = [key for key in _ATLAS_KEYS if key in file.keys]
     if not present and not picture.exists():
         return None
@@ -262,23 +251,28 @@ def _read_atlas(file: _ArraysFile, picture: Path) -> MouthAtlas | None:
             f"avatar.npz: atlas_names: expected (k,) str, came {names.shape} {names.dtype}."
         )
     count = len(names)
-    box = file.floats("atlas_box", (4,))
+    box = file.floats("atlas_box", (4,), MAX_SIDE_PX)
     if box[2] <= 0 or box[3] <= 0:
         raise InvalidAvatar(
             f"avatar.npz: atlas_box: expected a positive width and height, came {box.tolist()}."
         )
     _read_patches(picture, count)
     return MouthAtlas(
-        names=tuple(str(name) for name in names),
-        weights=file.floats("atlas_weights", (count, BLENDSHAPE_COUNT)),
-        landmarks=file.floats("atlas_landmarks", (count, LANDMARK_COUNT, 3)),
+        names=_names(names),
+        weights=file.floats("atlas_weights", (count, BLENDSHAPE_COUNT), MAX_WEIGHT),
+        landmarks=file.floats("atlas_landmarks", (count, LANDMARK_COUNT, 3), MAX_PLACE_PX),
         box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
         patches=partial(_read_patches, picture, count),
     )
 
 
+def _names(array: npt.NDArray[Any]) -> tuple[str, ...]:
+    with expecting("avatar.npz: atlas_names", "texts"):
+        return tuple(str(name) for name in array)
+
+
 def _read_patches(picture: Path, count: int) -> ByteArray:
-    strip = _read_image(picture)
+    strip = read_picture(picture)
     if strip.shape[0] % count:
         raise InvalidAvatar(
             f"mouth.webp: expected {count} patches of equal height, came {strip.shape[0]} rows."

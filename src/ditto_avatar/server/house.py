@@ -83,7 +83,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     clock = SystemClock()
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        avatars = await asyncio.to_thread(open_avatars, settings)
+        avatars = await open_avatars(settings)
+        metrics.avatars_refused.set(len(avatars.refused))
         default = avatars.find(settings.avatar)
         dialogue, speech = open_dialogue(settings), open_speech(settings)
         face = await open_face(settings)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ditto_avatar.errors import InvalidAvatar
+from ditto_avatar.face.arrays_file import ArraysFile
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.layout import SourceMotion
 from ditto_avatar.face.ditto.models import DittoModels
@@ -147,8 +148,8 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
         return {}
     try:
-        with path.open("rb") as file, np.load(file) as content:
-            return dict(content)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        with ArraysFile(path) as file:
+            return {key: file.raw(key) for key in file.keys}
+    except InvalidAvatar as error:
         log.warning("%s cannot be read and is computed again: %s.", path, error)
         return {}
