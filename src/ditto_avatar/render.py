@@ -98,7 +98,7 @@ async def read_recording(
 ) -> SpeechChunk:
     """A sound file, with the phonemes of what is said in it when the `text` is known. Raises
     `InvalidAudio`."""
-    samples = await asyncio.to_thread(read_audio, path)
+    samples = await read_audio(path)
     if text is None:
         return SpeechChunk(samples)
     voice = voice_for(speech, text, language)

@@ -11,6 +11,7 @@ import av
 import pytest
 
 from ditto_avatar.media.source import FILMS, MP4, PICTURES, SOUNDS, open_media
+from tests.fakes.hostile_packs import png
 from tests.fakes.packs import make_pack
 
 PLAY_LISTS = {
@@ -75,6 +76,13 @@ def test_a_name_like_an_address_or_a_pattern_is_a_name(
         shutil.copy(film, tmp_path / name)
         with open_media(Path(name), MP4) as opened:
             assert opened.streams.video[0].frames == 3
+
+
+def test_a_picture_named_like_a_row_of_pictures_is_one(tmp_path: Path) -> None:
+    for name in ("a%d.png", "a1.png", "a2.png"):
+        (tmp_path / name).write_bytes(png(16, 8))
+    with open_media(tmp_path / "a%d.png", PICTURES) as opened:
+        assert sum(1 for _ in opened.demux(video=0)) <= 2  # the last one is the end
 
 
 def test_another_format_than_the_named_ones_is_refused(film: Path) -> None:
