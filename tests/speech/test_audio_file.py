@@ -42,5 +42,5 @@ async def test_a_second_that_claims_to_last_for_days_fills_no_memory(tmp_path: P
     data = bytearray(write(tmp_path / "slow.wav", 48_000, 20).read_bytes())
     data[24:32] = struct.pack("<II", 1, 2)  # one sample a second, two bytes a second
     (tmp_path / "slow.wav").write_bytes(data)
-    with pytest.raises(InvalidAudio, match="'slow.wav'"):
+    with pytest.raises(InvalidAudio, match=r"'slow\.wav'"):
         await read_audio(tmp_path / "slow.wav")
