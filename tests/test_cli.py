@@ -156,3 +156,13 @@ def test_a_face_is_registered_with_checkpoints_only(tmp_path: Path) -> None:
     result = run(app, ["register", *arguments])
     assert result.exit_code == 1
     assert "DITTO_CHECKPOINTS" in result.output
+
+
+def test_a_name_that_no_pack_may_have_is_refused_before_the_weights_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DITTO_CHECKPOINTS", str(tmp_path / "no-weights"))
+    arguments = ["me.jpg", "avatars/Me", "--license", "own", "--consent", "mine"]
+    result = run(app, ["register", *arguments])
+    assert result.exit_code == 1
+    assert "'Me' cannot be the name of an avatar" in result.output

@@ -107,10 +107,11 @@ def register(
     """Make an avatar pack from a photo or a video with Ditto."""
     _needs_torch()
     from ditto_avatar.face.ditto.models import load_models
-    from ditto_avatar.face.ditto.portrait import Terms, register_source
+    from ditto_avatar.face.ditto.portrait import Terms, check_request, register_source
 
     options = ditto_options(Settings())
     terms = Terms(license, provenance, consent)
+    check_request(out, terms)
     with console.status("looking at the face") as status:
 
         def progress(stage: str, done: int, total: int) -> None:

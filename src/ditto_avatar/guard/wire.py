@@ -67,9 +67,9 @@ def size_of(description: Any) -> int:
 
 
 def build(description: Any, data: bytes) -> Array:
-    """The array (read-only) that `description` promises, over `data`. Raises `BrokenAnswer`."""
+    """The array that `description` promises, a copy of `data`. Raises `BrokenAnswer`."""
     dtype, shape = _read(description)
-    return np.frombuffer(data, dtype).reshape(shape)
+    return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
 def _read(description: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:

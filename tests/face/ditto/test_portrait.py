@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -110,7 +111,8 @@ def test_a_video_becomes_its_own_idle_loop(
 async def test_a_photo_and_speech_become_a_film_with_sound(
     make: Register, models: DittoModels, options: DittoOptions, tmp_path: Path
 ) -> None:
-    avatar = load_avatar(make(photo(tmp_path / "me.png"), tmp_path / "me"))
+    pack = await asyncio.to_thread(make, photo(tmp_path / "me.png"), tmp_path / "me")
+    avatar = load_avatar(pack)
     engine = DittoEngine(models, options)
     sound = np.sin(np.arange(25_600) / 9).astype(np.float32) * 0.3
     done = await render(
@@ -144,6 +146,15 @@ def test_a_face_without_terms_is_refused(
     path = photo(tmp_path / "me.png")
     with pytest.raises(InvalidAvatar, match=f"{key} is empty"):
         register_source(path, tmp_path / "me", models, options, terms)
+
+
+@pytest.mark.parametrize("name", ["Me", "me.png", "m e", "나", "m" * 65])
+def test_a_name_that_no_pack_may_have_is_refused_before_anything_is_read(
+    make: Register, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(InvalidAvatar, match="lower-case letters, digits, - and _"):
+        make(tmp_path / "nobody.png", tmp_path / "packs" / name)
+    assert not (tmp_path / "packs").exists()
 
 
 def test_an_existing_pack_is_not_overwritten(make: Register, tmp_path: Path) -> None:

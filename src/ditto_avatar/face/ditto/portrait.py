@@ -48,7 +48,7 @@ from ditto_avatar.face.ditto.windows import (
     bounded,
     offline_motion,
 )
-from ditto_avatar.face.pack import load_avatar, pack_fingerprint
+from ditto_avatar.face.pack import check_name, load_avatar, pack_fingerprint
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, Emotion, FloatArray
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,17 @@ class Terms:
     description: Mapping[str, str] = field(default_factory=dict)
 
 
+def check_request(out: Path, terms: Terms) -> None:
+    """Check what can be checked before minutes of work. Raises `InvalidAvatar` when `out` exists,
+    when no avatar can have its name, or when the terms are empty."""
+    for key in ("license", "provenance", "consent"):
+        if not getattr(terms, key).strip():
+            raise InvalidAvatar(f"{key} is empty; say under which terms the face may be shown.")
+    check_name(out.name)
+    if out.exists():
+        raise InvalidAvatar(f"{out} exists already; choose another name.")
+
+
 def register_source(
     path: Path,
     out: Path,
@@ -89,12 +100,8 @@ def register_source(
     """Makes the avatar pack `out` from the photo or video `path`; returns `out`. Blocks.
 
     `frames` is the length of a photo's idle loop. Raises `InvalidImage` for footage without one
-    clear face, `InvalidAvatar` when `out` exists or the terms are empty; then nothing is left."""
-    for key in ("license", "provenance", "consent"):
-        if not getattr(terms, key).strip():
-            raise InvalidAvatar(f"{key} is empty; say under which terms the face may be shown.")
-    if out.exists():
-        raise InvalidAvatar(f"{out} exists already; choose another name.")
+    clear face, and what `check_request` raises; then nothing is left."""
+    check_request(out, terms)
     footage = load_footage(path, options.longest_side, VIDEO_FRAMES)
     maker = _Maker(models, options, progress or (lambda stage, done, total: None))
     out.parent.mkdir(parents=True, exist_ok=True)
