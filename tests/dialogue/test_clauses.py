@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from ditto_avatar.dialogue.base import Sentence
-from ditto_avatar.dialogue.clauses import TextDelta, clauses, sentences
+from ditto_avatar.dialogue.clauses import TextDelta, clauses, sentences, split
 from ditto_avatar.types import Emotion
 
 
@@ -62,3 +62,10 @@ async def test_text_that_is_not_tagged_keeps_its_brackets() -> None:
         "[Note] Stay.",
         "**Now**",
     ]
+
+
+async def test_a_whole_text_is_split_as_its_pieces_would_be() -> None:
+    text = "[happy] Hello! 1.5 metres, Mr. Smith. [sad] And … so on?"
+    words = [f"{word} " for word in text.split(" ")]
+    assert split(text) == [item async for item in sentences(stream(*words))]
+    assert [sentence.text for sentence in split("[a] b.", tagged=False)] == ["[a] b."]

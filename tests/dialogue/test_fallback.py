@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 
 import pytest
 
 from ditto_avatar.dialogue.base import DialogueEngine, Message, Prompt, Role
-from ditto_avatar.dialogue.clauses import sentences
+from ditto_avatar.dialogue.clauses import sentences, split
 from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.dialogue.offline import OfflineEngine
 from ditto_avatar.errors import ProviderFailed, Unavailable
@@ -31,6 +31,9 @@ class Scripted:
             yield piece
         if self.error is not None:
             raise self.error
+
+    def fixed_texts(self) -> Iterable[str]:
+        return ()
 
     async def close(self) -> None:
         self.asked = -1
@@ -113,3 +116,14 @@ async def test_closing_closes_every_engine() -> None:
     engines = [Scripted("a"), Scripted("b")]
     await FallbackDialogue(engines).close()
     assert [engine.asked for engine in engines] == [-1, -1]
+
+
+async def test_the_apologies_are_fixed_texts_as_well_as_those_of_every_engine() -> None:
+    broken = Scripted("openai", "The answer", error=ProviderFailed("OpenAI is down."))
+    chain = FallbackDialogue([broken, OfflineEngine(stand_in=True)])
+    fixed = {s.text for text in chain.fixed_texts() for s in split(text)}
+    apology = [s.text async for s in sentences(chain.reply(prompt()))][-1]
+    assert apology in fixed
+    hello = [s.text async for s in sentences(OfflineEngine().reply(prompt()))]
+    assert set(hello) <= fixed
+    assert "The answer" not in fixed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ditto_avatar.dialogue.base import Message, Prompt, Role
-from ditto_avatar.dialogue.clauses import sentences
+from ditto_avatar.dialogue.clauses import sentences, split
 from ditto_avatar.dialogue.notes_index import NotesIndex, read_notes
 from ditto_avatar.dialogue.offline import NOTES, OfflineEngine
 from ditto_avatar.errors import InvalidInput
@@ -147,3 +147,21 @@ def test_a_note_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 async def test_the_check_counts_the_notes() -> None:
     assert "sections" in await ENGINE.check()
+
+
+async def test_all_that_it_says_is_among_its_fixed_texts() -> None:
+    fixed = {s.text for text in ENGINE.fixed_texts() for s in split(text)}
+    questions = [
+        "Hello!",
+        "Who are you?",
+        "Tell me a joke",
+        "And another",
+        "고마워요",
+        "농담 하나 해 줘",
+    ]
+    questions += [section.heading for section in read_notes(NOTES)]
+    for question in questions:
+        prompt = Prompt([Message(Role.USER, question)], Language.ENGLISH)
+        said = [sentence.text async for sentence in sentences(ENGINE.reply(prompt))]
+        assert said
+        assert set(said) <= fixed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
 import numpy as np
 
@@ -49,6 +49,9 @@ class ScriptedDialogue:
                 yield word if place == 0 else f" {word}"
         finally:
             self.open_replies -= 1
+
+    def fixed_texts(self) -> Iterable[str]:
+        return ()
 
     async def close(self) -> None:
         pass
@@ -105,7 +108,8 @@ class ToneSpeech:
 
 
 class LoudnessFace:
-    """Shows the idle loop, brightened by loudness."""
+    """Shows the idle loop, brightened by loudness; with a `window`, forwards and backwards over
+    that many frames of it only."""
 
     name = "loudness"
     max_streams: int | None = None
@@ -114,6 +118,7 @@ class LoudnessFace:
         self.open_performances = 0
         self.strained = False
         self.brightness = 40
+        self.window = 0
 
     @property
     def fingerprint(self) -> str:
@@ -159,6 +164,12 @@ class LoudnessPerformance:
         await self.flush()
         await self._frames.put(None)
 
+    def idle_frame(self, index: int) -> int:
+        place = index % (2 * self._face.window) if self._face.window else index
+        if self._face.window and place >= self._face.window:
+            place = 2 * self._face.window - 1 - place
+        return (self._start + place) % self._avatar.frame_count
+
     async def cancel(self) -> None:
         if not self._cancelled:
             self._cancelled = True
@@ -174,7 +185,7 @@ class LoudnessPerformance:
     async def _draw(self, until: int) -> None:
         for index in range(self._drawn, until):
             self._drawn = index + 1
-            idle = (self._start + index) % self._avatar.frame_count
+            idle = self.idle_frame(index)
             part = self._audio[index * SAMPLES_PER_FRAME : (index + 1) * SAMPLES_PER_FRAME]
             loud = float(np.sqrt(np.mean(part**2)))
             picture = np.minimum(

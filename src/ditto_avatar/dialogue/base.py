@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -56,6 +56,11 @@ class DialogueEngine(Protocol):
         """Pieces of the answer as they come. Closing the iterator closes the upstream
         connection. A sentence may begin with a tag such as ``[happy]``, which
         `dialogue.emotion` takes off. Raises `ProviderFailed`."""
+
+    def fixed_texts(self) -> Iterable[str]:
+        """The answers that everybody gets word for word, tags included; none of an engine that
+        composes its own. They hold nothing of the person who asks, so sentences drawn from
+        them may be shown to others."""
 
     async def close(self) -> None:
         """Free connections."""

@@ -61,6 +61,13 @@ async def sentences(pieces: AsyncIterable[str]) -> AsyncGenerator[Sentence, None
                 yield item
 
 
+def split(text: str, *, tagged: bool = True) -> list[Sentence]:
+    """The sentences of a text that is known as a whole, as `clauses` would find them."""
+    stream = _Clauses(tagged)
+    found = [*stream.feed(text), *stream.flush()]
+    return [item for item in found if isinstance(item, Sentence)]
+
+
 class _Clauses:
     """The pass of `clauses` without the waiting."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from ditto_avatar.dialogue.base import DialogueEngine, Prompt
@@ -81,6 +81,13 @@ class FallbackDialogue:
                 self._health.worked(engine.name)
                 return
         yield _NOBODY_ANSWERS[prompt.language]
+
+    def fixed_texts(self) -> Iterable[str]:
+        """Those of every engine, and the apologies of this chain."""
+        for engine in self._engines:
+            yield from engine.fixed_texts()
+        yield from _BROKE_OFF.values()
+        yield from _NOBODY_ANSWERS.values()
 
     async def close(self) -> None:
         for engine in self._engines:

@@ -81,6 +81,11 @@ class NotesIndex:
     def __len__(self) -> int:
         return len(self._sections)
 
+    def texts(self) -> Iterator[str]:
+        """The answer of every section."""
+        for section in self._sections:
+            yield section.text
+
     def find(self, question: str) -> Section | None:
         """The section that answers `question`, None when none surely does."""
         if (section := self._wordings.get(_plain(question))) is not None:

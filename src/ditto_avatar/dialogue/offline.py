@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 from ditto_avatar.dialogue.base import Prompt, Role
 from ditto_avatar.dialogue.notes_index import NotesIndex, read_notes
-from ditto_avatar.dialogue.small_talk import Occasion, remark, reply_to
+from ditto_avatar.dialogue.small_talk import Occasion, all_replies, remark, reply_to
 from ditto_avatar.types import Language
 
 NOTES = Path(__file__).parent / "notes"
@@ -69,6 +69,15 @@ class OfflineEngine:
             if self._pace:
                 await asyncio.sleep(self._pace)
             yield word
+
+    def fixed_texts(self) -> Iterable[str]:
+        """Every note, remark and apology: this engine says nothing else."""
+        for index in self._indexes.values():
+            yield from index.texts()
+        yield from all_replies()
+        for answers in _UNKNOWN.values():
+            yield from answers
+        yield from _OUT_OF_REACH.values()
 
     async def check(self) -> str:
         """A sentence about the notes for `doctor`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 
 from openai import AsyncOpenAI, AsyncStream
@@ -70,6 +70,10 @@ class OpenAIDialogue:
                 piece = await answer.next(self._options.next_token_s)
         finally:
             await answer.close()
+
+    def fixed_texts(self) -> Iterable[str]:
+        """None: a model writes every answer for the person who asks."""
+        return ()
 
     async def check(self) -> str:
         """One cheap call: asks for the model by name. Raises like `reply`."""

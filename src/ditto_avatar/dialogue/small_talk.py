@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -166,3 +167,10 @@ def reply_to(occasion: Occasion, language: Language, turn: int) -> str:
     """What to answer in the `turn`-th turn (from 0): the wording changes as a talk goes on."""
     replies = _REPLIES[language][occasion]
     return replies[turn % len(replies)]
+
+
+def all_replies() -> Iterator[str]:
+    """Everything that `reply_to` can answer."""
+    for by_occasion in _REPLIES.values():
+        for replies in by_occasion.values():
+            yield from replies

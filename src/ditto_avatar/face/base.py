@@ -42,6 +42,10 @@ class Performance(Protocol):
     async def finish(self) -> None:
         """No more sound will come; the iteration ends after the last frame."""
 
+    def idle_frame(self, index: int) -> int:
+        """The idle frame whose head pose picture `index` has or will have, as its `VideoFrame`
+        says. Known before the picture is drawn: what is prepared meanwhile continues that pose."""
+
     async def cancel(self) -> None:
         """Stop at once and free everything; the iteration ends. Safe to call twice."""
 

@@ -78,8 +78,11 @@ async def test_every_started_frame_of_sound_is_drawn(engine: DittoEngine, avatar
 async def test_the_first_picture_continues_the_idle_loop(
     engine: DittoEngine, avatar: Avatar
 ) -> None:
-    frames = await perform(await engine.open(avatar, start_frame=7), [speech(7)])
+    performance = await engine.open(avatar, start_frame=7)
+    known = [performance.idle_frame(index) for index in range(8)]
+    frames = await perform(performance, [speech(7)])
     assert [frame.idle_frame for frame in frames] == [7, 8, 9, 9, 8, 7, 7]
+    assert known == [7, 8, 9, 9, 8, 7, 7, 8]
 
 
 async def test_the_whole_idle_loop_is_used_where_quality_is_asked_for(

@@ -72,6 +72,16 @@ async def test_frames_continue_the_idle_loop_and_cover_the_sound(
     assert frames[0].yuv.dtype == np.uint8
 
 
+async def test_the_pose_of_a_picture_is_known_before_it_is_drawn(
+    engine: PuppetEngine, oval: Avatar, speech: SpeechChunk
+) -> None:
+    performance = await engine.open(oval, FRAMES - 3)
+    known = [performance.idle_frame(index) for index in range(5)]
+    await performance.cancel()
+    frames = await perform(engine, oval, [speech], start_frame=FRAMES - 3)
+    assert known == [frame.idle_frame for frame in frames[:5]]
+
+
 async def test_silence_shows_the_idle_loop_itself(engine: PuppetEngine, oval: Avatar) -> None:
     silence = SpeechChunk(np.zeros(16_000, np.float32))
     for frame in await perform(engine, oval, [silence], start_frame=7):

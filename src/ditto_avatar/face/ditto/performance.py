@@ -147,6 +147,9 @@ class DittoPerformance:
     async def finish(self) -> None:
         self._inbox.put_nowait(_Mark.FINISH)
 
+    def idle_frame(self, index: int) -> int:
+        return int(self._walk(np.array([index]))[0])
+
     async def cancel(self) -> None:
         if self._cancelled:
             return

@@ -100,6 +100,9 @@ class PuppetPerformance:
         self._finished = True
         await self.flush()
 
+    def idle_frame(self, index: int) -> int:
+        return (self._start_frame + index) % self._idle_frames
+
     async def cancel(self) -> None:
         self._cancelled = True
         self._drawn.clear()
@@ -170,7 +173,7 @@ class PuppetPerformance:
                 if not self._actor.owed:
                     break
                 pose = self._actor.act()
-            idle_frame = (self._start_frame + self._count) % self._idle_frames
+            idle_frame = self.idle_frame(self._count)
             made.append(VideoFrame(self._count, idle_frame, self._draw(idle_frame, pose)))
             self._count += 1
         return made
