@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -25,3 +26,31 @@ class SystemClock:
 
     async def sleep_until(self, when: float) -> None:
         await asyncio.sleep(max(0.0, when - time.monotonic()))
+
+
+class AgeClock:
+    """The time of day by which ages of stored things are counted, in seconds since 1970.
+
+    It follows the system's clock, but never runs ahead of what passed since this process began:
+    a clock that is set two days forward would make everything two days older at once, and sweeps
+    would remove what is new. Until the next start such a jump keeps things longer instead.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] | None = None,
+    ) -> None:
+        self._wall = wall
+        self._elapsed = elapsed or _elapsed
+        self._offset = wall() - self._elapsed()
+
+    def now(self) -> float:
+        """Seconds since 1970, as files and rows carry them."""
+        return min(self._wall(), self._offset + self._elapsed())
+
+
+def _elapsed() -> float:
+    """Seconds since the machine started, those it slept included where the system counts them."""
+    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)

@@ -187,7 +187,17 @@ class Settings(BaseSettings):
     cache_mb: int = Field(
         256, ge=0, description="drawn sentences kept to be shown again at no cost; 0 keeps none"
     )
+    retention_days: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="conversations, clips and cached sentences older than this are removed "
+        "(default: idle sessions end, nothing else goes by age)",
+    )
     clip_max_age_s: Seconds = Field(86_400, description="clips older than this are removed")
     clip_max_mb: Positive = Field(
         2_048, description="clips beyond this total are removed, oldest first"
     )
+
+    @property
+    def retention_s(self) -> float | None:
+        """`retention_days` in seconds."""
+        return None if self.retention_days is None else self.retention_days * 86_400

@@ -19,6 +19,7 @@ from ditto_avatar.session.store import Store, sqlite_url
 from tests.fakes.openai_server import Talk, fake_openai
 
 from .conftest import Server
+from .test_rest import finished
 
 LONG = "This is a sentence that takes a while to be spoken and drawn. " * 12
 
@@ -265,3 +266,18 @@ async def _closing(running: Process) -> None:
         # The server does not tell: it has to be asked.
         while (await running.server.http.get("/readyz")).status_code != 503:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def test_what_a_process_writes_is_for_its_owner_only(packs: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    async with process(packs, data, sqlite_url(data), DITTO_CACHE_MB="10") as running:
+        http = running.server.http
+        body = (await http.post("/api/sessions", json={})).json()
+        url = f"/api/sessions/{body['session']}"
+        auth = {"Authorization": f"Bearer {body['token']}"}
+        said = await http.post(f"{url}/say", json={"text": "Hi."}, headers=auth)
+        await finished(running.server, url, auth, said.json()["turn"])
+        written = [data, *data.rglob("*")]
+        assert {".mp4", ".wav", ".m4s", ".db"} <= {path.suffix for path in written}
+        assert [path for path in written if path.stat().st_mode & 0o077] == []

@@ -21,6 +21,7 @@ from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.answer_length import AnswerLimits
 from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import Clip, ClipFolder
+from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.outbox import Outbox
 from ditto_avatar.session.performer import Engines, Performer
@@ -92,6 +93,7 @@ class World:
     registry: Registry
     services: Services
     clips: GatedClips
+    takes: TakeCache
     dialogue: ScriptedDialogue
     speech: ToneSpeech
     face: LoudnessFace
@@ -154,6 +156,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         idle_s: float = 3600,
         lead_s: float = 60.0,
         cache_bytes: int = 0,
+        own_sentences: frozenset[str] = frozenset(),
         transcription: str = "browser",
         clock: Clock | None = None,
         database_url: str | None = None,
@@ -162,6 +165,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         clock = clock or SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
         clips = GatedClips(tmp_path / "clips")
+        takes = TakeCache(tmp_path / "takes", cache_bytes)
         store = Store(database_url or sqlite_url(tmp_path))
         await store.start()
         services = Services(
@@ -169,11 +173,12 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
                 engines=lambda avatar, tell: Engines(dialogue, speech),
                 face=face,
                 clips=clips,
-                cache=TakeCache(tmp_path / "takes", cache_bytes),
+                cache=takes,
                 executor=executor,
                 clock=clock,
                 lead_s=lead_s,
                 limits=limits,
+                own_sentences=own_sentences,
             ),
             clips=clips,
             admission=Admission(places, max_waiting, Share(share)),
@@ -189,14 +194,14 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         )
         registry = Registry(
             services,
-            clips,
+            Erasure(store, clips, takes, services.performer),
             session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
             max_sessions=max_sessions,
             idle_s=idle_s,
             default_avatar="oval",
             default_language=Language.ENGLISH,
         )
-        world = World(registry, services, clips, dialogue, speech, face, tmp_path, executor)
+        world = World(registry, services, clips, takes, dialogue, speech, face, tmp_path, executor)
         worlds.append(world)
         return world
 

@@ -46,7 +46,7 @@ async def performed(
         on(event)
 
     prompt = None if text else QUESTION
-    job = Job(avatar, Language.KOREAN, text, prompt, lambda: 0, watched=watched)
+    job = Job(avatar, Language.KOREAN, text, prompt, lambda: 0, "a session", watched=watched)
     await world.services.performer.perform(job, notify)
     return happened
 

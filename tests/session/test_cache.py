@@ -11,14 +11,15 @@ import pytest
 
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.session import events
-from ditto_avatar.session.cache import Take, TakeCache, take_key
+from ditto_avatar.session.cache import SHARED, Take, TakeCache, TakeKey, take_key
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.types import SAMPLES_PER_FRAME
+from tests.fakes.clock import ManualClock
 
 from .conftest import Worlds
 
 LOOP = 50
-KEY = take_key(text="Hi.", voice="tone/low")
+KEY = take_key("me", text="Hi.", voice="tone/low")
 
 
 def take(first_frame: int = 10, frames: int = 12) -> Take:
@@ -55,7 +56,8 @@ def test_a_kept_take_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_other_words_are_another_take(tmp_path: Path) -> None:
     cache(tmp_path).keep(KEY, take())
     assert (
-        cache(tmp_path).find(take_key(text="Ho.", voice="tone/low"), LOOP, 10, exact=False) is None
+        cache(tmp_path).find(take_key("me", text="Ho.", voice="tone/low"), LOOP, 10, exact=False)
+        is None
     )
 
 
@@ -82,20 +84,25 @@ def test_beyond_the_limit_the_least_recently_used_goes(tmp_path: Path) -> None:
     takes = cache(tmp_path, int(size_on_disk(take()) * 2.5))
     for age, first in ((30, 10), (20, 20)):
         takes.keep(KEY, take(first))
-        path = next((tmp_path / "takes").glob(f"*.{first}.*.m4s"))
+        path = next((tmp_path / "takes").glob(f"me/*.{first}.*.m4s"))
         os.utime(path, (time.time() - age, time.time() - age))
+    takes = cache(tmp_path, int(size_on_disk(take()) * 2.5))
     assert takes.find(KEY, LOOP, 10, exact=True) is not None  # used now, so 20 is the oldest
     takes.keep(KEY, take(30))
     assert takes.find(KEY, LOOP, 20, exact=True) is None
     assert takes.find(KEY, LOOP, 10, exact=True) is not None
-    assert len(list((tmp_path / "takes").iterdir())) == 4
+    assert len(list((tmp_path / "takes" / "me").iterdir())) == 4
 
 
 def test_a_damaged_take_is_as_good_as_none(tmp_path: Path) -> None:
     cache(tmp_path).keep(KEY, take())
-    path = next((tmp_path / "takes").glob("*.m4s"))
+    path = next((tmp_path / "takes").glob("me/*.m4s"))
     path.write_bytes(path.read_bytes()[:-5])
-    assert cache(tmp_path).find(KEY, LOOP, 10, exact=False) is None
+    takes = cache(tmp_path)
+    assert takes.has(KEY)
+    assert takes.find(KEY, LOOP, 10, exact=False) is None
+    assert not takes.has(KEY)
+    assert not list((tmp_path / "takes").iterdir())
 
 
 def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
@@ -107,16 +114,17 @@ def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_pat
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(keep, range(200)))  # raises what a thread raised
-    assert len(list((tmp_path / "takes").iterdir())) == 2
+    assert len(list((tmp_path / "takes" / "me").iterdir())) == 2
 
 
 def test_a_file_that_cannot_be_looked_at_or_removed_is_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     takes = cache(tmp_path, 1)
-    folder = tmp_path / "takes"
-    (folder / f"{KEY}.1.2.m4s").mkdir(parents=True)
-    (folder / f"{KEY}.3.4.m4s").symlink_to(tmp_path / "gone")
+    folder = tmp_path / "takes" / "me"
+    (folder / f"{KEY.digest}.1.2.m4s").mkdir(parents=True)
+    (folder / f"{KEY.digest}.1.2.wav").write_bytes(b"x")
+    (folder / f"{KEY.digest}.3.4.m4s").symlink_to(tmp_path / "gone")
     takes.keep(KEY, take(10))
     assert "could not be removed" in caplog.text
     assert takes.find(KEY, LOOP, 10, exact=True) is None  # made room for
@@ -125,11 +133,12 @@ def test_a_file_that_cannot_be_looked_at_or_removed_is_no_error(
 def test_what_a_killed_process_left_half_is_removed_at_the_start(tmp_path: Path) -> None:
     takes = cache(tmp_path)
     takes.keep(KEY, take(10))
-    whole = set((tmp_path / "takes").iterdir())
-    for name in (f".{KEY}.20.31.m4s.part", f".{KEY}.30.41.wav.part", f"{KEY}.20.31.wav"):
-        (tmp_path / "takes" / name).write_bytes(b"half")
+    folder, digest = tmp_path / "takes" / "me", KEY.digest
+    whole = set(folder.iterdir())
+    for name in (f".{digest}.20.31.m4s.part", f".{digest}.30.41.wav.part", f"{digest}.20.31.wav"):
+        (folder / name).write_bytes(b"half")
     cache(tmp_path).clear_unfinished()
-    assert set((tmp_path / "takes").iterdir()) == whole
+    assert set(folder.iterdir()) == whole
     assert takes.find(KEY, LOOP, 10, exact=True) is not None
 
 
@@ -137,7 +146,7 @@ def test_a_smaller_limit_counts_from_the_start(tmp_path: Path) -> None:
     for first in (10, 20):
         cache(tmp_path).keep(KEY, take(first))
     cache(tmp_path, size_on_disk(take())).clear_unfinished()
-    assert len(list((tmp_path / "takes").iterdir())) == 2
+    assert len(list((tmp_path / "takes" / "me").iterdir())) == 2
 
 
 def test_a_size_of_nothing_keeps_nothing(tmp_path: Path) -> None:
@@ -149,6 +158,94 @@ def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "takes").write_text("no folder")
     cache(tmp_path).keep(KEY, take())
     assert cache(tmp_path).find(KEY, LOOP, 10, exact=False) is None
+
+
+def test_what_one_session_said_is_not_there_for_another(tmp_path: Path) -> None:
+    takes = cache(tmp_path)
+    takes.keep(KEY, take())
+    yours = take_key("you", text="Hi.", voice="tone/low")
+    assert yours.digest == KEY.digest
+    assert not takes.has(yours)
+    assert takes.find(yours, LOOP, 10, exact=False) is None
+
+
+def test_an_erased_session_leaves_no_file_and_keeps_nothing_more(tmp_path: Path) -> None:
+    takes = cache(tmp_path)
+    yours = replace(KEY, scope="you")
+    for key in (KEY, yours):
+        takes.keep(key, take())
+    takes.erase("me")
+    takes.keep(KEY, take())  # a turn that was cancelled is still writing
+    assert not takes.has(KEY)
+    assert [path.name for path in (tmp_path / "takes").iterdir()] == ["you"]
+    assert takes.has(yours)
+    takes.erase("me")  # again is no error
+
+
+def test_takes_of_sessions_go_before_the_servers_own(tmp_path: Path) -> None:
+    takes = cache(tmp_path, int(size_on_disk(take()) * 2.5))
+    for scope in (SHARED, "me", "you"):
+        takes.keep(replace(KEY, scope=scope), take())
+    assert takes.has(replace(KEY, scope=SHARED))
+    assert not takes.has(KEY)
+    assert not (tmp_path / "takes" / "me").exists()
+    assert takes.has(replace(KEY, scope="you"))
+
+
+def test_takes_of_sessions_go_by_age_and_the_servers_own_stay(tmp_path: Path) -> None:
+    for scope, age in ((SHARED, 100), ("me", 100), ("you", 10)):
+        cache(tmp_path).keep(replace(KEY, scope=scope), take())
+        path = next((tmp_path / "takes" / scope).glob("*.m4s"))
+        os.utime(path, (time.time() - age, time.time() - age))
+    takes = cache(tmp_path)
+    takes.expire(50)
+    assert {path.name for path in (tmp_path / "takes").iterdir()} == {SHARED, "you"}
+
+
+def test_the_folder_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache(tmp_path).keep(KEY, take())
+    takes = cache(tmp_path)
+    takes.clear_unfinished()
+
+    def listed(path: Path, *_: object) -> None:
+        raise AssertionError(f"{path} was listed")
+
+    monkeypatch.setattr(Path, "glob", listed)
+    monkeypatch.setattr(Path, "iterdir", listed)
+    assert takes.has(KEY)
+    assert takes.find(KEY, LOOP, 10, exact=True) is not None
+    takes.keep(replace(KEY, digest="0" * 40), take())
+    assert takes.has(replace(KEY, digest="0" * 40))
+
+
+def test_what_earlier_versions_kept_of_everybody_together_is_removed(tmp_path: Path) -> None:
+    takes = cache(tmp_path)
+    takes.keep(KEY, take())
+    for suffix in (".m4s", ".wav"):
+        (tmp_path / "takes" / f"{KEY.digest}.1.2{suffix}").write_bytes(b"old")
+    takes.clear_unfinished()
+    assert [path.name for path in (tmp_path / "takes").iterdir()] == ["me"]
+    assert takes.has(KEY)
+
+
+async def test_nobody_can_tell_by_the_speed_what_another_session_said(open_world: Worlds) -> None:
+    world = await open_world(cache_bytes=10**8)
+    mine, yours = await world.registry.open("me"), await world.registry.open("you")
+    for count, session in enumerate((mine, mine, yours, yours)):
+        async with world.viewer(session) as viewer:
+            await session.submit(SAY, "A secret of mine.", idle_frame=3)
+            await viewer.until(events.TurnFinished)
+        assert len(world.speech.said) == (1, 1, 2, 2)[count]
+
+
+async def test_a_sentence_of_the_server_is_drawn_once_for_all(open_world: Worlds) -> None:
+    world = await open_world(cache_bytes=10**8, own_sentences=frozenset({"Hello there."}))
+    for _ in range(2):
+        session = await world.registry.open("me")
+        async with world.viewer(session) as viewer:
+            await session.submit(MESSAGE, "Hello?", idle_frame=3)
+            await viewer.until(events.TurnFinished)
+    assert world.speech.said == ["Hello there.", "How are you today?", "How are you today?"]
 
 
 async def test_the_same_answer_is_spoken_and_drawn_once(open_world: Worlds) -> None:
@@ -198,7 +295,7 @@ async def test_what_a_strained_engine_drew_is_not_shown_again(open_world: Worlds
 
 def test_another_version_of_the_package_makes_other_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ditto_avatar.session.cache.__version__", "0.0.9")
-    assert take_key(text="Hi.", voice="tone/low") != KEY
+    assert take_key("me", text="Hi.", voice="tone/low") != KEY
 
 
 async def test_new_words_after_old_ones_continue_their_pose(open_world: Worlds) -> None:
@@ -216,3 +313,48 @@ async def test_new_words_after_old_ones_continue_their_pose(open_world: Worlds) 
     loop = session.avatar.frame_count
     assert clips[1].first_frame == (clips[0].last_frame + 1) % loop
     assert clips[2].first_frame == (clips[1].last_frame + 1) % loop
+
+
+@pytest.mark.parametrize("window", [0, 3])
+async def test_poses_follow_one_another_whatever_was_drawn_before(
+    open_world: Worlds, window: int
+) -> None:
+    world = await open_world(cache_bytes=10**8)
+    world.face.window = window
+    session = await world.registry.open("me")
+    loop = session.avatar.frame_count
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Cached one.", idle_frame=3)
+        await viewer.until(events.TurnFinished)
+        said = len(world.speech.said)
+        await session.submit(SAY, "Cached one. A drawn one. Cached one.", idle_frame=3)
+        await viewer.until(events.TurnFinished, 2)
+    assert len(world.speech.said) >= said + 1
+    first, second, third = viewer.of(events.VideoReady)[1:]
+    assert second.first_frame == (first.last_frame + 1) % loop
+    # One step of the loop, or the turn of a window, where the same picture comes twice.
+    step = (third.first_frame - second.last_frame) % loop
+    assert step in ((0, 1, loop - 1) if window else (1,))
+
+
+async def test_a_drawn_sentence_is_followed_by_a_cached_one_that_continues_its_pose(
+    open_world: Worlds,
+) -> None:
+    world = await open_world(cache_bytes=10**8, clock=ManualClock())
+    world.face.window = 3
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        await session.submit(SAY, "Cached one.", idle_frame=0)
+        await viewer.until(events.TurnFinished)
+        (path,) = (world.data_dir / "takes" / session.id).glob("*.m4s")
+        key = TakeKey(session.id, path.name.split(".")[0])
+        kept = world.takes.find(key, session.avatar.frame_count, 0, exact=False)
+        assert kept is not None
+        for first in range(session.avatar.frame_count):
+            world.takes.keep(key, replace(kept, first_frame=first))
+        world.speech.said.clear()
+        await session.submit(SAY, "A drawn one. Cached one.", idle_frame=0)
+        await viewer.until(events.TurnFinished, 2)
+    assert world.speech.said == ["A drawn one."]
+    drawn, cached = viewer.of(events.VideoReady)[-2:]
+    assert cached.first_frame - drawn.last_frame in (0, 1, -1)

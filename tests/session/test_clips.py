@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import NotFound, StorageFull
 from ditto_avatar.session.clips import ClipFolder
 from tests.media.test_clip import stream
@@ -73,6 +74,45 @@ def test_beyond_the_total_size_the_oldest_go_first(tmp_path: Path) -> None:
     assert folder(tmp_path, max_bytes=2 * size).sweep() == 2
     left = {path.stem for path in (tmp_path / "clips").iterdir()}
     assert left == {made[1].name, made[2].name}
+
+
+@pytest.mark.parametrize("jump_days", [2, -2])
+def test_a_clock_that_is_set_anew_removes_nothing_that_is_new(
+    tmp_path: Path, jump_days: int
+) -> None:
+    began, day_s = time.time(), 86_400.0
+    wall, passed = began, 0.0
+    clips = ClipFolder(
+        tmp_path / "clips",
+        max_age_s=day_s,
+        max_bytes=10**9,
+        clock=AgeClock(lambda: wall, lambda: passed),
+    )
+    before = clips.store(stream(), SILENCE)
+    wall += jump_days * day_s
+    after = clips.store(stream(), SILENCE)
+    for path in (tmp_path / "clips").glob(f"{after.name}.*"):
+        os.utime(path, (wall, wall))  # as the system does when its clock was set
+    assert clips.sweep() == 0
+    passed += 3 * day_s
+    wall += 3 * day_s
+    assert clips.sweep() >= 2
+    with pytest.raises(NotFound):
+        clips.find("video", f"{(before if jump_days > 0 else after).name}.mp4")
+
+
+def test_a_file_that_cannot_be_removed_does_not_keep_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = folder(tmp_path, max_age_s=60)
+    old = clips.store(stream(), SILENCE)
+    (tmp_path / "clips" / "a.mp4").mkdir()
+    for path in (tmp_path / "clips").iterdir():
+        os.utime(path, (time.time() - 100, time.time() - 100))
+    assert clips.sweep() == 2
+    assert "could not be removed" in caplog.text
+    with pytest.raises(NotFound):
+        clips.find("video", f"{old.name}.mp4")
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:

@@ -640,6 +640,7 @@ async def test_a_full_disk_loses_the_replay_only(world: World) -> None:
         failure = await viewer.until(events.Failure)
         await viewer.until(events.TurnFinished)
     assert failure.code == "storage_full"
+    assert 'ditto_errors_total{code="storage_full"} 1.0' in exposition(world)
     assert streamed(viewer, viewer.of(events.SegmentStarted)[0].segment)
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import (
     InvalidInput,
     SessionEnded,
@@ -149,19 +153,70 @@ async def test_a_second_server_is_refused_until_the_first_has_stopped(
     await second.close()
 
 
-async def test_removing_a_session_names_its_clips_and_leaves_nothing(store: Store) -> None:
+async def test_a_removed_session_leaves_nothing(store: Store) -> None:
     await store.add_session(session())
     await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi"))
     await store.add_clip("t1", CLIP)
-    assert await store.remove_session("a") == [CLIP.name]
+    assert await store.clip_names("a") == [CLIP.name]
+    await store.remove_session("a")
     assert await store.session("a") is None
-    assert await store.remove_session("a") == []
+    assert await store.clip_names("a") == []
+    await store.remove_session("a")  # again is no error
 
 
 async def test_unused_sessions_are_found_by_age(store: Store) -> None:
     await store.add_session(session())
     assert await store.sessions_unused_for(3600) == []
     assert await store.sessions_unused_for(-1) == ["a"]
+
+
+async def test_a_clock_that_is_set_forward_makes_no_session_old(url: str) -> None:
+    wall, passed = time.time(), 0.0
+    store = Store(url, AgeClock(lambda: wall, lambda: passed))
+    await store.start()
+    await store.add_session(session("jump"))
+    wall += 2 * 86_400
+    assert await store.sessions_unused_for(86_400) == []
+    passed += 2 * 86_400
+    assert await store.sessions_unused_for(86_400) == ["jump"]
+    await store.remove_session("jump")
+    await store.close()
+
+
+async def test_removed_rows_are_gone_from_every_file_of_the_database(tmp_path: Path) -> None:
+    store = Store(sqlite_url(tmp_path))
+    await store.start()
+    for name in ("a", "b"):
+        await store.add_session(session(name))
+        for number in range(1, 60):
+            text = f"{name} private {number} " * (number * 3)
+            await store.add_turn(name, StoredTurn(f"{name}{number}", number, "message", text))
+            await store.settle_turn(
+                f"{name}{number}", answer=text.upper(), heard=None, state=FINISHED, timings={}
+            )
+    await store.remove_session("a")
+    assert await store.purge()
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"a private" not in kept
+    assert b"A PRIVATE" not in kept
+    assert b"b private 7 " in kept
+    await store.close()
+
+
+async def test_a_database_that_is_read_meanwhile_is_purged_later(tmp_path: Path) -> None:
+    store = Store(sqlite_url(tmp_path))
+    await store.start()
+    await store.add_session(session())
+    await store.add_turn("a", StoredTurn("t1", 1, "message", "a private word"))
+    with closing(sqlite3.connect(tmp_path / "conversations.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM turns").fetchall()
+        await store.remove_session("a")
+        assert not await store.purge()
+        await store.add_session(session("b"))  # nobody is held up
+    assert await store.purge()
+    assert all(b"private" not in path.read_bytes() for path in tmp_path.iterdir())
+    await store.close()
 
 
 async def test_the_choice_of_presenter_and_language_is_kept(store: Store) -> None:

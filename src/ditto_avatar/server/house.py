@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from ditto_avatar.assembly import (
     open_speech,
     open_transcriber,
 )
-from ditto_avatar.clock import SystemClock
+from ditto_avatar.clock import AgeClock, SystemClock
 from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
@@ -27,18 +28,20 @@ from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.providers.checks import warn_of_failures
 from ditto_avatar.server.limits import Throttle
+from ditto_avatar.server.private_files import keep_private
 from ditto_avatar.server.readiness import Readiness
 from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.answer_length import AnswerLimits
 from ditto_avatar.session.cache import TakeCache
 from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.store import Store, sqlite_url
-from ditto_avatar.session.warm_up import prepare, read_phrases, warm_up
+from ditto_avatar.session.warm_up import own_sentences, prepare, read_phrases, warm_up
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
@@ -48,6 +51,8 @@ from ditto_avatar.types import FRAME_RATE_HZ, Fallback
 log = logging.getLogger(__name__)
 
 _SWEEP_S = 30.0
+# How often is looked for what is days old.
+_EXPIRE_S = 3_600.0
 # The puppet draws and encodes some ten times faster than it is played.
 _PER_CORE = 2
 # Messages may come at once as they do after a pause of the network: this many seconds' worth.
@@ -92,15 +97,18 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         for engine in (dialogue, speech, face, transcriber):
             if engine is not None:
                 stack.push_async_callback(engine.close)
+        await asyncio.to_thread(keep_private, settings.data_dir)
+        ages = AgeClock()
         clips = ClipFolder(
             settings.data_dir / "clips",
-            max_age_s=settings.clip_max_age_s,
+            max_age_s=min(settings.clip_max_age_s, settings.retention_s or math.inf),
             max_bytes=settings.clip_max_mb * 1024 * 1024,
+            clock=ages,
         )
-        cache = TakeCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024)
+        cache = TakeCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024, ages)
         for clear in (clips.clear_unfinished, cache.clear_unfinished):
             await asyncio.to_thread(clear)
-        store = Store(settings.database_url or sqlite_url(settings.data_dir))
+        store = Store(settings.database_url or sqlite_url(settings.data_dir), ages)
         stack.push_async_callback(store.close)
         if interrupted := await store.start():
             log.info("%d answers had been interrupted by the last stop", interrupted)
@@ -123,6 +131,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
 
             return Engines(dialogue.telling(told), speech.telling(told, avatar.voices))
 
+        phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
         performer = Performer(
             engines=choose,
             face=face,
@@ -136,6 +145,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 settings.max_answer_unwatched_s,
                 lambda cut: metrics.answers_cut.labels(cut.value).inc(),
             ),
+            own_sentences=await asyncio.to_thread(own_sentences, dialogue, phrases),
         )
         services = Services(
             performer=performer,
@@ -153,7 +163,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
         registry = Registry(
             services,
-            clips,
+            Erasure(store, clips, cache, performer),
             session_limit=RateLimit(settings.sessions_per_minute, clock, "new sessions"),
             max_sessions=settings.max_sessions,
             idle_s=settings.session_idle_s,
@@ -164,10 +174,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(registry.close, 0.0)
         # The first viewer should not wait for what can be done now.
         await prepare(face, default)
-        phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
         for chore in (
-            warm_up(performer, clips, default, settings.language, phrases),
+            warm_up(performer, default, settings.language, phrases),
             _sweep(registry, clips, metrics),
+            _expire(registry, settings.retention_s, metrics),
             warn_of_failures(_configured(dialogue, speech, transcriber)),
         ):
             task = asyncio.create_task(chore)
@@ -224,6 +234,18 @@ async def _sweep(registry: Registry, clips: ClipFolder, metrics: Metrics) -> Non
                 log.exception("cleaning up the %s failed", name)
                 metrics.errors.labels("sweep").inc()
         await asyncio.sleep(_SWEEP_S)
+
+
+async def _expire(registry: Registry, age_s: float | None, metrics: Metrics) -> None:
+    """Remove what is older than the owner wants to keep; nothing to do where that is not set."""
+    while age_s is not None:
+        try:
+            await registry.expire(age_s)
+        except Exception:
+            # The border of a task: what could not be removed now is tried again.
+            log.exception("what is older than DITTO_RETENTION_DAYS could not be removed")
+            metrics.errors.labels("sweep").inc()
+        await asyncio.sleep(_EXPIRE_S)
 
 
 def describe_avatar(avatar: Avatar) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized
 from ditto_avatar.server.gate import visitor_of
@@ -77,8 +77,25 @@ async def show_session(session: TheSession) -> HistoryOut:
 
 @api.delete("/sessions/{session}", status_code=204)
 async def end_session(session: TheSession, house: TheHouse) -> None:
-    """End the session and remove its clips."""
+    """End the session and remove everything that is kept of it."""
     await house.registry.remove(session)
+
+
+@api.get(
+    "/sessions/{session}/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+async def export_session(session: TheSession, house: TheHouse) -> StreamingResponse:
+    """Everything that is kept of the session, as a ZIP of a JSON file and its clips."""
+    return StreamingResponse(
+        await house.registry.export(session),
+        media_type="application/zip",
+        headers={
+            "Content-Disposition": 'attachment; filename="conversation.zip"',
+            "Cache-Control": "no-store",
+        },
+    )
 
 
 @api.post("/sessions/{session}/messages", status_code=202)

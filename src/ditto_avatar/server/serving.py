@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from types import FrameType
 
@@ -29,6 +30,7 @@ async def serve(settings: Settings) -> None:
     before anything listens."""
     return_large_buffers()
     allow_open_files(settings.max_connections + _OTHER_FILES)
+    os.umask(0o077)  # what people say is for nobody else on this machine
     async with open_house(settings) as house:
         await GracefulServer(house).serve()
 

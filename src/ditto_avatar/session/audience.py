@@ -47,6 +47,11 @@ class Audience:
         missed = [n for n in self._log if n.seq is not None and n.seq > after]
         return missed if len(missed) == self.seq - after else None
 
+    def forget(self, turn_id: str) -> None:
+        """Drop the remembered events of a turn: whoever returns and missed them begins anew."""
+        kept = [n for n in self._log if getattr(n.event, "turn", None) != turn_id]
+        self._log = deque(kept, maxlen=_REMEMBERED_EVENTS)
+
     def close(self) -> None:
         """Let everybody go, after what is on its way to them."""
         for outbox in self._outboxes:

@@ -10,11 +10,11 @@ import contextlib
 import logging
 import re
 import secrets
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import NotFound
 from ditto_avatar.media.clip import write_mp4, write_wav
 from ditto_avatar.types import FloatArray
@@ -43,10 +43,13 @@ class Clip:
 class ClipFolder:
     """Stores, finds and removes clips. Blocking: call it off the event loop."""
 
-    def __init__(self, folder: Path, *, max_age_s: float, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, *, max_age_s: float, max_bytes: int, clock: AgeClock | None = None
+    ) -> None:
         self._folder = folder
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
+        self._clock = clock or AgeClock()
 
     def store(self, stream: bytes, audio: FloatArray) -> Clip:
         """Write a complete fragmented MP4 and its samples as a clip. Raises `StorageFull`."""
@@ -78,29 +81,31 @@ class ClipFolder:
 
     def sweep(self) -> int:
         """Remove what is too old, and the oldest clips beyond the total size; how many files
-        went."""
-        if not self._folder.is_dir():
-            return 0
-        removed = 0
-        oldest_allowed = time.time() - self._max_age_s
-        files = []
-        for path in self._folder.iterdir():
-            stat = path.stat()
-            if stat.st_mtime < oldest_allowed:
-                path.unlink(missing_ok=True)
-                removed += 1
-            else:
-                files.append((stat.st_mtime, stat.st_size, path))
+        went. A file that cannot be looked at or removed does not keep the others."""
+        oldest_allowed = self._clock.now() - self._max_age_s
+        files = sorted(self._files())
         total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self._max_bytes:
+        removed = 0
+        for made_at, size, path in files:
+            if made_at >= oldest_allowed and total <= self._max_bytes:
                 break
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("an old clip could not be removed: %s", error)
+                continue
             total -= size
             removed += 1
         if removed:
             log.info("removed %d clip files by age or size", removed)
         return removed
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """When each file was made, its size, and where it is."""
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            with contextlib.suppress(OSError):  # removed meanwhile
+                stat = path.stat()
+                yield stat.st_mtime, stat.st_size, path
 
     def clear_unfinished(self) -> None:
         """Remove the temporary files of a process that was killed; call before serving."""

@@ -55,6 +55,11 @@ class Conversation:
             settled = replace(turn, answer=answer, heard=heard, state=state, reason=reason)
             self._replace(_recovered(settled))
 
+    def forget(self, turn_id: str) -> None:
+        """A turn was removed."""
+        if (turn := self.find(turn_id)) is not None:
+            self._turns.remove(turn)
+
     def find(self, turn_id: str) -> StoredTurn | None:
         """The turn of that id, None if it is not of this session or long past."""
         return next((turn for turn in self._turns if turn.id == turn_id), None)

@@ -30,7 +30,7 @@ from ditto_avatar.media.encode import MIME, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.answer_length import AnswerLength, AnswerLimits, Cut
-from ditto_avatar.session.cache import Take, TakeCache, take_key
+from ditto_avatar.session.cache import SHARED, Take, TakeCache, TakeKey, take_key
 from ditto_avatar.session.clips import Clip, ClipFolder
 from ditto_avatar.session.notices import cut_text, fallback_text
 from ditto_avatar.session.playout import Pace, Segment
@@ -55,13 +55,17 @@ _VOICED_AT_ONCE = 2
 class Job:
     """What one turn performs. `prompt` is answered by the dialogue; without one, `text` is spoken
     as it is. `start_frame` tells, when the face begins, which idle frame the viewer will see;
-    `watched` tells at any time whether somebody watches."""
+    `watched` tells at any time whether somebody watches. `scope` is where the cache keeps what is
+    drawn: the session's id, or `SHARED`. With `keeps_clips`, finished sentences become clips that
+    can be replayed."""
 
     avatar: Avatar
     language: Language
     text: str
     prompt: Prompt | None
     start_frame: Callable[[], int]
+    scope: str
+    keeps_clips: bool = True
     watched: Callable[[], bool] = lambda: True
 
 
@@ -79,9 +83,11 @@ EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
 
 @dataclass(slots=True)
 class _Scene:
-    """Consecutive sentences that one performance draws."""
+    """Consecutive sentences that one performance draws, and how many pictures those have whose
+    sound is complete."""
 
     performance: Performance
+    frames: int = 0
     segments: asyncio.Queue[Segment] = field(default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD))
 
 
@@ -144,13 +150,10 @@ class _Run:
         self.performances.clear()
         self.scene = None
 
-    def advance(self, frames: int) -> None:
-        """The idle loop went on underneath for that many frames."""
-        self.next_frame = ((self.next_frame or 0) + frames) % self.job.avatar.frame_count
-
 
 class Performer:
-    """Performs turns with the engines it was given; holds nothing of any turn."""
+    """Performs turns with the engines it was given; holds nothing of any turn. `own_sentences`
+    come from the server itself: they are cached for everybody, all others for their session."""
 
     def __init__(
         self,
@@ -163,6 +166,7 @@ class Performer:
         clock: Clock,
         lead_s: float,
         limits: AnswerLimits | None = None,
+        own_sentences: frozenset[str] = frozenset(),
     ) -> None:
         self._engines = engines
         self._face = face
@@ -172,6 +176,8 @@ class Performer:
         self._clock = clock
         self._lead_s = lead_s
         self._limits = limits or AnswerLimits()
+        self._own_sentences = own_sentences
+        self._discarding: set[Future[None]] = set()
 
     async def perform(self, job: Job, notify: Notify) -> None:
         """Run the turn and tell `notify` what happens; ends with `PerformanceEnded` or
@@ -205,6 +211,12 @@ class Performer:
         if known is None:
             log.error("a turn failed", exc_info=errors)
         return t.PerformanceFailed(outcome_of(error).code, public_text(error), self._clock.now())
+
+    async def discarded(self) -> None:
+        """Return once nothing is left on disk of the clips that cancelled turns were storing.
+        Cancelling is safe."""
+        if waiting := [asyncio.wrap_future(future) for future in self._discarding.copy()]:
+            await asyncio.wait(waiting)
 
     async def _think(self, run: _Run) -> None:
         """Words to viewers, sentences to the speaker."""
@@ -248,7 +260,7 @@ class Performer:
             await run.voices.acquire()
             speech, avatar = run.engines.speech, run.job.avatar
             voice = voice_for(speech, sentence.text, run.job.language, avatar.voices)
-            key = self._key(avatar, sentence, voice, speech.fingerprint)
+            key = self._key(run.job, sentence, voice, speech.fingerprint)
             voiced = Voiced(sentence, voice, key, run.fallbacks)
             if not await asyncio.to_thread(self._cache.has, key):
                 if run.voiced_any:
@@ -277,8 +289,11 @@ class Performer:
         await self._end_scene(run)
         await run.acts.put(None)
 
-    def _key(self, avatar: Avatar, sentence: Sentence, voice: Voice, speech: str) -> str:
+    def _key(self, job: Job, sentence: Sentence, voice: Voice, speech: str) -> TakeKey:
+        own = sentence.text in self._own_sentences
+        avatar = job.avatar
         return take_key(
+            SHARED if own else job.scope,
             text=sentence.text,
             emotion=sentence.emotion,
             voice=f"{voice.engine}/{voice.id}",
@@ -287,7 +302,7 @@ class Performer:
             face=f"{self._face.name}/{self._face.fingerprint}",
         )
 
-    async def _find_take(self, run: _Run, key: str) -> Take | None:
+    async def _find_take(self, run: _Run, key: TakeKey) -> Take | None:
         first = run.next_frame is None
         near = run.job.start_frame() if run.next_frame is None else run.next_frame
         loop = run.job.avatar.frame_count
@@ -298,8 +313,7 @@ class Performer:
         await run.acts.put(_Replay(secrets.token_hex(8), run.segments, sentence, take))
         run.segments += 1
         run.length.spoken(sentence.text, take.frames / FRAME_RATE_HZ)
-        run.next_frame = take.first_frame
-        run.advance(take.frames)
+        run.next_frame = (take.last_frame + 1) % run.job.avatar.frame_count
 
     async def _speak_sentence(self, run: _Run, voiced: Voiced) -> None:
         segment: Segment | None = None
@@ -319,7 +333,8 @@ class Performer:
         if run.fallbacks > voiced.fallbacks:
             segment.key = None  # perhaps another voice spoke than the one that the key names
         frames = segment.close()
-        run.advance(frames)
+        run.scene.frames += frames
+        run.next_frame = run.scene.performance.idle_frame(run.scene.frames)
         run.length.spoken(sentence.text, frames / FRAME_RATE_HZ)
         await run.scene.performance.flush()
         await self._complete(run, segment)
@@ -338,7 +353,7 @@ class Performer:
             await run.scene.performance.finish()
             run.scene = None
 
-    def _new_segment(self, run: _Run, sentence: Sentence, key: str) -> Segment:
+    def _new_segment(self, run: _Run, sentence: Sentence, key: TakeKey) -> Segment:
         avatar = run.job.avatar
         encoder = FragmentEncoder(avatar.width, avatar.height)
         segment = Segment(
@@ -437,6 +452,8 @@ class Performer:
         """Finished segments to clips on disk, in order."""
         while (finished := await run.finished.get()) is not None:
             segment, take = finished
+            if not run.job.keeps_clips:
+                continue
             try:
                 clip = await self._store(take)
             except DittoAvatarError as error:
@@ -461,7 +478,9 @@ class Performer:
         try:
             return await asyncio.wrap_future(storing)
         except asyncio.CancelledError:
-            self._executor.submit(self._discard, storing)
+            discarding = self._executor.submit(self._discard, storing)
+            self._discarding.add(discarding)
+            discarding.add_done_callback(self._discarding.discard)
             raise
 
     def _discard(self, storing: Future[Clip]) -> None:

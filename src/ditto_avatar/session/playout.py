@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
-from ditto_avatar.session.cache import Take
+from ditto_avatar.session.cache import Take, TakeKey
 from ditto_avatar.types import FRAME_RATE_HZ, SAMPLES_PER_FRAME, FloatArray, VideoFrame
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class Segment:
     id: str
     index: int
     sentence: Sentence
-    key: str | None
+    key: TakeKey | None
     encoder: FragmentEncoder
     executor: Executor
     frames: int | None = None
@@ -99,8 +100,10 @@ class Segment:
         if self.drawn == 0:
             self.first_frame = frame.idle_frame
         self.last_frame = frame.idle_frame
+        made = await self._run(lambda: self.encoder.encode(frame.yuv, samples))
+        # Only now: whoever sees the segment complete finishes its encoder.
         self.drawn += 1
-        return await self._run(lambda: self.encoder.encode(frame.yuv, samples))
+        return made
 
     def take(self) -> Take:
         """The finished sentence as it can be kept and played again."""
@@ -120,6 +123,8 @@ class Segment:
     async def _run(self, work: Callable[[], list[Fragment]]) -> list[Fragment]:
         # Shielded: a cancelled wait must not leave two threads in one encoder.
         loop = asyncio.get_running_loop()
+        while self._running is not None and not self._running.done():
+            await asyncio.wait([self._running])
         self._running = loop.run_in_executor(self.executor, work)
         made = await asyncio.shield(self._running)
         self.fragments.extend(made)
@@ -133,10 +138,12 @@ class Pace:
     def __init__(self, clock: Clock, lead_s: float) -> None:
         self._clock = clock
         self._lead_s = lead_s
-        self._began: float | None = None
+        # When media time 0 was playing, had the viewer never waited since.
+        self._began = -math.inf
 
     async def wait(self, media_s: float) -> None:
-        """Return when media time `media_s` is at most the lead ahead of the time that passed."""
-        if self._began is None:
-            self._began = self._clock.now()
+        """Return when media time `media_s`, up to which all was handed over, is at most the lead
+        ahead of the viewer. Cancelling is safe."""
+        # Nobody plays what is not there: where the viewer ran dry, it waits at `media_s`.
+        self._began = max(self._began, self._clock.now() - media_s)
         await self._clock.sleep_until(self._began + media_s - self._lead_s)

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from ditto_avatar.errors import Busy, NotFound, SessionEnded, ShuttingDown, Unauthorized
-from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.erasure import Erasure
+from ditto_avatar.session.export import export
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
@@ -29,7 +31,7 @@ class Registry:
     def __init__(
         self,
         services: Services,
-        clips: ClipFolder,
+        erasure: Erasure,
         *,
         session_limit: RateLimit,
         max_sessions: int,
@@ -38,7 +40,7 @@ class Registry:
         default_language: Language,
     ) -> None:
         self._services = services
-        self._clips = clips
+        self._erasure = erasure
         self._session_limit = session_limit
         self._max_sessions = max_sessions
         self._idle_s = idle_s
@@ -98,16 +100,8 @@ class Registry:
     async def remove(self, session: Session) -> None:
         """End a session for good, with everything it stored. Raises `StorageFailed`; then it can
         be found and removed again. Cancelling is safe: it goes all the same."""
-        await self._tasks.finish(self._remove(session))
-
-    async def _remove(self, session: Session) -> None:
-        self._going.add(session.id)
-        try:
-            await session.close("user")
-            self._release(session)
-            await self._forget(session.id)
-        finally:
-            self._going.discard(session.id)
+        await self._tasks.finish(self._erase(session.id, "user"))
+        await self._erasure.purge()
 
     async def sweep(self) -> None:
         """Let go of sessions that nobody watches, and end those that nobody used for long. Raises
@@ -124,7 +118,31 @@ class Registry:
         await self._services.store.mark_used([session.id for session in used])
         for session_id in await self._services.store.sessions_unused_for(self._idle_s):
             if session_id not in self._sessions and session_id not in self._loading:
-                await self._forget(session_id)
+                await self._erase(session_id, "idle")
+        await self._erasure.purge()
+
+    async def expire(self, age_s: float) -> None:
+        """Remove what was said longer ago than `age_s` seconds, with its clips: conversations in
+        which nothing was said since, watched or not, and the old turns of others. Raises
+        `StorageFailed`; what is left then is removed the next time."""
+        while silent := await self._erasure.silent_sessions(age_s):
+            for session_id in silent:
+                await self._erase(session_id, "idle")
+        while old := await self._erasure.old_turns(age_s):
+            await self._erasure.remove_turns(old)
+            for turn in old:
+                if (session := self._sessions.get(turn.session_id)) is not None:
+                    session.forget(turn.turn_id)
+        await self._erasure.expire_takes(age_s)
+        await self._erasure.purge()
+
+    async def export(self, session: Session) -> AsyncGenerator[bytes, None]:
+        """Begin a ZIP of everything that is kept of `session`; see `session.export`. Counts as
+        one of its messages. Raises `RateLimited`, `SessionEnded` and `StorageFailed`."""
+        services = self._services
+        services.turn_limit.take(session.id)
+        await session.keep()
+        return export(session.id, services.store, services.clips)
 
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all."""
@@ -219,6 +237,16 @@ class Registry:
         if not self._held[address]:
             del self._held[address]
 
-    async def _forget(self, session_id: str) -> None:
-        names = await self._services.store.remove_session(session_id)
-        await asyncio.to_thread(self._clips.remove, names)
+    async def _erase(self, session_id: str, reason: str) -> None:
+        """Close a session and remove everything of it. Nobody brings it back meanwhile: not who
+        asks for it from now on, nor who is reading it from the store already."""
+        self._going.add(session_id)
+        try:
+            if (loading := self._loading.get(session_id)) is not None:
+                await asyncio.wait([loading])
+            if (session := self._sessions.get(session_id)) is not None:
+                await session.close(reason)
+                self._release(session)
+            await self._erasure.erase(session_id)
+        finally:
+            self._going.discard(session_id)

@@ -64,6 +64,7 @@ class Services:
 class Context:
     """What a session and the turns that it runs have in common."""
 
+    session_id: str
     address: str
     avatar: Avatar
     language: Language
@@ -155,6 +156,11 @@ class TurnRunner:
         if isinstance(happened, t.PerformanceFailed) and turn.phase not in t.FINAL:
             self._services.metrics.errors.labels(happened.code).inc()
             log.warning("turn %s failed (%s): %s", turn.id, happened.code, happened.message)
+        if isinstance(happened, t.Troubled):
+            self._services.metrics.errors.labels(happened.code).inc()
+            log.warning(
+                "a clip of turn %s was lost (%s): %s", turn.id, happened.code, happened.message
+            )
         actions = turn.handle(happened)
         self._apply(actions)
         if isinstance(happened, t.SegmentBegan) and actions:
@@ -205,6 +211,7 @@ class TurnRunner:
             turn.text,
             prompt,
             arrives_at,
+            scope=context.session_id,
             watched=context.watched,
         )
 

@@ -63,6 +63,7 @@ class Session:
         self._is_new = is_new
         self._left = left
         self._context = Context(
+            stored.id,
             address,
             services.find_avatar(stored.avatar),
             Language(stored.language),
@@ -356,6 +357,11 @@ class Session:
         await self._context.writer.close(_STORED_S)
         await self._context.tasks.drained(_STORED_S)
         self._context.audience.close()
+
+    def forget(self, turn_id: str) -> None:
+        """Drop a turn that was removed from the store."""
+        self.conversation.forget(turn_id)
+        self._context.audience.forget(turn_id)
 
     @property
     def _running(self) -> t.Turn | None:

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import selectinload
 
+from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import (
     DittoAvatarError,
     InvalidInput,
@@ -47,6 +48,8 @@ from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
 
 # SQLite lets one connection write at a time; a second one reads meanwhile. Each is a thread.
 _SQLITE_CONNECTIONS = 2
+# Purging holds up whoever writes, so it waits only briefly for readers.
+_PURGE_TIMEOUT_MS = 250
 # Drivers that do not hold up the event loop, for URLs that name none.
 _DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg",
             "sqlite": "sqlite+aiosqlite"}  # fmt: skip
@@ -113,11 +116,14 @@ class Store:
     nobody cancels it (`Writer`).
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: AgeClock | None = None) -> None:
         self._url = _read_url(url)
         self._engine = _open_engine(self._url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
         self._lock = DatabaseLock(self._engine)
+        self._clock = clock or AgeClock()
+        # A process that was killed may have removed rows without purging the log.
+        self._unpurged = self._url.get_backend_name() == "sqlite"
 
     async def start(self) -> int:
         """Bring the schema up to date and mark what a killed process left running as
@@ -185,7 +191,7 @@ class Store:
     async def session(self, session_id: str, newest_turns: int = 200) -> StoredSession | None:
         """The session with its newest turns and their clips, oldest first; None if there is
         none."""
-        async with self._reading() as db:
+        async with self.reading() as db:
             row = await db.get(SessionRow, session_id)
             if row is None:
                 return None
@@ -205,18 +211,22 @@ class Store:
                 tuple(_turn_of(turn) for turn in reversed(turns)),
             )
 
-    async def remove_session(self, session_id: str) -> list[str]:
-        """Forget a session; the names of its clips, whose files the caller removes."""
+    async def clip_names(self, session_id: str) -> list[str]:
+        """The clips of a session, by name."""
+        query = select(ClipRow.name).join(TurnRow).where(TurnRow.session_id == session_id)
+        async with self.reading() as db:
+            return list((await db.execute(query)).scalars())
+
+    async def remove_session(self, session_id: str) -> None:
+        """Remove a session with its turns and the records of its clips; see `purge`."""
         async with self._writing() as db:
-            names = select(ClipRow.name).join(TurnRow).where(TurnRow.session_id == session_id)
-            found = list((await db.execute(names)).scalars())
             await db.execute(delete(SessionRow).where(SessionRow.id == session_id))
-            return found
+        self._mark_unpurged()
 
     async def sessions_unused_for(self, seconds: float) -> list[str]:
         """Ids of sessions that nobody used for that long."""
-        before: datetime = utc_now() - timedelta(seconds=seconds)
-        async with self._reading() as db:
+        before = self.ago(seconds)
+        async with self.reading() as db:
             query = select(SessionRow.id).where(SessionRow.used_at < before)
             return list((await db.execute(query)).scalars())
 
@@ -262,7 +272,7 @@ class Store:
     ) -> DittoAvatarError:
         """Which rule of the database refused `turn`: its message differs from server to server, so
         the rows themselves are asked."""
-        async with self._reading() as db:
+        async with self.reading() as db:
             if await db.get(SessionRow, session_id) is None:
                 return SessionEnded("There is no such session; it may have ended.")
             twice = select(TurnRow.id).where(
@@ -308,6 +318,40 @@ class Store:
                 )
             )
 
+    async def remove_turns(self, turn_ids: Sequence[str]) -> None:
+        """Remove turns with the records of their clips; see `purge`."""
+        async with self._writing() as db:
+            await db.execute(delete(TurnRow).where(TurnRow.id.in_(turn_ids)))
+        self._mark_unpurged()
+
+    async def purge(self) -> bool:
+        """Clear SQLite's write-ahead log of rows that were removed; True when nothing is left of
+        them. False, after a moment, while another process reads the database: try again later.
+        Removed rows are overwritten in the database itself (`secure_delete`). PostgreSQL does
+        both by its own vacuum. Cancelling is safe."""
+        if not self._unpurged:
+            return True
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                usual = (await connection.exec_driver_sql("PRAGMA busy_timeout")).scalar_one()
+                await connection.exec_driver_sql(f"PRAGMA busy_timeout={_PURGE_TIMEOUT_MS}")
+                try:
+                    answer = await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                    self._unpurged = bool(answer.one()[0])
+                finally:
+                    await connection.exec_driver_sql(f"PRAGMA busy_timeout={usual}")
+        except (SQLAlchemyError, OSError) as error:
+            raise StorageFailed(f"The database could not be purged: {_reason(error)}.") from error
+        return not self._unpurged
+
+    def ago(self, seconds: float) -> datetime:
+        """The time that many seconds ago, to compare ages with."""
+        return datetime.fromtimestamp(self._clock.now() - seconds, UTC)
+
+    def _mark_unpurged(self) -> None:
+        self._unpurged = self._url.get_backend_name() == "sqlite"
+
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncSession]:
         try:
@@ -320,7 +364,9 @@ class Store:
             raise kind(f"The conversation could not be stored: {_reason(error)}.") from error
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncSession]:
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A database session for what only one other module asks; its errors become
+        `StorageFailed`."""
         try:
             async with self._sessions() as db:
                 yield db
@@ -378,6 +424,8 @@ def _open_engine(url: URL) -> AsyncEngine:
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         # A locked database is waited for 5 s (Python's default; `?timeout=` in the URL changes it).
+        # What is removed is overwritten with zeros, instead of staying in free pages.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     return engine

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ditto_avatar.dialogue.base import Sentence
+from ditto_avatar.session.cache import TakeKey
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.types import SpeechChunk, Voice
@@ -22,7 +23,7 @@ class Voiced:
 
     sentence: Sentence
     voice: Voice
-    key: str
+    key: TakeKey
     fallbacks: int
     # Ends with None, or with what went wrong.
     _chunks: asyncio.Queue[SpeechChunk | Exception | None] = field(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from ditto_avatar.dialogue.base import DialogueEngine
+from ditto_avatar.dialogue.clauses import split
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.session import turn as t
-from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.session.cache import SHARED
 from ditto_avatar.session.performer import Job, Performer
 from ditto_avatar.types import SAMPLES_PER_FRAME, Language
 
@@ -42,21 +45,34 @@ def read_phrases(path: Path | None) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-async def warm_up(
-    performer: Performer, clips: ClipFolder, avatar: Avatar, language: Language, phrases: list[str]
-) -> None:
-    """Draw `phrases` once, so that they come from the cache when they are needed."""
-    for phrase in phrases:
-        names: list[str] = []
+def own_sentences(dialogue: DialogueEngine, phrases: Iterable[str]) -> frozenset[str]:
+    """Every sentence that comes from the server itself: what `dialogue` says to everybody word
+    for word, and the `phrases` to warm up. Drawing one for a person tells nothing of that
+    person, so all sessions share it."""
+    said = [split(text) for text in dialogue.fixed_texts()]
+    said += [split(phrase, tagged=False) for phrase in phrases]
+    return frozenset(sentence.text for parts in said for sentence in parts)
 
-        def happened(what: t.Input, phrase: str = phrase, names: list[str] = names) -> None:
-            if isinstance(what, t.ClipStored):
-                names.append(what.name)
-            elif isinstance(what, t.PerformanceFailed):
+
+async def warm_up(
+    performer: Performer, avatar: Avatar, language: Language, phrases: list[str]
+) -> None:
+    """Draw `phrases` once, so that they come from the cache for everybody. Cancelling is safe."""
+    for phrase in phrases:
+
+        def happened(what: t.Input, phrase: str = phrase) -> None:
+            if isinstance(what, t.PerformanceFailed):
                 log.warning("%r could not be drawn beforehand: %s", phrase, what.message)
 
-        job = Job(avatar, language, phrase, prompt=None, start_frame=lambda: 0)
+        job = Job(
+            avatar,
+            language,
+            phrase,
+            prompt=None,
+            start_frame=lambda: 0,
+            scope=SHARED,
+            keeps_clips=False,
+        )
         await performer.perform(job, happened)
-        clips.remove(names)
     if phrases:
         log.info("%d phrases are ready", len(phrases))
