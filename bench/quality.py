@@ -103,10 +103,10 @@ class Film:
 
 async def spoken(text: str, language: Language, voice: str, rate: int) -> SpeechChunk:
     """The sentence with its phonemes, between the silences of every utterance."""
-    engine = EspeakEngine(rate)
-    chunks = engine.speak(text, Voice(voice, language, "espeak", voice))
     lead, tail = (SpeechChunk(np.zeros(ms * 16, np.float32)) for ms in (150, 100))
-    return joined([lead, *[chunk async for chunk in chunks], tail])
+    async with EspeakEngine(rate) as engine:
+        chunks = engine.speak(text, Voice(voice, language, "espeak", voice))
+        return joined([lead, *[chunk async for chunk in chunks], tail])
 
 
 async def acted(

@@ -43,7 +43,7 @@ class Services:
     token_times: list[float] = field(default_factory=list)
     speech_asked: list[float] = field(default_factory=list)
     url: str = ""
-    _speech: EspeakEngine = field(default_factory=EspeakEngine)
+    speech: EspeakEngine = field(default_factory=EspeakEngine)
 
     def expect(self, tokens: list[str]) -> None:
         """Answer the next question with `tokens`; times are noted anew."""
@@ -81,8 +81,8 @@ class Services:
         return StreamingResponse(self._say(body["input"], asked), media_type="audio/pcm")
 
     async def _say(self, text: str, asked: float) -> AsyncIterator[bytes]:
-        voice = voice_for(self._speech, text, Language.ENGLISH)
-        sound = joined([chunk async for chunk in self._speech.speak(text, voice)]).samples
+        voice = voice_for(self.speech, text, Language.ENGLISH)
+        sound = joined([chunk async for chunk in self.speech.speak(text, voice)]).samples
         foreign = await asyncio.to_thread(soxr.resample, sound, 16_000 * _PITCH, _RATE_HZ)
         data = (np.clip(foreign, -1, 1) * 32_000).astype("<i2").tobytes()
         for start in range(0, len(data), _PART_BYTES):
@@ -120,3 +120,4 @@ async def services() -> AsyncIterator[Services]:
         server.should_exit = True
         await task
         socket.close()
+        await made.speech.close()

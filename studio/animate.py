@@ -39,9 +39,9 @@ Picture = npt.NDArray[np.uint8]
 async def speak(avatar: Avatar, line: tuple[str, Language]) -> SpeechChunk:
     """The line in the avatar's voice."""
     text, language = line
-    engine = EspeakEngine()
-    voice = voice_for(engine, text, language, avatar.voices)
-    return joined([chunk async for chunk in utterance(engine, text, voice, Emotion.HAPPY)])
+    async with EspeakEngine() as engine:
+        voice = voice_for(engine, text, language, avatar.voices)
+        return joined([chunk async for chunk in utterance(engine, text, voice, Emotion.HAPPY)])
 
 
 async def perform(avatar: Avatar, sound: SpeechChunk, frames: int) -> list[Picture]:

@@ -86,7 +86,8 @@ async def say(text: str, language: Language, variant: str, rate: int) -> SpeechC
     base = {Language.ENGLISH: "en-us", Language.KOREAN: "ko"}[language]
     voice = Voice(f"{base}+{variant}", language, "espeak", variant)
     silence = SpeechChunk(np.zeros(3_200, np.float32))
-    spoken = [chunk async for chunk in EspeakEngine(rate).speak(text, voice)]
+    async with EspeakEngine(rate) as engine:
+        spoken = [chunk async for chunk in engine.speak(text, voice)]
     return joined([silence, *spoken, silence])
 
 

@@ -14,6 +14,7 @@ from ditto_avatar.errors import InvalidInput, Unavailable
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.library import BUNDLED, AvatarLibrary, open_library
+from ditto_avatar.metrics import Metrics
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
@@ -36,10 +37,14 @@ def open_dialogue(settings: Settings) -> FallbackDialogue:
     return FallbackDialogue([_DIALOGUES[name](settings) for name in dialogue_order(settings)])
 
 
-def open_speech(settings: Settings) -> FallbackSpeech:
+def open_speech(settings: Settings, metrics: Metrics | None = None) -> FallbackSpeech:
     """The speech engine that `settings.speech` names, then the others there is a key for, then
-    the embedded one."""
-    return FallbackSpeech([_SPEECHES[name](settings) for name in speech_order(settings)])
+    the embedded one, whose lost processes `metrics` counts."""
+    from ditto_avatar.speech.espeak import EspeakEngine
+
+    lost = (metrics or Metrics()).speech_children_lost
+    espeak = EspeakEngine(on_child_lost=lambda reason: lost.labels(reason).inc())
+    return FallbackSpeech([_SPEECHES[name](settings, espeak) for name in speech_order(settings)])
 
 
 async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:
@@ -128,13 +133,11 @@ def _openai_dialogue(settings: Settings) -> DialogueEngine:
     return OpenAIDialogue(_secret(settings.openai_api_key), options)
 
 
-def _espeak(settings: Settings) -> SpeechEngine:
-    from ditto_avatar.speech.espeak import EspeakEngine
-
-    return EspeakEngine()
+def _espeak(settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
+    return espeak
 
 
-def _google(settings: Settings) -> SpeechEngine:
+def _google(settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
     from ditto_avatar.speech.google import GOOGLE_ENDPOINT, GoogleSpeech, GoogleSpeechOptions
 
     options = GoogleSpeechOptions(
@@ -143,25 +146,26 @@ def _google(settings: Settings) -> SpeechEngine:
         rate=settings.speaking_rate,
     )
     google = GoogleSpeech(_secret(settings.tts_api_key), settings.google_credentials, options)
-    return _with_phonemes(google, settings)
+    return _with_phonemes(google, settings, espeak)
 
 
-def _openai_speech(settings: Settings) -> SpeechEngine:
+def _openai_speech(settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
     from ditto_avatar.speech.openai import OpenAISpeech, OpenAISpeechOptions
 
     options = OpenAISpeechOptions(
         model=settings.openai_speech_model, base_url=settings.openai_speech_url
     )
-    return _with_phonemes(OpenAISpeech(_secret(settings.openai_api_key), options), settings)
+    openai = OpenAISpeech(_secret(settings.openai_api_key), options)
+    return _with_phonemes(openai, settings, espeak)
 
 
-def _with_phonemes(engine: SpeechEngine, settings: Settings) -> SpeechEngine:
+def _with_phonemes(engine: SpeechEngine, settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
     """For a face that moves by phonemes; Ditto listens to the sound itself."""
     if face_name(settings) == "ditto":
         return engine
     from ditto_avatar.speech.aligned import AlignedSpeech
 
-    return AlignedSpeech(engine, _espeak(settings))
+    return AlignedSpeech(engine, espeak)
 
 
 async def _puppet(settings: Settings) -> FaceEngine:
@@ -206,7 +210,7 @@ _DIALOGUES: dict[str, Callable[[Settings], DialogueEngine]] = {
     "offline": _offline,
     "openai": _openai_dialogue,
 }
-_SPEECHES: dict[str, Callable[[Settings], SpeechEngine]] = {
+_SPEECHES: dict[str, Callable[[Settings, SpeechEngine], SpeechEngine]] = {
     "espeak": _espeak,
     "google": _google,
     "openai": _openai_speech,

@@ -95,6 +95,10 @@ class ProviderFailed(DittoAvatarError):
     """A language model or speech service refused, stalled or broke off."""
 
 
+class SentenceFailed(ProviderFailed):
+    """A speech engine could not say one sentence; it goes on with the next one."""
+
+
 class ProviderRefused(ProviderFailed):
     """A service did not accept the key: trying again is of no use."""
 

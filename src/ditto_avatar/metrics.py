@@ -63,6 +63,12 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self.speech_children_lost = Counter(
+            "ditto_speech_children_lost",
+            "Processes of the embedded voice that died, hung or sent nonsense, and were replaced",
+            ["reason"],
+            registry=self._registry,
+        )
         self.sessions = Gauge("ditto_sessions", "Sessions in memory", registry=self._registry)
         self.viewers = Gauge("ditto_viewers", "Open connections", registry=self._registry)
         self.speaking = Gauge(

@@ -32,7 +32,6 @@ from ditto_avatar.types import (
     FloatArray,
     Language,
     SpeechChunk,
-    Voice,
     frames_for,
     joined,
 )
@@ -103,13 +102,10 @@ async def read_recording(
         return SpeechChunk(samples)
     voice = voice_for(speech, text, language)
     spoken_so = spoken_text(text, voice.language)
-    async with aclosing(EspeakEngine().speak(spoken_so, _own_voice(voice.language))) as chunks:
-        reference = joined([chunk async for chunk in chunks])
+    async with EspeakEngine() as own:
+        own_voice = next(other for other in own.voices() if other.language is voice.language)
+        reference = joined([chunk async for chunk in own.speak(spoken_so, own_voice)])
     return SpeechChunk(samples, await asyncio.to_thread(align, reference, samples))
-
-
-def _own_voice(language: Language) -> Voice:
-    return next(voice for voice in EspeakEngine().voices() if voice.language is language)
 
 
 async def recorded(recording: SpeechChunk) -> Sound:

@@ -88,8 +88,9 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """An engine failed and another one takes over: the `part` (``dialogue`` or ``speech``), the
-    names of both (`used` is None when nothing else can) and the reason, a sentence for people."""
+    """An engine failed and another one takes over: the `part` (``dialogue``, ``speech``, or
+    ``sentence`` when it was one sentence that could not be said), the names of both (`used` is
+    None when nothing else can) and the reason, a sentence for people."""
 
     part: str
     failed: str

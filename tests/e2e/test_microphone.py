@@ -34,9 +34,9 @@ def said(text: str) -> FloatArray:
     """Somebody else's voice, float32 (n,) at 16 kHz."""
 
     async def speak() -> FloatArray:
-        engine = EspeakEngine()
-        voice = engine.voices()[OTHER_VOICE]
-        return joined([chunk async for chunk in engine.speak(text, voice)]).samples
+        async with EspeakEngine() as engine:
+            voice = engine.voices()[OTHER_VOICE]
+            return joined([chunk async for chunk in engine.speak(text, voice)]).samples
 
     # Playwright's own event loop runs in this thread.
     with ThreadPoolExecutor(1) as thread:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from ditto_avatar.server.house import open_house
+from ditto_avatar.server.house import House, open_house
 from ditto_avatar.server.serving import GracefulServer
 from ditto_avatar.settings import Settings
 from tests.fakes.packs import make_pack
@@ -26,6 +26,8 @@ class Server:
     port: int
     data_dir: Path
     http: httpx.AsyncClient
+    house: House | None = None
+    """What it holds, where it runs in this process."""
 
     @asynccontextmanager
     async def socket(self, **hello: Any) -> AsyncIterator[Socket]:
@@ -104,7 +106,7 @@ def serve(packs: Path, tmp_path: Path) -> ServeWith:
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
                 await http.get("/readyz")  # the socket listens already: this waits for the start
-                yield Server(port, settings.data_dir, http)
+                yield Server(port, settings.data_dir, http, house)
             server.should_exit = True
             await serving
         listening.close()

@@ -26,9 +26,9 @@ OTHER_VOICE = 2
 
 async def person(text: str) -> FloatArray:
     """Somebody else's voice, float32 (n,) at 16 kHz."""
-    engine = EspeakEngine()
-    voice = engine.voices()[OTHER_VOICE]
-    return joined([chunk async for chunk in engine.speak(text, voice)]).samples
+    async with EspeakEngine() as engine:
+        voice = engine.voices()[OTHER_VOICE]
+        return joined([chunk async for chunk in engine.speak(text, voice)]).samples
 
 
 def microphone(samples: FloatArray, gain: float = 0.9) -> Int16Array:

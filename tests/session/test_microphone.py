@@ -47,8 +47,9 @@ async def test_a_spoken_question_continues_the_idle_loop_that_the_page_told_of(
 ) -> None:
     world = await open_world(clock=ManualClock())
     session = await world.registry.open("me")
-    voice = EspeakEngine()
-    said = joined([chunk async for chunk in voice.speak("Hello there?", voice.voices()[0])]).samples
+    async with EspeakEngine() as voice:
+        chunks = [chunk async for chunk in voice.speak("Hello there?", voice.voices()[0])]
+    said = joined(chunks).samples
     errors: list[Exception] = []
     async with world.viewer(session) as viewer:
         listener = Listener(Stenographer())

@@ -21,9 +21,9 @@ SENTENCES = [
 
 
 async def say(text: str, language: Language, voice: str, words_a_minute: int) -> SpeechChunk:
-    engine = EspeakEngine(words_a_minute)
-    chunks = engine.speak(text, Voice(voice, language, "espeak", voice))
-    return joined([chunk async for chunk in chunks])
+    async with EspeakEngine(words_a_minute) as engine:
+        chunks = engine.speak(text, Voice(voice, language, "espeak", voice))
+        return joined([chunk async for chunk in chunks])
 
 
 def foreign(samples: FloatArray) -> FloatArray:

@@ -9,11 +9,10 @@ from ditto_avatar.speech.barge_in import barges_in, echoes_words, is_echo
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import FloatArray, joined
 
-ENGINE = EspeakEngine()
-
 
 async def speech(text: str, voice: int = 0) -> FloatArray:
-    chunks = [chunk async for chunk in ENGINE.speak(text, ENGINE.voices()[voice])]
+    async with EspeakEngine() as engine:
+        chunks = [chunk async for chunk in engine.speak(text, engine.voices()[voice])]
     return joined(chunks).samples
 
 

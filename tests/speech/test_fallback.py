@@ -7,7 +7,13 @@ from collections.abc import AsyncGenerator, Sequence
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import InvalidInput, ProviderFailed, ProviderRefused, Unavailable
+from ditto_avatar.errors import (
+    InvalidInput,
+    ProviderFailed,
+    ProviderRefused,
+    SentenceFailed,
+    Unavailable,
+)
 from ditto_avatar.providers.health import Health
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.espeak import EspeakEngine
@@ -59,8 +65,9 @@ async def say(speech: FallbackSpeech, text: str = "Hello.") -> SpeechChunk:
 
 async def test_the_next_engine_says_the_same_sentence_in_its_own_voice() -> None:
     broken = Scripted("google", ProviderFailed("Google is down."))
-    speech, told = chain(broken, EspeakEngine())
-    assert len((await say(speech)).phonemes) > 3
+    async with EspeakEngine() as espeak:
+        speech, told = chain(broken, espeak)
+        assert len((await say(speech)).phonemes) > 3
     assert broken.said == [("Hello.", "google-en")]
     assert told == [Fallback("speech", "google", "espeak", "Google is down.")]
 
@@ -115,6 +122,24 @@ async def test_when_nobody_can_speak_the_last_failure_is_raised() -> None:
     with pytest.raises(ProviderFailed, match="two"):
         await say(speech)
     assert [fallback.used for fallback in told] == ["b", None]
+
+
+async def test_a_sentence_that_no_voice_can_say_is_left_out() -> None:
+    health = Health(ManualClock())
+    picky = Scripted("a", SentenceFailed("Not this one."))
+    speech, told = chain(picky, health=health)
+    assert not (await say(speech)).samples.size
+    assert told == [Fallback("sentence", "a", None, "Not this one.")]
+    assert health.usable("a")
+
+
+async def test_a_sentence_that_one_voice_cannot_say_is_said_by_another_one() -> None:
+    health = Health(ManualClock())
+    second = Scripted("b", chunks=1)
+    speech, told = chain(Scripted("a", SentenceFailed("Not this one.")), second, health=health)
+    assert (await say(speech)).samples.size
+    assert told == [Fallback("sentence", "a", "b", "Not this one.")]
+    assert speech.name == "a"
 
 
 async def test_a_mistake_of_the_caller_is_no_reason_to_fall_back() -> None:

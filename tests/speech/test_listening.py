@@ -22,12 +22,12 @@ from ditto_avatar.speech.listening import (
 )
 from ditto_avatar.types import FloatArray, Language, joined
 
-ENGINE = EspeakEngine()
 PRESENTER = "The kitchen is open until nine, and after that there is only the bar downstairs."
 
 
 async def speech(text: str, voice: int = 2) -> FloatArray:
-    chunks = [chunk async for chunk in ENGINE.speak(text, ENGINE.voices()[voice])]
+    async with EspeakEngine() as engine:
+        chunks = [chunk async for chunk in engine.speak(text, engine.voices()[voice])]
     return joined(chunks).samples
 
 

@@ -9,12 +9,12 @@ from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.utterance import LEAD_SAMPLES, TAIL_SAMPLES, utterance
 from ditto_avatar.types import SAMPLES_PER_FRAME, SpeechChunk, joined
 
-ENGINE = EspeakEngine()
-VOICE = ENGINE.voices()[0]
+VOICE = EspeakEngine().voices()[0]
 
 
 async def speak(text: str) -> list[SpeechChunk]:
-    return [chunk async for chunk in utterance(ENGINE, text, VOICE)]
+    async with EspeakEngine() as engine:
+        return [chunk async for chunk in utterance(engine, text, VOICE)]
 
 
 @pytest.mark.parametrize("text", ["Hi.", "One two three.", "A somewhat longer sentence, I think."])
@@ -27,7 +27,8 @@ async def test_it_lasts_whole_frames_with_silence_around(text: str) -> None:
 
 
 async def test_phonemes_move_with_the_lead() -> None:
-    alone = joined([chunk async for chunk in ENGINE.speak("Moon.", VOICE)])
+    async with EspeakEngine() as engine:
+        alone = joined([chunk async for chunk in engine.speak("Moon.", VOICE)])
     framed = joined(await speak("**Moon.** 😀"))
     assert [p.start for p in framed.phonemes] == [p.start + LEAD_SAMPLES for p in alone.phonemes]
 

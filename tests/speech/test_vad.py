@@ -17,12 +17,11 @@ from ditto_avatar.speech.vad import (
 )
 from ditto_avatar.types import Language, joined
 
-ENGINE = EspeakEngine()
-
 
 async def voice(text: str, language: Language = Language.ENGLISH) -> Int16Array:
-    chosen = next(v for v in ENGINE.voices() if v.language is language)
-    samples = joined([chunk async for chunk in ENGINE.speak(text, chosen)]).samples
+    async with EspeakEngine() as engine:
+        chosen = next(v for v in engine.voices() if v.language is language)
+        samples = joined([chunk async for chunk in engine.speak(text, chosen)]).samples
     return (samples * 30_000).astype(np.int16)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +20,7 @@ from ditto_avatar.assembly import (
     open_transcriber,
 )
 from ditto_avatar.clock import AgeClock, SystemClock
+from ditto_avatar.cores import usable_cores
 from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
@@ -91,7 +91,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         avatars = await open_avatars(settings)
         metrics.avatars_refused.set(len(avatars.refused))
         default = avatars.find(settings.avatar)
-        dialogue, speech = open_dialogue(settings), open_speech(settings)
+        dialogue, speech = open_dialogue(settings), open_speech(settings, metrics)
         face = await open_face(settings)
         transcriber = open_transcriber(settings)
         for engine in (dialogue, speech, face, transcriber):
@@ -206,8 +206,7 @@ def places_for(settings: Settings, face: FaceEngine) -> int:
         return min(settings.max_speaking or face.max_streams, face.max_streams)
     if settings.max_speaking is not None:
         return settings.max_speaking
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    return _PER_CORE * (len(allowed) if allowed else os.cpu_count() or 1)
+    return _PER_CORE * usable_cores()
 
 
 def _configured(

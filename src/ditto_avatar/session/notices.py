@@ -10,20 +10,24 @@ _TAKES_OVER = {
     Language.ENGLISH: {
         "dialogue": "The engine {failed} is not working, so {used} answers for now.",
         "speech": "The engine {failed} is not working, so {used} speaks for now.",
+        "sentence": "The engine {failed} could not say a sentence, so {used} says it.",
     },
     Language.KOREAN: {
         "dialogue": "{failed} 엔진에 문제가 생겨서 지금은 {used} 엔진이 대신 대답해요.",
         "speech": "{failed} 엔진에 문제가 생겨서 지금은 {used} 엔진이 대신 말해요.",
+        "sentence": "{failed} 엔진이 한 문장을 읽지 못해서 {used} 엔진이 대신 읽어요.",
     },
 }
 _NOBODY = {
     Language.ENGLISH: {
         "dialogue": "The engine {failed} is not working, and no other can go on with this answer.",
         "speech": "The engine {failed} is not working, and no other can speak for it.",
+        "sentence": "The engine {failed} could not say a sentence. It was left out.",
     },
     Language.KOREAN: {
         "dialogue": "{failed} 엔진에 문제가 생겼는데, 이 대답을 이어 갈 다른 엔진이 없어요.",
         "speech": "{failed} 엔진에 문제가 생겼는데, 대신 말할 다른 엔진이 없어요.",
+        "sentence": "{failed} 엔진이 한 문장을 읽지 못해서 그 문장은 건너뛰었어요.",
     },
 }
 _CUT = {

@@ -16,7 +16,8 @@ from ditto_avatar.types import Emotion, SpeechChunk, Voice, joined
 
 
 class AlignedSpeech:
-    """A `SpeechEngine` that gives `engine`'s sound with the phonemes of `reference`."""
+    """A `SpeechEngine` that gives `engine`'s sound with the phonemes of `reference`, which stays
+    the caller's to close."""
 
     def __init__(self, engine: SpeechEngine, reference: SpeechEngine) -> None:
         self._engine = engine
@@ -66,7 +67,6 @@ class AlignedSpeech:
 
     async def close(self) -> None:
         await self._engine.close()
-        await self._reference.close()
 
     async def _say(self, sentence: str, voice: Voice) -> SpeechChunk:
         try:

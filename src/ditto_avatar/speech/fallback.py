@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
-from ditto_avatar.errors import DittoAvatarError, ProviderFailed, Unavailable
+from ditto_avatar.errors import DittoAvatarError, ProviderFailed, SentenceFailed, Unavailable
 from ditto_avatar.providers.health import Health
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.voices import VoiceTable, voice_for
@@ -18,7 +18,9 @@ class FallbackSpeech:
     A sentence that failed before its first sound is said by the next engine in its own voice
     (`table` is the avatar's choice of voices); one that broke off later ends there, and the next
     sentence goes to the next engine. Raises only when no engine is left. `on_fallback` hears of
-    every failure once; an engine that failed is passed over for a while (`Health`).
+    every failure once; an engine that failed is passed over for a while (`Health`). An engine
+    that cannot say one sentence (`SentenceFailed`) has not failed: another one says the sentence,
+    or it is left out.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class FallbackSpeech:
                         yield chunk
             except (ProviderFailed, Unavailable) as error:
                 self._failed(engine, following, error)
-                if begun:
+                if begun or (following is None and isinstance(error, SentenceFailed)):
                     return
                 if following is None:
                     raise
@@ -109,7 +111,10 @@ class FallbackSpeech:
     def _failed(
         self, engine: SpeechEngine, following: SpeechEngine | None, error: DittoAvatarError
     ) -> None:
-        self._health.failed(engine.name, error)
+        part = "sentence"
+        if not isinstance(error, SentenceFailed):
+            part = "speech"
+            self._health.failed(engine.name, error)
         if self._on_fallback is not None:
             used = following.name if following else None
-            self._on_fallback(Fallback("speech", engine.name, used, str(error)))
+            self._on_fallback(Fallback(part, engine.name, used, str(error)))

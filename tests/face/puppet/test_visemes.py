@@ -69,11 +69,11 @@ def test_open_vowels_open_the_jaw_and_close_ones_do_not() -> None:
     ],
 )
 async def test_every_phoneme_of_espeak_is_known(voice: str, language: Language, text: str) -> None:
-    engine = EspeakEngine()
-    unknown = {
-        phoneme.symbol
-        async for chunk in engine.speak(text, Voice(voice, language, "espeak", voice))
-        for phoneme in chunk.phonemes
-        if not parts(phoneme.symbol)
-    }
+    async with EspeakEngine() as engine:
+        unknown = {
+            phoneme.symbol
+            async for chunk in engine.speak(text, Voice(voice, language, "espeak", voice))
+            for phoneme in chunk.phonemes
+            if not parts(phoneme.symbol)
+        }
     assert unknown == set()

@@ -56,9 +56,9 @@ def test_a_whisper_opens_less_than_a_shout() -> None:
 
 async def test_the_ear_tells_open_closed_and_round_mouths_apart() -> None:
     speaker = Speaker("en-us+m2", Language.ENGLISH, "espeak", "")
-    spoken = joined(
-        [c async for c in EspeakEngine(140).speak("papa, mama, boo, moo, tata, see, me.", speaker)]
-    )
+    async with EspeakEngine(140) as engine:
+        chunks = engine.speak("papa, mama, boo, moo, tata, see, me.", speaker)
+        spoken = joined([chunk async for chunk in chunks])
     voices = measured(spoken.samples)
     padded = [SILENCE] * CONTEXT + voices + [SILENCE] * CONTEXT
     heard = [listener().channels(padded[i : i + 7]) for i in range(len(voices))]

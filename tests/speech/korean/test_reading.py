@@ -58,10 +58,13 @@ def test_no_digit_is_left_whatever_comes(text: str) -> None:
 
 
 async def test_thirty_sentences_become_sound_with_korean_phonemes() -> None:
-    engine = EspeakEngine()
-    voice = next(v for v in engine.voices() if v.language is Language.KOREAN)
-    for text, _ in SENTENCES:
-        speech = joined([chunk async for chunk in utterance(engine, text, voice)])
+    async with EspeakEngine() as engine:
+        voice = next(v for v in engine.voices() if v.language is Language.KOREAN)
+        spoken = [
+            joined([chunk async for chunk in utterance(engine, text, voice)])
+            for text, _ in SENTENCES
+        ]
+    for (text, _), speech in zip(SENTENCES, spoken, strict=True):
         assert len(speech.samples) % 640 == 0
         assert 1.0 < len(speech.samples) / 16_000 < 15.0
         assert 0.2 < float(np.abs(speech.samples).max()) < 1.0

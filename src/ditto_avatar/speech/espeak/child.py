@@ -1,0 +1,202 @@
+"""The program of a child process: owns one espeak-ng and speaks what comes in on stdin.
+
+Arguments: the shared library and the folder of its data. The server runs this file by its path,
+with an interpreter that sees the standard library only, so that it starts in some tens of
+milliseconds. It ends when stdin ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ditto_avatar.speech.espeak import protocol
+else:
+    # Beside this file: importing it from the package would import the package, numpy and all.
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import protocol
+
+_BUFFER_MS = 40
+# Some ten times what the interpreter, the library and its data take.
+_MEMORY_BYTES = 256 << 20
+_OPEN_FILES = 32
+# Ends a child whose sentence never ends and whose server is gone; the server has a shorter
+# deadline.
+_SENTENCE_S = 120
+
+# Names and numbers of espeak-ng's speak_lib.h.
+_LIST_TERMINATED, _PHONEME = 0, 7
+_OUTPUT_SYNCHRONOUS = 2
+_PHONEME_EVENTS, _PHONEME_IPA, _DONT_EXIT = 1, 2, 0x8000
+_CHARS_UTF8 = 1
+_RATE, _PITCH, _RANGE = 1, 3, 4
+_POSITION_CHARACTER = 1
+_PR_SET_PDEATHSIG = 1
+
+
+class _Event(ctypes.Structure):
+    """`espeak_EVENT` of espeak-ng's speak_lib.h; `text` is the union's eight bytes."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("text", ctypes.c_ubyte * 8),
+    )
+
+
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+class Library:
+    """espeak-ng, opened from a file; gives its sound to the descriptor `out` as SOUND frames."""
+
+    def __init__(self, library: str, data: str, out: int) -> None:
+        self._out = out
+        self._lib = ctypes.CDLL(library)
+        self._lib.espeak_Info.restype = ctypes.c_char_p
+        self._lib.espeak_Synth.argtypes = (
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.c_uint,
+            ctypes.c_int,
+            ctypes.c_uint,
+            ctypes.c_uint,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+        )
+        options = _PHONEME_EVENTS | _PHONEME_IPA | _DONT_EXIT
+        rate_hz = self._lib.espeak_Initialize(
+            _OUTPUT_SYNCHRONOUS, _BUFFER_MS, os.fsencode(data), options
+        )
+        if rate_hz != protocol.SAMPLE_RATE_HZ:
+            sys.exit(f"espeak-ng gives {rate_hz} samples a second")
+        # Kept: the library holds a bare pointer to it.
+        self._callback = _SYNTH_CALLBACK(self._on_sound)
+        self._lib.espeak_SetSynthCallback(self._callback)
+        # The first voice takes some milliseconds, whichever it is: not of the first sentence.
+        self._lib.espeak_SetVoiceByName(b"en-us")
+
+    def version(self) -> bytes:
+        """Name the library's version, such as ``1.52.0``."""
+        info: bytes = self._lib.espeak_Info(None)
+        return info.split()[0]
+
+    def speak(self, payload: bytes) -> int:
+        """Say what a SPEAK payload asks for; returns how it ended."""
+        text, voice, rate_wpm, pitch, pitch_range = protocol.read_speak(payload)
+        if self._lib.espeak_SetVoiceByName(voice) != 0:
+            return protocol.NO_SUCH_VOICE
+        for parameter, value in ((_RATE, rate_wpm), (_PITCH, pitch), (_RANGE, pitch_range)):
+            self._lib.espeak_SetParameter(parameter, value, 0)
+        code = self._lib.espeak_Synth(
+            text + b"\0", len(text) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
+        )
+        return protocol.FAILED if code else protocol.SAID
+
+    def _on_sound(self, samples: Any, count: int, events: Any) -> int:
+        # While a sentence is spoken nothing comes but STOP, or the end of the server.
+        if select.select([0], [], [], 0)[0]:
+            return 1
+        sound = ctypes.string_at(samples, 2 * count) if samples and count else b""
+        marks = _marks(events)
+        if sound or marks:
+            write(self._out, protocol.sound(marks, sound))
+        return 0
+
+
+def _marks(events: Any) -> list[tuple[int, bytes]]:
+    marks = []
+    index = 0
+    while events[index].type != _LIST_TERMINATED:
+        event = events[index]
+        if event.type == _PHONEME:
+            # Eight bytes without a closing zero when full.
+            marks.append((max(0, event.sample), bytes(event.text).split(b"\0", 1)[0]))
+        index += 1
+    return marks
+
+
+def write(out: int, data: bytes) -> None:
+    """Write all of `data`; ends the process when nobody reads any more."""
+    while data:
+        try:
+            data = data[os.write(out, data) :]
+        except OSError:
+            # Raising would not reach anybody from inside the library's callback.
+            os._exit(1)
+
+
+def read(size: int) -> bytes:
+    """Read `size` bytes from stdin; ends the process at the end of stdin."""
+    parts = []
+    while size:
+        part = os.read(0, size)
+        if not part:
+            os._exit(0)
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def end_with_the_server() -> None:
+    """Leave signals of the terminal and the service manager to the server, which ends its
+    children when it has finished speaking; die with it when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def limit_resources() -> None:
+    """Bound memory and open files; no core files, no written files, no further processes."""
+    import resource
+
+    limits = {
+        "RLIMIT_AS": _MEMORY_BYTES,
+        "RLIMIT_NOFILE": _OPEN_FILES,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": 0,
+        "RLIMIT_NPROC": 0,
+    }
+    for name, limit in limits.items():
+        try:
+            resource.setrlimit(getattr(resource, name), (limit, limit))
+        except (AttributeError, ValueError, OSError):
+            continue  # not every system has every limit
+
+
+def main() -> None:
+    """Speak until stdin ends."""
+    end_with_the_server()
+    limit_resources()
+    # What the library prints must not come between the frames.
+    out = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    library = Library(sys.argv[1], sys.argv[2], out)
+    write(out, protocol.frame(protocol.READY, library.version()))
+    while True:
+        kind, size = protocol.HEADER.unpack(read(protocol.HEADER.size))
+        payload = read(size)
+        if kind == protocol.SPEAK:  # a STOP here came after the sentence's end
+            signal.alarm(_SENTENCE_S)
+            outcome = library.speak(payload)
+            signal.alarm(0)
+            write(out, protocol.frame(protocol.DONE, bytes([outcome])))
+
+
+if __name__ == "__main__":
+    main()

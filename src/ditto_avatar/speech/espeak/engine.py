@@ -1,0 +1,125 @@
+"""The embedded voice as a `SpeechEngine`.
+
+It needs no key, no network and no package of the operating system, and it knows exactly when
+every phoneme sounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import numpy as np
+
+from ditto_avatar.cores import usable_cores
+from ditto_avatar.errors import InvalidInput, ProviderFailed
+from ditto_avatar.speech.english import read_english
+from ditto_avatar.speech.espeak import protocol
+from ditto_avatar.speech.espeak.pool import Pool
+from ditto_avatar.speech.espeak.process import Deadlines
+from ditto_avatar.speech.espeak.request import Request, pieces
+from ditto_avatar.speech.espeak.sound import Frame
+from ditto_avatar.speech.espeak.voices import NAME, PROSODIES, VOICES
+from ditto_avatar.speech.korean.reading import read_korean
+from ditto_avatar.speech.korean.sounds import pronounced
+from ditto_avatar.speech.phoneme_stream import PhonemeStream
+from ditto_avatar.types import Emotion, FloatArray, Language, SpeechChunk, Voice
+
+# A sentence takes a child some 10 ms: more children than this would never all be busy.
+_MOST_CHILDREN = 8
+
+
+class EspeakEngine:
+    """Speaks with espeak-ng, in child processes that the engine owns: `close` ends them.
+
+    `rate_wpm` is espeak's words a minute (80 to 450). There is one child a core, `children` if
+    given; each is started when it is first needed, all of them by `check`. `on_child_lost` is
+    called for every child that failed, with the reason in a word. An engine belongs to the event
+    loop in which it is first used.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        rate_wpm: int = 165,
+        *,
+        children: int | None = None,
+        deadlines: Deadlines | None = None,
+        on_child_lost: Callable[[str], object] | None = None,
+    ) -> None:
+        if not 80 <= rate_wpm <= 450:
+            raise InvalidInput(f"espeak speaks 80 to 450 words a minute, not {rate_wpm}.")
+        self._rate_wpm = rate_wpm
+        size = children or min(usable_cores(), _MOST_CHILDREN)
+        self._pool = Pool(size, deadlines=deadlines, on_lost=on_child_lost)
+
+    @property
+    def fingerprint(self) -> str:
+        """The rate."""
+        return f"{NAME} {self._rate_wpm}"
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the children that run now."""
+        return self._pool.pids
+
+    def voices(self) -> Sequence[Voice]:
+        return VOICES
+
+    async def speak(
+        self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Say `sentence`; chunks of about 100 ms that never cut a phoneme.
+
+        A child that dies or hangs is replaced, and the sentence goes on where its sound broke
+        off. Raises `SentenceFailed` when the second attempt fails too, `InvalidInput` for a voice
+        that espeak-ng does not have. Canceling and closing early are safe: the child is free for
+        the next sentence after the buffer of sound that it is making.
+        """
+        prosody = PROSODIES[emotion]
+        rate_wpm = round(self._rate_wpm * prosody.rate)
+        for piece in pieces(_read(sentence, voice.language)):
+            stream = PhonemeStream(protocol.SAMPLE_RATE_HZ)
+            sound = self._pool.say(
+                Request(piece, voice.id, rate_wpm, prosody.pitch, prosody.pitch_range)
+            )
+            try:
+                async for frame in sound:
+                    for chunk in stream.push(_floats(frame), frame.marks):
+                        yield chunk
+                for chunk in stream.finish():
+                    yield chunk
+            finally:
+                sound.stop()
+
+    async def check(self) -> str:
+        """Start all children and say one word; returns a sentence about the library for `doctor`.
+        The server does this when it starts, so that no visitor waits for a child."""
+        await self._pool.start()
+        samples = 0
+        async for chunk in self.speak("test", VOICES[0]):
+            samples += len(chunk.samples)
+        if not samples:
+            raise ProviderFailed("espeak-ng answered, but gave no sound.")
+        return f"espeak-ng {self._pool.version} speaks"
+
+    async def __aenter__(self) -> EspeakEngine:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the children. Canceling is safe; closing again waits for the rest."""
+        await self._pool.close()
+
+
+def _read(sentence: str, language: Language) -> str:
+    """The library knows letters and plain numbers; the rest is put into words for it."""
+    if language is Language.KOREAN:
+        return pronounced(read_korean(sentence))
+    return read_english(sentence)
+
+
+def _floats(frame: Frame) -> FloatArray:
+    return np.frombuffer(frame.samples, np.int16).astype(np.float32) / 32768.0
