@@ -57,6 +57,11 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self.sound_refused_s = Counter(
+            "ditto_sound_refused_seconds",
+            "Seconds of microphone sound that were more than a visitor may send",
+            registry=self._registry,
+        )
         self.answers_cut = Counter(
             "ditto_answers_cut",
             "Answers that ended before their text, by reason",

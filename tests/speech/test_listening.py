@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import InvalidInput, ProviderFailed
+from ditto_avatar.errors import InvalidInput, ProviderFailed, RateLimited
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.listening import (
     HeardEvent,
@@ -67,12 +67,18 @@ class Stage:
     sound: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     words: str = ""
     language: Language = Language.ENGLISH
+    admitted: int = 10
 
     def played(self, seconds: float) -> FloatArray:
         return self.sound
 
     def spoken(self, seconds: float) -> str:
         return self.words
+
+    def admit_utterance(self) -> None:
+        if not self.admitted:
+            raise RateLimited("Too many spoken messages; please wait 2 s.")
+        self.admitted -= 1
 
 
 async def hear(
@@ -124,7 +130,10 @@ async def test_with_push_to_talk_everything_is_one_utterance() -> None:
     transcripts = Transcripts("Yes. And no.")
     events = await hear(samples, transcripts, mode=ListenMode.PUSH_TO_TALK)
     assert events == [Understood("Yes. And no.")]
-    assert np.array_equal(transcripts.heard[0], samples)
+    [heard] = transcripts.heard
+    # What was said, without the quiet second behind it.
+    assert len(heard) < len(samples) - 12_000
+    assert heard.tobytes() in samples.tobytes()
 
 
 async def test_a_button_that_is_only_touched_asks_nothing() -> None:
@@ -136,7 +145,53 @@ async def test_a_transcript_that_fails_is_told_and_the_next_one_comes() -> None:
     one = microphone(await speech("Hello, can you hear me?"))
     transcripts = Transcripts(ProviderFailed("OpenAI is down."), "two")
     events = await hear(np.concatenate([one, one]), transcripts)
-    assert events == [NotUnderstood("OpenAI is down."), Understood("two")]
+    assert told(events) == ["OpenAI is down.", "two"]
+
+
+async def test_more_utterances_than_are_admitted_are_not_sent() -> None:
+    one = microphone(await speech("Hello, can you hear me?"))
+    transcripts = Transcripts("one", "two")
+    events = await hear(np.concatenate([one, one]), transcripts, Stage(admitted=1))
+    assert told(events) == ["one", "Too many spoken messages; please wait 2 s."]
+    assert len(transcripts.heard) == 1
+
+
+async def test_a_button_held_over_silence_sends_nothing() -> None:
+    noise = np.random.default_rng(2).normal(0, 200, 60 * 16_000).astype(np.int16)
+    transcripts = Transcripts()
+    assert await hear(noise, transcripts, mode=ListenMode.PUSH_TO_TALK) == []
+    assert transcripts.heard == []
+
+
+async def test_long_pauses_under_the_button_are_not_sent() -> None:
+    one = microphone(await speech("Hello, can you hear me?"))
+    pause = np.zeros(20 * 16_000, np.int16)
+    transcripts = Transcripts("Hello, can you hear me? Hello, can you hear me?")
+    await hear(np.concatenate([one, pause, one]), transcripts, mode=ListenMode.PUSH_TO_TALK)
+    [heard] = transcripts.heard
+    assert len(heard) < 2 * len(one)
+
+
+async def test_a_short_word_under_the_button_is_understood() -> None:
+    transcripts = Transcripts("Yes.")
+    samples = microphone(await speech("Yes."))
+    events = await hear(samples, transcripts, mode=ListenMode.PUSH_TO_TALK)
+    assert events == [Understood("Yes.")]
+
+
+async def test_an_utterance_is_sent_once_however_long_it_grows() -> None:
+    words = await speech("and then we went on and on " * 14)
+    transcripts = Transcripts(*["text"] * 9)
+    samples = microphone(words)
+    await hear(samples, transcripts)
+    assert sum(len(heard) for heard in transcripts.heard) <= len(samples)
+
+
+def told(events: Sequence[HeardEvent]) -> list[str]:
+    """What was understood, and why something was not."""
+    return [
+        str(e.error) if isinstance(e, NotUnderstood) else getattr(e, "text", "") for e in events
+    ]
 
 
 @pytest.mark.parametrize("mode", list(ListenMode))

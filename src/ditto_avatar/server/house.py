@@ -40,6 +40,7 @@ from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
+from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.session.warm_up import own_sentences, prepare, read_phrases, warm_up
 from ditto_avatar.settings import Settings
@@ -74,6 +75,7 @@ class House:
     metrics: Metrics
     listener: Listener | None
     """What understands microphones; None leaves it to the browsers."""
+    sound_limits: SoundLimits
     readiness: Readiness
     pace: Throttle
     """Of each WebSocket's messages, by connection."""
@@ -194,6 +196,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             registry,
             metrics,
             listener,
+            SoundLimits(clock, settings.turns_per_minute, metrics.sound_refused_s.inc),
             readiness=Readiness(store, settings.data_dir, clock),
             pace=Throttle(rate, rate * _BURST_S, clock),
             address_pace=Throttle(rate * _SOCKETS_SHARE, rate * _SOCKETS_SHARE * _BURST_S, clock),

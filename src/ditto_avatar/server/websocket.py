@@ -162,6 +162,7 @@ class _Viewer:
         self._name = object()
         self.microphone = Microphone(
             house.listener,
+            house.sound_limits,
             session,
             tell=lambda event: session.tell(outbox, event),
             fail=self.fail,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 
 import numpy as np
@@ -14,13 +14,14 @@ from ditto_avatar.errors import (
     Busy,
     DittoAvatarError,
     InvalidInput,
-    ProviderFailed,
+    RateLimited,
     TooLarge,
     Unavailable,
 )
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE
 from ditto_avatar.session.session import Session
+from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.speech.listening import (
     HeardEvent,
     Int16Array,
@@ -30,7 +31,7 @@ from ditto_avatar.speech.listening import (
     NotUnderstood,
     Understood,
 )
-from ditto_avatar.types import SAMPLE_RATE_HZ, Language
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Language
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ _BEHIND = {
     Language.ENGLISH: "The server cannot keep up with your microphone: some sound was lost.",
     Language.KOREAN: "서버가 마이크 소리를 따라가지 못해 일부를 듣지 못했어요.",
 }
+_TOO_MUCH = {
+    Language.ENGLISH: "More sound came than a microphone gives: the rest is left out.",
+    Language.KOREAN: "마이크로 들을 수 있는 것보다 많은 소리가 와서 나머지는 듣지 않아요.",
+}
 
 
 class Microphone:
@@ -56,18 +61,21 @@ class Microphone:
     def __init__(
         self,
         listener: Listener | None,
+        limits: SoundLimits,
         session: Session,
         *,
         tell: Callable[[events.Event], object],
         fail: Callable[[Exception], object],
     ) -> None:
         self._listener = listener
+        self._limits = limits
         self._session = session
         self._tell = tell
         self._fail = fail
         self._recording: Recording | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused = False
+        self._flooded = False
 
     def start(self, mode: ListenMode, idle_frame: float | None = None) -> None:
         """Switch on; the page's idle loop is at `idle_frame`. Raises `Unavailable` without a
@@ -86,6 +94,7 @@ class Microphone:
         if len(self._tasks) >= _MAX_UNFINISHED:
             self._refused = True
             raise Busy("What was said before is still being understood; please wait a moment.")
+        self._flooded = False
         self._session.place_idle(idle_frame)
         self._recording = Recording(self._fell_behind)
         task = asyncio.create_task(self._listen(self._listener, self._recording, mode))
@@ -94,7 +103,8 @@ class Microphone:
 
     def push(self, data: bytes) -> None:
         """Signed 16-bit little-endian samples at 16 kHz. Raises `InvalidInput` for anything else
-        and `TooLarge` beyond 2 s in one piece; sound without a `start` is refused once."""
+        and `TooLarge` beyond 2 s in one piece; sound without a `start` is refused once. Sound
+        beyond `SoundLimits` is dropped, with one notice for each `start`."""
         if self._recording is None:
             if not self._refused:
                 self._refused = True
@@ -109,6 +119,14 @@ class Microphone:
             raise InvalidInput(
                 f"Expected 16-bit samples, so an even number of bytes; {len(data):,} came."
             )
+        try:
+            seconds = len(data) / (2 * SAMPLE_RATE_HZ)
+            self._limits.take_sound(self._session.id, self._session.address, seconds)
+        except RateLimited:
+            if not self._flooded:
+                self._flooded = True
+                self._notify("too_much_sound", _TOO_MUCH)
+            return
         self._recording.put(np.frombuffer(data, "<i2").astype(np.int16))
 
     def stop(self) -> None:
@@ -129,7 +147,7 @@ class Microphone:
 
     async def _listen(self, listener: Listener, recording: Recording, mode: ListenMode) -> None:
         try:
-            async with aclosing(listener.listen(recording, mode, self._session)) as heard:
+            async with aclosing(listener.listen(recording, mode, self)) as heard:
                 async for event in heard:
                     await self._act(event)
         except Exception as error:
@@ -148,13 +166,35 @@ class Microphone:
                 case Understood(text):
                     self._tell(events.Transcript(text, final=True))
                     await self._session.submit(MESSAGE, text)
-                case NotUnderstood(reason):
-                    self._fail(ProviderFailed(reason))
+                case NotUnderstood(error):
+                    self._fail(error)
         except DittoAvatarError as error:
             self._fail(error)
 
     def _fell_behind(self) -> None:
-        self._tell(events.Notice("microphone_behind", _BEHIND[self._session.language]))
+        self._notify("microphone_behind", _BEHIND)
+
+    def _notify(self, code: str, texts: Mapping[Language, str]) -> None:
+        self._tell(events.Notice(code, texts[self._session.language]))
+
+    # What the listener asks about, as its `Scene` ------------------------------------------
+
+    @property
+    def language(self) -> Language:
+        """The language that the person probably speaks."""
+        return self._session.language
+
+    def played(self, seconds: float) -> FloatArray:
+        """The sound that the page has played in the last `seconds`."""
+        return self._session.played(seconds)
+
+    def spoken(self, seconds: float) -> str:
+        """The sentences that have sounded in the last `seconds`."""
+        return self._session.spoken(seconds)
+
+    def admit_utterance(self) -> None:
+        """Count something said that is to be transcribed. Raises `RateLimited`."""
+        self._limits.take_utterance(self._session.id)
 
 
 class Recording:

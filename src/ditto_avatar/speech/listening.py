@@ -9,15 +9,15 @@ heard while their last sentence is still being understood.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ditto_avatar.errors import ProviderFailed
+from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.speech.barge_in import barges_in, echoes_words
 from ditto_avatar.speech.vad import (
     SpeechBegan,
@@ -69,6 +69,9 @@ class Scene(Protocol):
     def spoken(self, seconds: float) -> str:
         """The sentences of which the page has played anything in the last `seconds`, or empty."""
 
+    def admit_utterance(self) -> None:
+        """Count something said that is to be transcribed. Raises `RateLimited`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
@@ -84,9 +87,9 @@ class Understood:
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:
-    """A person said something and no transcript came; `reason` is a sentence for people."""
+    """A person said something and no transcript came, because of `error`."""
 
-    reason: str
+    error: DittoAvatarError
 
 
 HeardEvent = Interrupted | Understood | NotUnderstood
@@ -120,7 +123,8 @@ class Listener:
 
         Hands-free, speech is found by itself; speech that begins while the presenter speaks is
         an `Interrupted`, unless it is an echo or shorter than 300 ms. With push-to-talk all that
-        comes is one utterance: the button has interrupted already.
+        comes is one utterance: the button has interrupted already. Only speech is transcribed,
+        each utterance once and whole.
         """
         events: asyncio.Queue[HeardEvent | None] = asyncio.Queue(_EVENTS_WAITING)
         both = asyncio.create_task(self._both_tasks(pieces, mode, scene, events))
@@ -153,8 +157,7 @@ class Listener:
         events: asyncio.Queue[HeardEvent | None],
         utterances: asyncio.Queue[_Utterance | None],
     ) -> None:
-        detector = self._detector() if self._detector is not None else None
-        segmenter = SpeechSegmenter(detector, self._options)
+        segmenter = await asyncio.to_thread(self._segmenter, self._options)
         spoken = ""
         async for piece in pieces:
             for found in await asyncio.to_thread(segmenter.push, piece):
@@ -177,17 +180,24 @@ class Listener:
         events: asyncio.Queue[HeardEvent | None],
         utterances: asyncio.Queue[_Utterance | None],
     ) -> None:
-        kept: list[Int16Array] = []
+        segmenter = await asyncio.to_thread(self._segmenter, _button_held(self._options))
+        said: list[Int16Array] = []
         room = _LONGEST_PUSH_TO_TALK_S * SAMPLE_RATE_HZ
         async for piece in pieces:
             # Beyond a minute the rest is not heard: nobody asks for that long.
             if room:
-                kept.append(piece[:room])
-                room -= len(kept[-1])
-        samples = np.concatenate(kept) if kept else np.zeros(0, np.int16)
-        if len(samples) * 1000 >= self._options.shortest_ms * SAMPLE_RATE_HZ:
-            await utterances.put(_Utterance(samples, ""))
+                piece = piece[:room]
+                room -= len(piece)
+                said += _speech(await asyncio.to_thread(segmenter.push, piece))
+        said += _speech(segmenter.finish())
+        if said:
+            await utterances.put(_Utterance(np.concatenate(said), ""))
         await utterances.put(None)
+
+    def _segmenter(self, options: VadOptions) -> SpeechSegmenter:
+        """Reads the detector's network from a file: not for the event loop."""
+        detector = self._detector() if self._detector is not None else None
+        return SpeechSegmenter(detector, options)
 
     def _utterance(self, ended: SpeechEnded, spoken: str, scene: Scene) -> _Utterance:
         """`spoken` is what the presenter was saying when it began. What begins in silence is no
@@ -213,13 +223,29 @@ class Listener:
     ) -> None:
         while (utterance := await utterances.get()) is not None:
             try:
+                scene.admit_utterance()
                 text = await self._transcriber.transcribe(utterance.samples, scene.language)
-            except ProviderFailed as error:
-                await events.put(NotUnderstood(str(error)))
+            except DittoAvatarError as error:
+                await events.put(NotUnderstood(error))
                 continue
             echo = bool(utterance.spoken) and echoes_words(text, utterance.spoken)
             if text and not echo:
                 await events.put(Understood(text))
+
+
+def _button_held(options: VadOptions) -> VadOptions:
+    """Whoever holds a button means to speak: short and soft words count as well."""
+    return replace(
+        options,
+        enter=0.3,
+        stay=0.2,
+        shortest_ms=96,
+        longest_ms=_LONGEST_PUSH_TO_TALK_S * 1000,
+    )
+
+
+def _speech(events: Sequence[SpeechBegan | SpeechEnded]) -> list[Int16Array]:
+    return [event.samples for event in events if isinstance(event, SpeechEnded)]
 
 
 def _end(events: asyncio.Queue[HeardEvent | None]) -> None:

@@ -111,8 +111,9 @@ class SpeechSegmenter:
         return events
 
     def finish(self) -> list[SpeechBegan | SpeechEnded]:
-        """The microphone was switched off: what was being said ends here."""
-        return [self._end(whole=True)] if self._told else []
+        """The microphone was switched off: what was being said ends here. Blocking for one step."""
+        events = self.push(np.zeros(STEP_SAMPLES - 1, np.int16)) if len(self._rest) else []
+        return [*events, self._end(whole=True)] if self._told else events
 
     def _step(self, step: Int16Array) -> list[SpeechBegan | SpeechEnded]:
         probability = self._detector.probability(step)
