@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,10 +16,16 @@ from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.library import BUNDLED, AvatarLibrary, open_library
 from ditto_avatar.metrics import Metrics
+from ditto_avatar.providers.budget import Budget, Budgets, Paid
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.listening import Transcriber
+
+BudgetOf = Callable[[Paid], Budget]
+# What the model may write for a second of speech: people say some 4 tokens, tags and hidden
+# thoughts come on top. The voice decides when an answer is long enough, this is for the bill.
+_TOKENS_PER_S = 20
 
 
 async def open_avatars(settings: Settings) -> AvatarLibrary:
@@ -32,19 +39,35 @@ async def open_avatars(settings: Settings) -> AvatarLibrary:
     return await open_library(BUNDLED, own)
 
 
-def open_dialogue(settings: Settings) -> FallbackDialogue:
-    """The dialogue that `settings.dialogue` names, then the embedded one."""
-    return FallbackDialogue([_DIALOGUES[name](settings) for name in dialogue_order(settings)])
+def open_budgets(settings: Settings, metrics: Metrics) -> Budgets:
+    """What the paid services of a server may be used for in a day, kept in the data folder."""
+    limits = {
+        Paid.SPEECH: settings.budget_speech_characters,
+        Paid.TRANSCRIPTION: settings.budget_transcription_s,
+        Paid.DIALOGUE: settings.budget_dialogue_tokens,
+    }
+    return Budgets(limits, settings.data_dir / "budgets.json", metrics)
 
 
-def open_speech(settings: Settings, metrics: Metrics | None = None) -> FallbackSpeech:
+def open_dialogue(settings: Settings, budget: BudgetOf = Budget) -> FallbackDialogue:
+    """The dialogue that `settings.dialogue` names, then the embedded one. By default nothing
+    limits what they use."""
+    names = dialogue_order(settings)
+    return FallbackDialogue([_DIALOGUES[name](settings, budget) for name in names])
+
+
+def open_speech(
+    settings: Settings, metrics: Metrics | None = None, budget: BudgetOf = Budget
+) -> FallbackSpeech:
     """The speech engine that `settings.speech` names, then the others there is a key for, then
-    the embedded one, whose lost processes `metrics` counts."""
+    the embedded one, whose lost processes `metrics` counts. By default nothing limits what they
+    use."""
     from ditto_avatar.speech.espeak import EspeakEngine
 
     lost = (metrics or Metrics()).speech_children_lost
     espeak = EspeakEngine(on_child_lost=lambda reason: lost.labels(reason).inc())
-    return FallbackSpeech([_SPEECHES[name](settings, espeak) for name in speech_order(settings)])
+    names = speech_order(settings)
+    return FallbackSpeech([_SPEECHES[name](settings, espeak, budget) for name in names])
 
 
 async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:
@@ -72,8 +95,9 @@ def open_puppet(motion: Path | None = None) -> FaceEngine:
     return PuppetEngine(motion=read_motion_csv(motion) if motion is not None else None)
 
 
-def open_transcriber(settings: Settings) -> Transcriber | None:
-    """What understands the microphone; None leaves it to the browser."""
+def open_transcriber(settings: Settings, budget: BudgetOf = Budget) -> Transcriber | None:
+    """What understands the microphone; None leaves it to the browser. By default nothing limits
+    what it uses."""
     if not _openai_hears_and_speaks(settings):
         return None
     from ditto_avatar.speech.transcribe import OpenAITranscriber, TranscriberOptions
@@ -81,7 +105,9 @@ def open_transcriber(settings: Settings) -> Transcriber | None:
     options = TranscriberOptions(
         model=settings.openai_transcribe_model, base_url=settings.openai_speech_url
     )
-    return OpenAITranscriber(_secret(settings.openai_api_key), options)
+    return OpenAITranscriber(
+        _secret(settings.openai_api_key), options, budget=budget(Paid.TRANSCRIPTION)
+    )
 
 
 def dialogue_order(settings: Settings) -> list[str]:
@@ -112,7 +138,7 @@ def _openai_hears_and_speaks(settings: Settings) -> bool:
     return settings.openai_api_key is not None and settings.openai_base_url is None
 
 
-def _offline(settings: Settings) -> DialogueEngine:
+def _offline(settings: Settings, budget: BudgetOf) -> DialogueEngine:
     from ditto_avatar.dialogue.offline import OfflineEngine
 
     # Behind a language model it must not explain how to connect one.
@@ -120,7 +146,7 @@ def _offline(settings: Settings) -> DialogueEngine:
     return OfflineEngine(settings.notes_dir, stand_in=stand_in)
 
 
-def _openai_dialogue(settings: Settings) -> DialogueEngine:
+def _openai_dialogue(settings: Settings, budget: BudgetOf) -> DialogueEngine:
     from ditto_avatar.dialogue.openai import OpenAIDialogue, OpenAIDialogueOptions
 
     options = OpenAIDialogueOptions(
@@ -129,15 +155,16 @@ def _openai_dialogue(settings: Settings) -> DialogueEngine:
         first_token_s=settings.first_token_s,
         next_token_s=settings.next_token_s,
         history_tokens=settings.history_tokens,
+        answer_tokens=math.ceil(settings.max_answer_s * _TOKENS_PER_S),
     )
-    return OpenAIDialogue(_secret(settings.openai_api_key), options)
+    return OpenAIDialogue(_secret(settings.openai_api_key), options, budget=budget(Paid.DIALOGUE))
 
 
-def _espeak(settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
+def _espeak(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> SpeechEngine:
     return espeak
 
 
-def _google(settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
+def _google(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> SpeechEngine:
     from ditto_avatar.speech.google import GOOGLE_ENDPOINT, GoogleSpeech, GoogleSpeechOptions
 
     options = GoogleSpeechOptions(
@@ -145,17 +172,23 @@ def _google(settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
         plaintext=settings.google_plaintext,
         rate=settings.speaking_rate,
     )
-    google = GoogleSpeech(_secret(settings.tts_api_key), settings.google_credentials, options)
+    google = GoogleSpeech(
+        _secret(settings.tts_api_key),
+        settings.google_credentials,
+        options,
+        budget=budget(Paid.SPEECH),
+    )
     return _with_phonemes(google, settings, espeak)
 
 
-def _openai_speech(settings: Settings, espeak: SpeechEngine) -> SpeechEngine:
+def _openai_speech(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> SpeechEngine:
     from ditto_avatar.speech.openai import OpenAISpeech, OpenAISpeechOptions
 
     options = OpenAISpeechOptions(
         model=settings.openai_speech_model, base_url=settings.openai_speech_url
     )
-    openai = OpenAISpeech(_secret(settings.openai_api_key), options)
+    key = _secret(settings.openai_api_key)
+    openai = OpenAISpeech(key, options, budget=budget(Paid.SPEECH))
     return _with_phonemes(openai, settings, espeak)
 
 
@@ -206,11 +239,11 @@ def _secret(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value is not None else None
 
 
-_DIALOGUES: dict[str, Callable[[Settings], DialogueEngine]] = {
+_DIALOGUES: dict[str, Callable[[Settings, BudgetOf], DialogueEngine]] = {
     "offline": _offline,
     "openai": _openai_dialogue,
 }
-_SPEECHES: dict[str, Callable[[Settings, SpeechEngine], SpeechEngine]] = {
+_SPEECHES: dict[str, Callable[[Settings, SpeechEngine, BudgetOf], SpeechEngine]] = {
     "espeak": _espeak,
     "google": _google,
     "openai": _openai_speech,

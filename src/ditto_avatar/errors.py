@@ -103,6 +103,10 @@ class ProviderRefused(ProviderFailed):
     """A service did not accept the key: trying again is of no use."""
 
 
+class BudgetUsedUp(ProviderFailed):
+    """What a paid service may be used for in a day has been used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an error is told: HTTP status, WebSocket close code (None keeps the connection) and a
@@ -137,6 +141,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     StorageFull: Outcome("storage_full", 507, close=1013),
     StorageFailed: Outcome("storage_failed", 503, close=1013),
     Unavailable: Outcome("unavailable", 501),
+    BudgetUsedUp: Outcome("budget_used_up", 503),
     ProviderFailed: Outcome("provider_failed", 502),
     DittoAvatarError: Outcome("error", 500),
     Exception: Outcome("internal", 500, public=False, text="Something went wrong on the server."),

@@ -62,6 +62,24 @@ class Metrics:
             "Seconds of microphone sound that were more than a visitor may send",
             registry=self._registry,
         )
+        self.budget_used = Gauge(
+            "ditto_budget_used",
+            "What paid services were used for today (UTC), by unit",
+            ["unit"],
+            registry=self._registry,
+        )
+        self.budget_limit = Gauge(
+            "ditto_budget_limit",
+            "What paid services may be used for in a day, by unit; absent without a limit",
+            ["unit"],
+            registry=self._registry,
+        )
+        self.budget_refused = Counter(
+            "ditto_budget_refused",
+            "Requests to paid services that were not made because a budget was used up",
+            ["unit"],
+            registry=self._registry,
+        )
         self.answers_cut = Counter(
             "ditto_answers_cut",
             "Answers that ended before their text, by reason",

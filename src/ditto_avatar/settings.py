@@ -170,6 +170,15 @@ class Settings(BaseSettings):
         le=1,
         description="largest share of the sessions, places and line that one address may take",
     )
+    budget_speech_characters: int = Field(
+        0, ge=0, description="characters a day that paid voices may speak; 0 is no limit"
+    )
+    budget_transcription_s: float = Field(
+        0, ge=0, description="seconds of sound a day that may be transcribed; 0 is no limit"
+    )
+    budget_dialogue_tokens: int = Field(
+        0, ge=0, description="tokens a day that the language model may use; 0 is no limit"
+    )
     max_answer_s: Seconds = Field(300, description="seconds of speech one answer may last")
     max_answer_unwatched_s: Seconds = Field(
         30, description="seconds of speech an answer may go on for while nobody watches"

@@ -90,12 +90,14 @@ class Voice:
 class Fallback:
     """An engine failed and another one takes over: the `part` (``dialogue``, ``speech``, or
     ``sentence`` when it was one sentence that could not be said), the names of both (`used` is
-    None when nothing else can) and the reason, a sentence for people."""
+    None when nothing else can) and the reason, a sentence for people. `used_up` tells that the
+    day's budget for it was the reason."""
 
     part: str
     failed: str
     used: str | None
     reason: str
+    used_up: bool = False
 
 
 def frames_for(samples: int) -> int:

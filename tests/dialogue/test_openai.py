@@ -14,7 +14,8 @@ import pytest
 from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Message, Prompt, Role
 from ditto_avatar.dialogue.openai import OpenAIDialogue, OpenAIDialogueOptions
-from ditto_avatar.errors import ProviderFailed, ProviderRefused
+from ditto_avatar.errors import BudgetUsedUp, ProviderFailed, ProviderRefused
+from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.types import Language
 from tests.fakes.clock import ManualClock
@@ -42,10 +43,16 @@ class NoWaiting:
 
 @asynccontextmanager
 async def talking(
-    *script: Script, clock: Clock | None = None, seconds: float = DEADLINE_S
+    *script: Script,
+    clock: Clock | None = None,
+    seconds: float = DEADLINE_S,
+    budget: Budget | None = None,
 ) -> AsyncIterator[tuple[OpenAIDialogue, FakeOpenAI]]:
     """An engine that talks to a server with this script."""
-    async with fake_openai(*script) as fake, aclosing_engine(engine(fake, clock, seconds)) as one:
+    async with (
+        fake_openai(*script) as fake,
+        aclosing_engine(engine(fake, clock, seconds, budget)) as one,
+    ):
         yield one, fake
 
 
@@ -57,12 +64,14 @@ async def aclosing_engine(dialogue: OpenAIDialogue) -> AsyncIterator[OpenAIDialo
         await dialogue.close()
 
 
-def engine(fake: FakeOpenAI, clock: Clock | None, seconds: float) -> OpenAIDialogue:
+def engine(
+    fake: FakeOpenAI, clock: Clock | None, seconds: float, budget: Budget | None
+) -> OpenAIDialogue:
     options = OpenAIDialogueOptions(
         base_url=fake.base_url, first_token_s=DEADLINE_S, next_token_s=seconds
     )
     retries = Retries(clock=clock or NoWaiting(), chance=random.Random(1))
-    return OpenAIDialogue(KEY, options, retries=retries)
+    return OpenAIDialogue(KEY, options, retries=retries, budget=budget)
 
 
 async def answer(dialogue: OpenAIDialogue, prompt: Prompt = PROMPT) -> list[str]:
@@ -260,3 +269,73 @@ async def test_the_key_appears_in_no_log_and_no_traceback(
     assert "a turn failed" in caplog.text
     assert KEY not in caplog.text
     assert not any(KEY in repr(record.args) for record in caplog.records)
+
+
+async def test_a_model_is_asked_to_stop_at_some_time_and_to_count() -> None:
+    async with talking(Talk(tokens=41)) as (dialogue, fake):
+        await answer(dialogue)
+        body = fake.bodies[0]
+    assert body["max_tokens"] == 6_000
+    assert body["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("unknown", ["max_tokens", "stream_options"])
+async def test_a_server_that_does_not_know_a_parameter_is_asked_once_more_without(
+    unknown: str,
+) -> None:
+    async with talking(Talk(["Yes."])) as (dialogue, fake):
+        fake.unknown = frozenset({unknown})
+        assert await answer(dialogue) == ["Yes."]
+        assert await answer(dialogue) == ["Yes."]
+        assert [unknown in body for body in fake.bodies] == [True, False, False]
+
+
+async def test_a_request_that_is_wrong_in_itself_is_not_asked_for_ever() -> None:
+    async with talking(Refusal(400)) as (dialogue, fake):
+        with pytest.raises(ProviderFailed, match="did not accept the request"):
+            await answer(dialogue)
+        assert len(fake.requests) == 2
+        fake.script[:] = [Talk()]
+        await answer(dialogue)
+        assert "max_tokens" in fake.bodies[-1]
+
+
+async def test_tokens_are_counted_as_the_server_counts_them() -> None:
+    budget = Budget(Paid.DIALOGUE)
+    async with talking(Talk(tokens=41), budget=budget) as (dialogue, _):
+        await answer(dialogue)
+    assert budget.used == 41
+
+
+async def test_tokens_that_nobody_counts_are_estimated() -> None:
+    budget = Budget(Paid.DIALOGUE)
+    async with talking(Talk(["Hello. " * 300]), budget=budget) as (dialogue, _):
+        await answer(dialogue)
+        long = budget.used
+        assert 700 < long < 2_000
+
+
+async def test_an_answer_that_was_left_early_counts_as_far_as_it_came() -> None:
+    budget = Budget(Paid.DIALOGUE)
+    async with talking(Talk(["One", " two \ud83d"], "stall"), budget=budget) as (dialogue, _):
+        stream = dialogue.reply(PROMPT)
+        await anext(stream)
+        assert budget.used > 500
+        await anext(stream)
+        await stream.aclose()
+    assert 100 < budget.used < 500
+
+
+async def test_a_request_that_was_refused_costs_nothing() -> None:
+    budget = Budget(Paid.DIALOGUE)
+    async with talking(Refusal(500), budget=budget) as (dialogue, _):
+        with pytest.raises(ProviderFailed):
+            await answer(dialogue)
+    assert budget.used == 0
+
+
+async def test_beyond_the_budget_nothing_is_asked() -> None:
+    async with talking(Talk(), budget=Budget(Paid.DIALOGUE, 100)) as (dialogue, fake):
+        with pytest.raises(BudgetUsedUp):
+            await answer(dialogue)
+        assert fake.requests == []

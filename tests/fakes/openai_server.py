@@ -33,12 +33,14 @@ class Refusal:
 class Talk:
     """Streams `pieces`. `first_s` and `each_s` are pauses; `then` is how it ends: ``done``,
     ``cut`` (the connection breaks), ``stall`` (nothing more comes), ``short`` (the stream ends
-    without its last event), ``garbage`` (an event that is no JSON)."""
+    without its last event), ``garbage`` (an event that is no JSON). `tokens` is how many the
+    request is said to have used, when that is asked for."""
 
     pieces: Sequence[str] = ("Hello", " there.")
     then: str = "done"
     first_s: float = 0.0
     each_s: float = 0.0
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,15 @@ class FakeOpenAI:
     """Takes the next entry of `script` for each request; the last one stays.
 
     `requests` are the paths, headers and bodies that came, `cancelled` counts the streams that
-    the client closed before their end.
+    the client closed before their end. A request with an `unknown` parameter is refused with
+    status 400.
     """
 
     script: list[Script]
     models: tuple[str, ...] = ("gpt-4o", "gpt-4o-mini-tts", "gpt-4o-mini-transcribe")
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     cancelled: int = 0
+    unknown: frozenset[str] = frozenset()
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     base_url: str = ""
@@ -94,13 +98,16 @@ class FakeOpenAI:
     async def _answer(self, request: Request) -> Response:
         self.requests.append((request.url.path, dict(request.headers), await request.body()))
         self.asked.set()
+        if self.unknown & asked_parameters(self.requests[-1][2]):
+            return self._refuse(Refusal(400, "unknown_parameter"), request)
         entry = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         match entry:
             case Refusal():
                 return self._refuse(entry, request)
             case Talk():
                 return StreamingResponse(
-                    self._watched(self._talk(entry)), media_type="text/event-stream"
+                    self._watched(self._talk(entry, self.requests[-1][2])),
+                    media_type="text/event-stream",
                 )
             case Sound():
                 return StreamingResponse(
@@ -138,7 +145,7 @@ class FakeOpenAI:
             self.closed.set()
             raise
 
-    async def _talk(self, entry: Talk) -> AsyncIterator[bytes]:
+    async def _talk(self, entry: Talk, body: bytes) -> AsyncIterator[bytes]:
         await asyncio.sleep(entry.first_s)
         yield _event({"role": "assistant", "content": ""})
         for piece in entry.pieces:
@@ -149,6 +156,8 @@ class FakeOpenAI:
             yield b"data: {this is no JSON}\n\n"
         if entry.then == "done":
             yield _event({}, finish="stop")
+            if entry.tokens is not None and "stream_options" in asked_parameters(body):
+                yield _usage(entry.tokens)
             yield b"data: [DONE]\n\n"
 
     async def _sound(self, entry: Sound) -> AsyncIterator[bytes]:
@@ -158,6 +167,23 @@ class FakeOpenAI:
         for start in range(0, len(data), entry.part_bytes):
             yield data[start : start + entry.part_bytes]
         await _end(entry.then)
+
+
+def asked_parameters(body: bytes) -> set[str]:
+    """The names in a JSON body; none in another one."""
+    return set(json.loads(body)) if body.startswith(b"{") else set()
+
+
+def _usage(tokens: int) -> bytes:
+    chunk = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-4o",
+        "choices": [],
+        "usage": {"prompt_tokens": tokens - 1, "completion_tokens": 1, "total_tokens": tokens},
+    }
+    return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
 async def _end(then: str) -> None:

@@ -7,6 +7,7 @@ import io
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,11 +47,13 @@ async def send_sound(client: Socket, samples: Int16Array, *, live: bool = False)
 
 
 @asynccontextmanager
-async def listening(serve: ServeWith, *script: Script) -> AsyncIterator[tuple[Server, FakeOpenAI]]:
+async def listening(
+    serve: ServeWith, *script: Script, **changes: Any
+) -> AsyncIterator[tuple[Server, FakeOpenAI]]:
     """A server that has its microphones understood by `script`."""
     async with fake_openai(*script) as openai:
         settings = {"openai_speech_url": openai.base_url, "openai_api_key": SecretStr("sk-test")}
-        async with serve(**settings) as server:
+        async with serve(**settings, **changes) as server:
             yield server, openai
 
 
@@ -230,3 +233,40 @@ async def test_a_viewer_that_leaves_takes_its_microphone_along(serve: ServeWith)
         assert transcribed(openai) == []
         listening_still = [t for t in asyncio.all_tasks() if "_listen" in repr(t.get_coro())]
         assert listening_still == []
+
+
+async def test_a_flood_of_sound_reaches_the_service_no_faster_than_a_microphone(
+    serve: ServeWith,
+) -> None:
+    said = microphone(await person("How does this work?"))
+    async with (
+        listening(serve, Transcript("Well?")) as (server, openai),
+        server.socket() as client,
+    ):
+        for _ in range(6):
+            await client.send(type="audio.start", mode="push_to_talk")
+            for _ in range(8):
+                for start in range(0, len(said), 16_000):
+                    await client.raw.send(said[start : start + 16_000].tobytes())
+            await client.send(type="audio.stop")
+        notice = await client.until("notice")
+        assert notice["code"] == "too_much_sound"
+        await client.until("transcript")
+        metrics = (await server.http.get("/metrics")).text
+    assert "ditto_sound_refused_seconds_total 0.0" not in metrics
+    sent_s = sum(len(body) for body in transcribed(openai)) / 32_000
+    assert 0.5 < sent_s < 15
+
+
+async def test_when_the_days_seconds_are_used_up_the_person_is_told(serve: ServeWith) -> None:
+    async with (
+        listening(serve, Transcript("x"), budget_transcription_s=0.2) as (server, openai),
+        server.socket(language="ko") as client,
+    ):
+        await client.send(type="audio.start", mode="push_to_talk")
+        await send_sound(client, microphone(await person("Yes. And no.")))
+        await client.send(type="audio.stop")
+        notice = await client.until("notice")
+        assert notice["code"] == "budget_used_up"
+        assert "글로 써 주세요" in notice["message"]
+    assert transcribed(openai) == []

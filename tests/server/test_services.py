@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -24,12 +25,12 @@ KEYS = {
 
 @asynccontextmanager
 async def connected(
-    serve: ServeWith, model: Script, voice: Script | FakeGoogle
+    serve: ServeWith, model: Script, voice: Script | FakeGoogle, **changes: Any
 ) -> AsyncIterator[tuple[Server, FakeOpenAI, FakeOpenAI | FakeGoogle]]:
     """A server whose language model answers by `model` and whose voice speaks by `voice`."""
     keys = {name: SecretStr(key) for name, key in KEYS.items()}
     async with fake_openai(model) as chat:
-        services = {**keys, "dialogue": "openai", "openai_base_url": chat.base_url}
+        services = {**keys, "dialogue": "openai", "openai_base_url": chat.base_url, **changes}
         if isinstance(voice, FakeGoogle):
             async with fake_google(voice) as google:
                 address = {"google_endpoint": google.endpoint, "google_plaintext": True}
@@ -146,6 +147,42 @@ async def test_a_voice_that_fails_is_replaced_by_the_embedded_one(serve: ServeWi
         assert "espeak" in client.of("notice")[0]["message"]
         metrics = (await server.http.get("/metrics")).text
     assert 'ditto_fallbacks_total{failed="google",part="speech"} 1.0' in metrics
+
+
+async def test_a_budget_that_is_used_up_is_told_and_the_embedded_voice_speaks(
+    serve: ServeWith, caplog: pytest.LogCaptureFixture
+) -> None:
+    talk = Talk(("I am well. ", "And you?"))
+    async with connected(serve, talk, Sound(0.5), budget_speech_characters=15) as (
+        server,
+        _,
+        voice,
+    ):
+        async with server.socket() as client:
+            await answered(client)
+            await answered(client)
+            notices = [notice["message"] for notice in client.of("notice")]
+        metrics = (await server.http.get("/metrics")).text
+    assert isinstance(voice, FakeOpenAI)
+    spoken = [json.loads(b)["input"] for path, _, b in voice.requests if path.endswith("speech")]
+    assert spoken == ["I am well."]
+    assert notices == ["Today's budget for openai is used up, so espeak speaks until tomorrow."]
+    assert 'ditto_budget_used{unit="speech_characters"} 10.0' in metrics
+    assert caplog.text.count("daily budget") == 1
+    # A restart gives nothing back.
+    async with connected(serve, talk, Sound(0.5), budget_speech_characters=15) as (server, _, _):
+        metrics = (await server.http.get("/metrics")).text
+    assert 'ditto_budget_used{unit="speech_characters"} 10.0' in metrics
+
+
+async def test_tokens_beyond_the_budget_are_not_asked_for(serve: ServeWith) -> None:
+    async with (
+        connected(serve, Talk(), Sound(0.5), budget_dialogue_tokens=50) as (server, chat, _),
+        server.socket(language="ko") as client,
+    ):
+        await answering(client)
+        assert "내일까지 offline 엔진이" in client.of("notice")[0]["message"]
+    assert not any(path.endswith("completions") for path, _, _ in chat.requests)
 
 
 async def test_a_refused_key_is_a_warning_at_start(

@@ -12,7 +12,8 @@ import grpc
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import ProviderFailed, ProviderRefused, Unavailable
+from ditto_avatar.errors import BudgetUsedUp, ProviderFailed, ProviderRefused, Unavailable
+from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.speech.google import GoogleSpeech, GoogleSpeechOptions
 from ditto_avatar.types import Language, SpeechChunk, Voice, joined
@@ -25,13 +26,15 @@ WHOLE = Voice("ko-KR-Neural2-A", Language.KOREAN, "google", "")
 
 @asynccontextmanager
 async def speaking(
-    fake: FakeGoogle | None = None, seconds: float = 5
+    fake: FakeGoogle | None = None, seconds: float = 5, budget: Budget | None = None
 ) -> AsyncIterator[tuple[GoogleSpeech, FakeGoogle]]:
     async with fake_google(fake) as served:
         options = GoogleSpeechOptions(
             served.endpoint, plaintext=True, first_sound_s=seconds, next_sound_s=seconds
         )
-        engine = GoogleSpeech(KEY, options=options, retries=Retries(2, first_wait_s=0.001))
+        engine = GoogleSpeech(
+            KEY, options=options, retries=Retries(2, first_wait_s=0.001), budget=budget
+        )
         try:
             yield engine, served
         finally:
@@ -188,3 +191,14 @@ async def test_the_key_appears_in_no_log_and_no_traceback(
                 logging.getLogger("test").exception("a sentence failed")
     assert "a sentence failed" in caplog.text
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("voice", [STREAMING, WHOLE])
+async def test_characters_that_were_spoken_are_counted_once(voice: Voice) -> None:
+    budget = Budget(Paid.SPEECH, 20)
+    async with speaking(budget=budget) as (engine, fake):
+        await say(engine, voice)
+        assert budget.used == len("Hello there.")
+        with pytest.raises(BudgetUsedUp):
+            await say(engine, voice)
+        assert len(fake.calls) == 1

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import ProviderFailed, ProviderRefused
+from ditto_avatar.errors import BudgetUsedUp, ProviderFailed, ProviderRefused
+from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.speech.openai import OpenAISpeech, OpenAISpeechOptions
 from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice, joined
@@ -22,11 +23,14 @@ KOREAN = Voice("coral", Language.KOREAN, "openai", "Coral")
 
 @asynccontextmanager
 async def speaking(
-    *script: Script, model: str = "gpt-4o-mini-tts", seconds: float = 5
+    *script: Script,
+    model: str = "gpt-4o-mini-tts",
+    seconds: float = 5,
+    budget: Budget | None = None,
 ) -> AsyncIterator[tuple[OpenAISpeech, FakeOpenAI]]:
     async with fake_openai(*script) as fake:
         options = OpenAISpeechOptions(model, fake.base_url, seconds, seconds)
-        engine = OpenAISpeech(KEY, options, retries=Retries(2, first_wait_s=0.001))
+        engine = OpenAISpeech(KEY, options, retries=Retries(2, first_wait_s=0.001), budget=budget)
         try:
             yield engine, fake
         finally:
@@ -124,3 +128,13 @@ async def test_the_check_asks_for_the_model() -> None:
 def test_there_are_voices_for_both_languages() -> None:
     engine = OpenAISpeech(KEY)
     assert {voice.language for voice in engine.voices()} == set(Language)
+
+
+async def test_characters_that_were_spoken_are_counted_once() -> None:
+    budget = Budget(Paid.SPEECH, 20)
+    async with speaking(Refusal(500), Sound(0.5), budget=budget) as (engine, fake):
+        await say(engine)
+        assert budget.used == len("Hello there.")
+        with pytest.raises(BudgetUsedUp):
+            await say(engine)
+        assert len(fake.requests) == 2

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import InvalidAudio, ProviderFailed, ProviderRefused
+from ditto_avatar.errors import BudgetUsedUp, InvalidAudio, ProviderFailed, ProviderRefused
+from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.speech.transcribe import OpenAITranscriber, TranscriberOptions
 from ditto_avatar.types import Language
@@ -20,10 +21,14 @@ SAMPLES = (np.sin(np.arange(16_000) / 10) * 9_000).astype(np.int16)
 
 
 @asynccontextmanager
-async def listening(*script: Script) -> AsyncIterator[tuple[OpenAITranscriber, FakeOpenAI]]:
+async def listening(
+    *script: Script, budget: Budget | None = None
+) -> AsyncIterator[tuple[OpenAITranscriber, FakeOpenAI]]:
     async with fake_openai(*script) as fake:
         options = TranscriberOptions(base_url=fake.base_url, answer_s=2)
-        engine = OpenAITranscriber("sk-secret", options, retries=Retries(2, first_wait_s=0.001))
+        engine = OpenAITranscriber(
+            "sk-secret", options, retries=Retries(2, first_wait_s=0.001), budget=budget
+        )
         try:
             yield engine, fake
         finally:
@@ -64,3 +69,13 @@ async def test_a_click_is_not_sent() -> None:
         with pytest.raises(InvalidAudio, match="50 ms came"):
             await engine.transcribe(SAMPLES[:800], Language.ENGLISH)
         assert fake.requests == []
+
+
+async def test_seconds_that_were_sent_are_counted_and_no_more_go_than_may() -> None:
+    budget = Budget(Paid.TRANSCRIPTION, 1.5)
+    async with listening(Refusal(500), Transcript("yes"), budget=budget) as (engine, fake):
+        await engine.transcribe(SAMPLES, Language.ENGLISH)
+        assert budget.used == len(SAMPLES) / 16_000
+        with pytest.raises(BudgetUsedUp):
+            await engine.transcribe(SAMPLES, Language.ENGLISH)
+        assert len(fake.requests) == 2

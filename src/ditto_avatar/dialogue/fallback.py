@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from ditto_avatar.dialogue.base import DialogueEngine, Prompt
-from ditto_avatar.errors import DittoAvatarError, ProviderFailed, Unavailable
+from ditto_avatar.errors import BudgetUsedUp, DittoAvatarError, ProviderFailed, Unavailable
 from ditto_avatar.providers.health import Health
 from ditto_avatar.types import Fallback, Language
 
@@ -103,4 +103,5 @@ class FallbackDialogue:
         self._health.failed(engine.name, error)
         if self._on_fallback is not None:
             used = following.name if following else None
-            self._on_fallback(Fallback("dialogue", engine.name, used, str(error)))
+            used_up = isinstance(error, BudgetUsedUp)
+            self._on_fallback(Fallback("dialogue", engine.name, used, str(error), used_up))

@@ -66,7 +66,9 @@ def system_prompt(prompt: Prompt) -> str:
 def estimated_tokens(text: str) -> int:
     """An upper estimate without a tokenizer, whose tables would have to be downloaded: a token
     for every three ASCII characters or two bytes of any other, and four around each message."""
-    wide = sum(len(character.encode()) for character in text if not character.isascii())
+    wide = sum(
+        len(character.encode(errors="replace")) for character in text if not character.isascii()
+    )
     narrow = sum(character.isascii() for character in text)
     return narrow // 3 + wide // 2 + 5
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ditto_avatar.assembly import (
     open_avatars,
+    open_budgets,
     open_dialogue,
     open_face,
     open_speech,
@@ -93,9 +94,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         avatars = await open_avatars(settings)
         metrics.avatars_refused.set(len(avatars.refused))
         default = avatars.find(settings.avatar)
-        dialogue, speech = open_dialogue(settings), open_speech(settings, metrics)
+        budgets = open_budgets(settings, metrics)
+        stack.push_async_callback(budgets.close)
+        await budgets.open()
+        dialogue = open_dialogue(settings, budgets.of)
+        speech = open_speech(settings, metrics, budgets.of)
         face = await open_face(settings)
-        transcriber = open_transcriber(settings)
+        transcriber = open_transcriber(settings, budgets.of)
         for engine in (dialogue, speech, face, transcriber):
             if engine is not None:
                 stack.push_async_callback(engine.close)
@@ -122,7 +127,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         def choose(avatar: Avatar, tell: Callable[[Fallback], object]) -> Engines:
             def told(fallback: Fallback) -> None:
                 metrics.fallbacks.labels(fallback.part, fallback.failed).inc()
-                log.warning(
+                # A budget that is used up has its own line, once a day.
+                log.log(
+                    logging.DEBUG if fallback.used_up else logging.WARNING,
                     "%s: %s failed, %s takes over: %s",
                     fallback.part,
                     fallback.failed,

@@ -11,6 +11,7 @@ from contextlib import aclosing
 import numpy as np
 
 from ditto_avatar.errors import (
+    BudgetUsedUp,
     Busy,
     DittoAvatarError,
     InvalidInput,
@@ -20,6 +21,7 @@ from ditto_avatar.errors import (
 )
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE
+from ditto_avatar.session.notices import transcription_used_up_text
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.speech.listening import (
@@ -166,6 +168,9 @@ class Microphone:
                 case Understood(text):
                     self._tell(events.Transcript(text, final=True))
                     await self._session.submit(MESSAGE, text)
+                case NotUnderstood(BudgetUsedUp()):
+                    text = transcription_used_up_text(self._session.language)
+                    self._tell(events.Notice("budget_used_up", text))
                 case NotUnderstood(error):
                     self._fail(error)
         except DittoAvatarError as error:

@@ -18,6 +18,20 @@ _TAKES_OVER = {
         "sentence": "{failed} 엔진이 한 문장을 읽지 못해서 {used} 엔진이 대신 읽어요.",
     },
 }
+_USED_UP = {
+    Language.ENGLISH: {
+        "dialogue": "Today's budget for {failed} is used up, so {used} answers until tomorrow.",
+        "speech": "Today's budget for {failed} is used up, so {used} speaks until tomorrow.",
+    },
+    Language.KOREAN: {
+        "dialogue": "오늘의 {failed} 사용량을 다 써서 내일까지 {used} 엔진이 대신 대답해요.",
+        "speech": "오늘의 {failed} 사용량을 다 써서 내일까지 {used} 엔진이 대신 말해요.",
+    },
+}
+_NOTHING_HEARS = {
+    Language.ENGLISH: "Today's budget for understanding speech is used up: please write instead.",
+    Language.KOREAN: "오늘의 음성 인식 사용량을 다 썼어요. 글로 써 주세요.",
+}
 _NOBODY = {
     Language.ENGLISH: {
         "dialogue": "The engine {failed} is not working, and no other can go on with this answer.",
@@ -50,5 +64,12 @@ def cut_text(cut: Cut, language: Language) -> str:
 def fallback_text(fallback: Fallback, language: Language) -> str:
     """What the person reads when an engine failed and another one took over. The reason is for
     whoever runs the server, in one language only: it stays in the log."""
-    texts = _NOBODY if fallback.used is None else _TAKES_OVER
+    texts = _USED_UP if fallback.used_up else _TAKES_OVER
+    if fallback.used is None:
+        texts = _NOBODY
     return texts[language][fallback.part].format(failed=fallback.failed, used=fallback.used)
+
+
+def transcription_used_up_text(language: Language) -> str:
+    """What the person reads when what they said cannot be understood any more today."""
+    return _NOTHING_HEARS[language]

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
-from ditto_avatar.errors import DittoAvatarError, ProviderFailed, SentenceFailed, Unavailable
+from ditto_avatar.errors import (
+    BudgetUsedUp,
+    DittoAvatarError,
+    ProviderFailed,
+    SentenceFailed,
+    Unavailable,
+)
 from ditto_avatar.providers.health import Health
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.voices import VoiceTable, voice_for
@@ -117,4 +123,5 @@ class FallbackSpeech:
             self._health.failed(engine.name, error)
         if self._on_fallback is not None:
             used = following.name if following else None
-            self._on_fallback(Fallback(part, engine.name, used, str(error)))
+            used_up = isinstance(error, BudgetUsedUp)
+            self._on_fallback(Fallback(part, engine.name, used, str(error), used_up))

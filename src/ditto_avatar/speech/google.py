@@ -19,6 +19,7 @@ from google.cloud.texttospeech_v1.services.text_to_speech.transports import (
 from google.oauth2 import service_account
 
 from ditto_avatar.errors import ProviderFailed, ProviderRefused, Unavailable
+from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries, Transient, before_deadline
 from ditto_avatar.speech.resample import pcm16_to_float
 from ditto_avatar.types import SAMPLE_RATE_HZ, Emotion, Language, SpeechChunk, Voice
@@ -84,6 +85,7 @@ class GoogleSpeech:
         options: GoogleSpeechOptions | None = None,
         *,
         retries: Retries | None = None,
+        budget: Budget | None = None,
     ) -> None:
         if not api_key and credentials is None:
             raise Unavailable(f"{_WHO} needs TTS_API_KEY or the file of a service account.")
@@ -91,6 +93,7 @@ class GoogleSpeech:
         self._credentials = credentials
         self._options = options or GoogleSpeechOptions()
         self._retries = retries or Retries(2, first_wait_s=0.2, longest_wait_s=1.0)
+        self._budget = budget or Budget(Paid.SPEECH)
         self._client: tts.TextToSpeechAsyncClient | None = None
         self._manners: dict[str, _Manner] = {}
 
@@ -153,7 +156,8 @@ class GoogleSpeech:
         manner = self._manners.setdefault(voice, _Manner("chirp" in voice.lower(), True))
         while True:
             try:
-                return await self._open(sentence, voice, manner)
+                with self._budget.spend(len(sentence)):
+                    return await self._open(sentence, voice, manner)
             except _NotAccepted as error:
                 simpler = _simpler(manner, error)
                 if simpler is None:

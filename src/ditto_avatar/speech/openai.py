@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from openai import AsyncOpenAI, omit
 
 from ditto_avatar.errors import ProviderFailed
+from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.openai import check_model, connect, failure, service_name
 from ditto_avatar.providers.retry import Retries, before_deadline
 from ditto_avatar.speech.resample import StreamResampler, pcm16_to_float
@@ -65,9 +66,11 @@ class OpenAISpeech:
         options: OpenAISpeechOptions | None = None,
         *,
         retries: Retries | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._options = options or OpenAISpeechOptions()
         self._retries = retries or Retries(2, first_wait_s=0.2, longest_wait_s=1.0)
+        self._budget = budget or Budget(Paid.SPEECH)
         self._client: AsyncOpenAI = connect(api_key, self._options.base_url)
         self._who = service_name(self._options.base_url)
 
@@ -86,7 +89,7 @@ class OpenAISpeech:
         resampler = StreamResampler(_SOURCE_HZ)
         seconds = self._options.first_sound_s
         sound, data = await self._retries.run(
-            lambda: self._open(sentence, voice, emotion),
+            lambda: self._ask(sentence, voice, emotion),
             within_s=seconds,
             late=f"{self._who} gave no sound within {seconds:g} s.",
         )
@@ -112,6 +115,12 @@ class OpenAISpeech:
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def _ask(
+        self, sentence: str, voice: Voice, emotion: Emotion
+    ) -> tuple[_Sound, bytes | None]:
+        with self._budget.spend(len(sentence)):
+            return await self._open(sentence, voice, emotion)
 
     async def _open(
         self, sentence: str, voice: Voice, emotion: Emotion
