@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 import numpy as np
 
 from ditto_avatar.dialogue.base import Prompt
-from ditto_avatar.errors import ProviderFailed
+from ditto_avatar.errors import InvalidAvatar, ProviderFailed
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.types import (
     SAMPLE_RATE_HZ,
@@ -117,12 +117,19 @@ class LoudnessFace:
     def __init__(self) -> None:
         self.open_performances = 0
         self.strained = False
+        self.prepared: list[str] = []
+        self.undrawable: set[str] = set()
         self.brightness = 40
         self.window = 0
 
     @property
     def fingerprint(self) -> str:
         return f"brightness {self.brightness}"
+
+    async def prepare(self, avatar: Avatar) -> None:
+        self.prepared.append(avatar.name)
+        if avatar.name in self.undrawable:
+            raise InvalidAvatar(f"{avatar.name} has no face.")
 
     async def open(self, avatar: Avatar, start_frame: int = 0) -> LoudnessPerformance:
         self.open_performances += 1

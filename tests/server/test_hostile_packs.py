@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.fakes.hostile_packs import HOSTILE_NAMES, write_hostile_packs
@@ -36,6 +37,20 @@ async def test_the_server_starts_and_serves_the_good_one(
     assert f"ditto_avatars_refused {float(len(HOSTILE_NAMES))}" in metrics
     lines = [r.getMessage() for r in caplog.records if "is left out" in r.getMessage()]
     assert sorted(line.split()[1] for line in lines) == HOSTILE_NAMES
+
+
+async def test_a_presenter_that_cannot_be_drawn_does_not_stop_the_start(
+    serve: ServeWith, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pack = make_pack(tmp_path / "packs" / "dot", frames=4)
+    with np.load(pack / "avatar.npz") as file:
+        arrays = dict(file)
+    arrays["neutral_landmarks"] *= 0.01
+    np.savez(pack / "avatar.npz", **arrays)
+    with caplog.at_level(logging.ERROR):
+        async with serve(avatars_dir=tmp_path / "packs", avatar="dot") as server:
+            assert (await server.http.get("/readyz")).status_code == 200
+    assert "avatar dot cannot be drawn: " in caplog.text
 
 
 def test_the_command_lists_the_good_one_and_says_why_the_others_are_left_out(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,13 @@ from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.session import events
 from ditto_avatar.session.conversation import SAY
-from ditto_avatar.session.warm_up import own_sentences, prepare, read_phrases, warm_up
+from ditto_avatar.session.warm_up import (
+    own_sentences,
+    prepare,
+    prepare_each,
+    read_phrases,
+    warm_up,
+)
 from ditto_avatar.types import Language
 from tests.fakes.engines import ScriptedDialogue
 
@@ -45,3 +52,15 @@ def test_phrases_are_read_line_by_line(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"missing\.txt"):
         read_phrases(tmp_path / "missing.txt")
+
+
+async def test_an_avatar_that_cannot_be_drawn_does_not_keep_others_from_being_prepared(
+    world: World, avatar: Avatar, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [replace(avatar, name=name) for name in ("first", "faceless", "last")]
+    world.face.undrawable = {"faceless"}
+    await prepare_each(world.face, others)
+    assert world.face.prepared == ["first", "faceless", "last"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "avatar faceless cannot be drawn: faceless has no face."
+    ]

@@ -72,6 +72,11 @@ class FaceEngine(Protocol):
         """Whether it draws with less than full quality now, to be in time: such pictures are not
         worth keeping."""
 
+    async def prepare(self, avatar: Avatar) -> None:
+        """Compute what the engine keeps for `avatar`, so that no viewer waits for it. It takes
+        no place, and holds up no drawing. Raises `InvalidAvatar` when the pack lacks what this
+        engine needs. Cancelling is safe: the work is finished and kept all the same."""
+
     async def open(self, avatar: Avatar, start_frame: int = 0) -> Performance:
         """Begin a performance whose first picture continues idle frame `start_frame`.
         Where `max_streams` are open it waits a while for one to end. Raises `InvalidAvatar` when

@@ -23,6 +23,7 @@ from ditto_avatar.assembly import (
 from ditto_avatar.clock import AgeClock, SystemClock
 from ditto_avatar.cores import usable_cores
 from ditto_avatar.dialogue.fallback import FallbackDialogue
+from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
@@ -43,7 +44,13 @@ from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.session.store import Store, sqlite_url
-from ditto_avatar.session.warm_up import own_sentences, prepare, read_phrases, warm_up
+from ditto_avatar.session.warm_up import (
+    own_sentences,
+    prepare,
+    prepare_each,
+    read_phrases,
+    warm_up,
+)
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
@@ -182,9 +189,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         # `GracefulServer` has given running answers their time already.
         stack.push_async_callback(registry.close, 0.0)
         # The first viewer should not wait for what can be done now.
-        await prepare(face, default)
+        try:
+            await prepare(face, default)
+        except InvalidAvatar as error:
+            # Sessions with other presenters are served.
+            log.error("avatar %s cannot be drawn: %s", default.name, error)
         for chore in (
             warm_up(performer, default, settings.language, phrases),
+            prepare_each(face, [avatar for avatar in avatars if avatar is not default]),
             _sweep(registry, clips, metrics),
             _expire(registry, settings.retention_s, metrics),
             warn_of_failures(_configured(dialogue, speech, transcriber)),

@@ -10,7 +10,7 @@ import numpy as np
 
 from ditto_avatar.dialogue.base import DialogueEngine
 from ditto_avatar.dialogue.clauses import split
-from ditto_avatar.errors import InvalidInput
+from ditto_avatar.errors import InvalidAvatar, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.session import turn as t
@@ -31,6 +31,19 @@ async def prepare(face: FaceEngine, avatar: Avatar) -> None:
             pass
     finally:
         await performance.cancel()
+
+
+async def prepare_each(face: FaceEngine, avatars: Iterable[Avatar]) -> None:
+    """Prepare `avatars` one after the other, in the background of a server. One that cannot be
+    drawn costs a line in the log. Cancelling is safe."""
+    for avatar in avatars:
+        try:
+            await face.prepare(avatar)
+        except InvalidAvatar as error:
+            log.error("avatar %s cannot be drawn: %s", avatar.name, error)
+        except Exception:
+            # The border of a task: the other avatars are prepared all the same.
+            log.exception("avatar %s could not be prepared", avatar.name)
 
 
 def read_phrases(path: Path | None) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ditto_avatar.errors import InvalidAudio
+from ditto_avatar.errors import InvalidAudio, InvalidAvatar
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.engine import PuppetEngine
@@ -245,3 +247,70 @@ async def test_ten_minutes_at_once_are_heard_without_holding_the_loop_up(
     first = await anext(aiter(performance))
     assert first.index == 0
     await performance.cancel()
+
+
+class ColdFace:
+    """An avatar whose preparation stops where its mouth is decoded, until it is let go."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        assert avatar.atlas is not None
+        self._patches = avatar.atlas.patches
+        self.begun, self.let_go = threading.Event(), threading.Event()
+        self.times_built = 0
+        self.avatar = replace(avatar, atlas=replace(avatar.atlas, patches=self._decode))
+
+    def _decode(self) -> Bytes:
+        self.times_built += 1
+        self.begun.set()
+        assert self.let_go.wait(60)
+        return self._patches()
+
+
+@pytest.fixture
+async def two_threads() -> AsyncIterator[PuppetEngine]:
+    engine = PuppetEngine(workers=2)
+    yield engine
+    await engine.close()
+
+
+async def test_two_cold_presenters_hold_up_nobody_who_draws(
+    two_threads: PuppetEngine, oval: Avatar, speech: SpeechChunk
+) -> None:
+    await two_threads.prepare(oval)
+    cold = [ColdFace(oval), ColdFace(oval)]
+    opening = [asyncio.create_task(two_threads.open(face.avatar)) for face in cold]
+    assert await asyncio.to_thread(cold[0].begun.wait, 60)
+    # Both are chosen, none is ready, and a whole sentence is drawn meanwhile.
+    async with asyncio.timeout(60):
+        frames = await perform(two_threads, oval, [speech])
+    assert len(frames) == frames_for(len(speech.samples))
+    assert not any(task.done() for task in opening)
+    for face in cold:
+        face.let_go.set()
+    for performance in await asyncio.gather(*opening):
+        await performance.cancel()
+
+
+async def test_a_presenter_is_built_once_for_all_who_choose_it_and_whoever_gives_up(
+    two_threads: PuppetEngine, oval: Avatar
+) -> None:
+    face = ColdFace(oval)
+    first, second = (asyncio.create_task(two_threads.open(face.avatar)) for _ in range(2))
+    assert await asyncio.to_thread(face.begun.wait, 60)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    face.let_go.set()
+    await (await second).cancel()
+    await (await two_threads.open(face.avatar)).cancel()
+    assert face.times_built == 1
+
+
+async def test_a_face_that_could_not_be_built_is_tried_again(
+    two_threads: PuppetEngine, oval: Avatar
+) -> None:
+    tiny = replace(oval.arrays, neutral_landmarks=oval.arrays.neutral_landmarks * 0.01)
+    small = replace(oval, arrays=tiny)
+    for _ in range(2):
+        with pytest.raises(InvalidAvatar):
+            await two_threads.prepare(small)

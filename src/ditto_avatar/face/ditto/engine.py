@@ -118,6 +118,11 @@ class DittoEngine:
         """Whether that is less than full quality."""
         return self._pressure.level > 0
 
+    async def prepare(self, avatar: Avatar) -> None:
+        """Register `avatar`, one avatar after the other, while others are drawn. Raises
+        `InvalidAvatar` when no usable face is seen. Cancelling is safe."""
+        await self._registered(avatar)
+
     async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoPerformance:
         """Begin a performance at idle frame `start_frame`; an avatar is registered at its first
         use. While all places are taken it waits in line. Raises `InvalidAvatar` when no usable
@@ -147,10 +152,7 @@ class DittoEngine:
     async def _begin(self, avatar: Avatar, start_frame: int) -> DittoPerformance:
         if self._closed:
             raise ShuttingDown("The face engine stops; it takes no new performances.")
-        try:
-            album = await self._stage.on_registrar(lambda: self._album(avatar))
-        except InvalidImage as error:
-            raise InvalidAvatar(f"Ditto cannot draw this avatar: {error}") from error
+        album = Album(avatar, await self._registered(avatar))
         windows = replace(self._windows, overlap=self._pressure.quality.overlap)
         if self._silence is None:
             self._silence = await self._stage.on_sound(
@@ -184,11 +186,17 @@ class DittoEngine:
             await performance.cancel()
         await self._stage.close()
 
-    def _album(self, avatar: Avatar) -> Album:
-        registration = self._registrations.get(avatar)
-        if registration is None:
-            registration = self._registrations[avatar] = registered(avatar, self._models)
-        return Album(avatar, registration)
+    async def _registered(self, avatar: Avatar) -> Registration:
+        def register() -> Registration:
+            found = self._registrations.get(avatar)
+            if found is None:
+                found = self._registrations[avatar] = registered(avatar, self._models)
+            return found
+
+        try:
+            return await self._stage.on_registrar(register)
+        except InvalidImage as error:
+            raise InvalidAvatar(f"Ditto cannot draw this avatar: {error}") from error
 
     def _stream(
         self, album: Album, walk: Walk, windows: WindowOptions, silent: FloatArray

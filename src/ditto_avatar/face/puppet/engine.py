@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from weakref import WeakKeyDictionary, WeakSet
 
 from ditto_avatar.face.avatar import Avatar
@@ -29,8 +28,9 @@ class PuppetEngine:
         count = workers or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="puppet")
         self._motion = motion
-        self._renderers: WeakKeyDictionary[Avatar, Renderer] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        # Preparing a face takes a second; whoever draws must not stand in line behind it.
+        self._preparer = ThreadPoolExecutor(1, thread_name_prefix="puppet-prepare")
+        self._renderers: WeakKeyDictionary[Avatar, Future[Renderer]] = WeakKeyDictionary()
         self._performances: WeakSet[PuppetPerformance] = WeakSet()
 
     @property
@@ -41,12 +41,18 @@ class PuppetEngine:
         track = self._motion.weights.tobytes() + self._motion.head.tobytes()
         return hashlib.sha256(track).hexdigest()
 
+    async def prepare(self, avatar: Avatar) -> None:
+        """Build what draws `avatar`, one avatar after the other, beside the threads that draw.
+        Raises `InvalidAvatar`. Cancelling is safe."""
+        await self._renderer(avatar)
+
     async def open(self, avatar: Avatar, start_frame: int = 0) -> PuppetPerformance:
         """Begin a performance at idle frame `start_frame`. Raises `InvalidAvatar` when the face
-        is cut, turned away or too small."""
+        is cut, turned away or too small. Cancelling is safe."""
+        renderer = await self._renderer(avatar)
         loop = asyncio.get_running_loop()
         count = avatar.frame_count
-        brush = await loop.run_in_executor(self._pool, self._brush, avatar, start_frame % count)
+        brush = await loop.run_in_executor(self._pool, Brush, renderer, start_frame % count)
         actor = (
             Actor(eyes=not _blinks(avatar)) if self._motion is None else TrackActor(self._motion)
         )
@@ -58,19 +64,20 @@ class PuppetEngine:
         """Cancel what still runs and end the threads."""
         for performance in list(self._performances):
             await performance.cancel()
+        await asyncio.to_thread(self._preparer.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._pool.shutdown)
 
-    def _brush(self, avatar: Avatar, frame: int) -> Brush:
-        return Brush(self._renderer(avatar), frame)
-
-    def _renderer(self, avatar: Avatar) -> Renderer:
-        # One lock for all avatars: a model takes a moment once, and two viewers of the same
-        # avatar must not build it twice.
-        with self._lock:
-            renderer = self._renderers.get(avatar)
-            if renderer is None:
-                renderer = self._renderers[avatar] = Renderer(avatar)
-            return renderer
+    async def _renderer(self, avatar: Avatar) -> Renderer:
+        # All viewers of an avatar wait for the same work, whichever of them gives up.
+        built = self._renderers.get(avatar)
+        if built is None:
+            built = self._renderers[avatar] = self._preparer.submit(Renderer, avatar)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(built))
+        except Exception:
+            if self._renderers.get(avatar) is built:
+                del self._renderers[avatar]
+            raise
 
 
 def _blinks(avatar: Avatar) -> bool:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.types import ByteArray, FloatArray
 
 # OpenCV takes positions in one array or two; its type hints know only two.
@@ -22,6 +23,7 @@ def interpolate(
 
     Polyharmonic splines with the kernel r and an affine part: they pass through the values (nearly
     so with `smoothing`, in px), do not overshoot between them and stay tame outside.
+    Raises `InvalidAvatar` for points on one line.
     """
     count = len(points)
     # Centred and scaled: the affine part beside the kernel keeps the system well conditioned.
@@ -33,7 +35,11 @@ def interpolate(
     system[:count, count + 1 :] = known
     system[count + 1 :, :count] = known.T
     right = np.concatenate([values, np.zeros((3, values.shape[1]))])
-    solved = np.linalg.solve(system, right)
+    # OpenCV's solver keeps to this thread. The one of numpy takes all cores for systems this small,
+    # and on a busy machine it spends most of its time waiting for them.
+    solvable, solved = cv2.solve(system, right, flags=cv2.DECOMP_LU)
+    if not solvable:
+        raise InvalidAvatar("The landmarks of this face lie on one line.")
     kernel = np.concatenate([_distances(asked, known), np.ones((len(asked), 1)), asked], axis=1)
     return floats(kernel @ solved)
 
