@@ -1,4 +1,4 @@
-"""How many performances one GPU holds at 25 frames a second: viewers played in real time."""
+"""How many streams one GPU holds at 25 frames a second: viewers played in real time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CANDIDATES = (8, 12, 16, 20, 24)
 
 @dataclass(slots=True)
 class Viewer:
-    """One performance: when it began, how far its motion and its frames are."""
+    """One stream: when it began, how far its motion and its frames are."""
 
     number: int
     begins: float

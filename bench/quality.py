@@ -113,15 +113,15 @@ async def acted(
     engine: PuppetEngine, avatar: Avatar, sound: SpeechChunk, start: int, *, phonetic: bool
 ) -> list[ByteArray]:
     """The pictures (I420) of the sentence."""
-    performance = await engine.open(avatar, start)
+    stream = await engine.open(avatar, start)
 
     async def push() -> None:
-        await performance.push(sound.samples, sound.phonemes if phonetic else ())
-        await performance.finish()
+        await stream.push(sound.samples, sound.phonemes if phonetic else ())
+        await stream.finish()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(push())
-        pictures = [frame.yuv async for frame in performance]
+        pictures = [frame.yuv async for frame in stream]
     return pictures
 
 

@@ -24,7 +24,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.face.puppet.motion import Pose
-from ditto_avatar.face.puppet.renderer import Brush, Renderer
+from ditto_avatar.face.puppet.renderer import FramePainter, Renderer
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.types import SAMPLES_PER_FRAME, Language, Phoneme, SpeechChunk, VideoFrame, joined
 
@@ -55,7 +55,7 @@ def poses(sound: SpeechChunk) -> list[Pose]:
 
 def drawn_fps(avatar: Avatar, sound: SpeechChunk) -> float:
     """Frames acted and drawn a second, the best of some rounds (other programs only slow it)."""
-    brush = Brush(Renderer(avatar), 0)
+    brush = FramePainter(Renderer(avatar), 0)
     rates = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -68,7 +68,7 @@ def drawn_fps(avatar: Avatar, sound: SpeechChunk) -> float:
 
 def encoded_fps(avatar: Avatar, sound: SpeechChunk) -> float:
     """The same with H.264 and AAC."""
-    brush = Brush(Renderer(avatar), 0)
+    brush = FramePainter(Renderer(avatar), 0)
     rates = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -91,30 +91,30 @@ async def first_frame_ms(engine: PuppetEngine, avatar: Avatar, sound: SpeechChun
     phonemes = [Phoneme(p.symbol, p.start - begin, p.end - begin, p.stressed) for p in heard]
     waits = []
     for start in range(20):
-        performance = await engine.open(avatar, start)
-        frames = aiter(performance)
+        stream = await engine.open(avatar, start)
+        frames = aiter(stream)
         began = time.perf_counter()
-        await performance.push(sound.samples[begin:end], phonemes)
+        await stream.push(sound.samples[begin:end], phonemes)
         await anext(frames)
         waits.append((time.perf_counter() - began) * 1_000)
-        await performance.cancel()
+        await stream.cancel()
     return waits
 
 
 async def memory_mb(engine: PuppetEngine, avatar: Avatar, sound: SpeechChunk) -> float:
-    """What a performance in full swing adds to the process."""
+    """What a stream in full swing adds to the process."""
     before = _resident_mb()
     running: list[tuple[Any, AsyncIterator[VideoFrame]]] = []
     for start in range(PERFORMANCES):
-        performance = await engine.open(avatar, start * 10)
-        await performance.push(sound.samples, sound.phonemes)
-        frames = aiter(performance)
+        stream = await engine.open(avatar, start * 10)
+        await stream.push(sound.samples, sound.phonemes)
+        frames = aiter(stream)
         for _ in range(30):
             await anext(frames)
-        running.append((performance, frames))
+        running.append((stream, frames))
     grown = _resident_mb() - before
-    for performance, _ in running:
-        await performance.cancel()
+    for stream, _ in running:
+        await stream.cancel()
     return grown / PERFORMANCES
 
 

@@ -47,13 +47,13 @@ async def speak(avatar: Avatar, line: tuple[str, Language]) -> SpeechChunk:
 async def perform(avatar: Avatar, sound: SpeechChunk, frames: int) -> list[Picture]:
     """The avatar saying it, BGR pictures of `WIDTH_PX`, the idle loop after the last word."""
     engine = PuppetEngine()
-    performance = await engine.open(avatar)
+    stream = await engine.open(avatar)
     padded = np.pad(sound.samples, (0, max(0, frames * 640 - len(sound.samples))))
-    await performance.push(padded, sound.phonemes, Emotion.HAPPY, 0.5)
-    await performance.finish()
+    await stream.push(padded, sound.phonemes, Emotion.HAPPY, 0.5)
+    await stream.finish()
     height = WIDTH_PX * avatar.height // avatar.width
     made = []
-    async for frame in performance:
+    async for frame in stream:
         if frame.index < frames and frame.index % EVERY == 0:
             picture = cv2.cvtColor(frame.yuv, cv2.COLOR_YUV2BGR_I420)
             small = cv2.resize(picture, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)

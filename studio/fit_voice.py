@@ -1,4 +1,4 @@
-"""Fit the network that reads the mouth off the sound (`face.puppet.voice.Listener`).
+"""Fit the network that reads the mouth off the sound (`face.puppet.audio_mouth.Listener`).
 
     python -m studio.fit_voice            writes src/ditto_avatar/face/puppet/voice.npz
 
@@ -22,7 +22,7 @@ import soxr
 
 from ditto_avatar.face.puppet.coarticulation import REACH, blend, gestures, pauses
 from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
-from ditto_avatar.face.puppet.voice import CONTEXT, FEATURES, SILENCE, VoiceMeter, sounded
+from ditto_avatar.face.puppet.audio_mouth import CONTEXT, FEATURES, SILENCE, VoiceMeter, sounded
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import (
     SAMPLES_PER_FRAME,

@@ -37,7 +37,7 @@ async def test_a_text_becomes_a_film_of_its_length(avatar: Avatar, tmp_path: Pat
     assert frames == made.frames == round(made.seconds * 25)
     assert seconds == pytest.approx(made.seconds, abs=0.03)
     assert seen[-1] == (frames, frames)
-    assert face.open_performances == 0
+    assert face.open_streams == 0
 
 
 async def test_a_recording_is_drawn_to_its_last_partial_frame(

@@ -13,7 +13,7 @@ import numpy as np
 from ditto_avatar.dialogue.clauses import sentences
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.base import FaceEngine, Performance
+from ditto_avatar.face.base import FaceEngine, FaceStream
 from ditto_avatar.face.puppet.motion import write_motion_csv
 from ditto_avatar.face.puppet.playback import MotionRecorder
 from ditto_avatar.media.clip import write_mp4
@@ -62,17 +62,17 @@ async def render(
     """Draw `avatar` speaking `sound` into the MP4 file `out`, which appears when it is complete.
     Raises `InvalidInput` when the sound is empty, `StorageFull` when `out` cannot be written."""
     track = _Track()
-    performance = await face.open(avatar, 0)
+    stream = await face.open(avatar, 0)
     encoder = FragmentEncoder(avatar.width, avatar.height)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_push(sound, performance, track))
-            drawing = group.create_task(_draw(performance, encoder, track, progress, total_frames))
+            group.create_task(_push(sound, stream, track))
+            drawing = group.create_task(_draw(stream, encoder, track, progress, total_frames))
     except ExceptionGroup as errors:
         await asyncio.to_thread(encoder.abandon)
         raise errors.exceptions[0] from errors
     finally:
-        await performance.cancel()
+        await stream.cancel()
     if not encoder.frames:
         raise InvalidInput("There is nothing to say: the text or sound is empty.")
     await asyncio.to_thread(write_mp4, drawing.result(), out)
@@ -145,23 +145,23 @@ class _Track:
         return np.pad(part, (0, SAMPLES_PER_FRAME - len(part)))
 
 
-async def _push(sound: Sound, performance: Performance, track: _Track) -> None:
+async def _push(sound: Sound, stream: FaceStream, track: _Track) -> None:
     async for chunk, emotion in sound:
         track.add(chunk.samples)
-        await performance.push(chunk.samples, chunk.phonemes, emotion)
+        await stream.push(chunk.samples, chunk.phonemes, emotion)
     track.ended = True
-    await performance.finish()
+    await stream.finish()
 
 
 async def _draw(
-    performance: Performance,
+    stream: FaceStream,
     encoder: FragmentEncoder,
     track: _Track,
     progress: Progress,
     total: int | None,
 ) -> bytes:
     fragments = []
-    async for frame in performance:
+    async for frame in stream:
         samples = track.of_frame(frame.index)
         fragments += await asyncio.to_thread(encoder.encode, frame.yuv, samples)
         known = frames_for(len(track.samples)) if track.ended else total

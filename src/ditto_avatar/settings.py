@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         2_048, description="memory of the device for the features of presenters' pictures"
     )
     max_streams: Positive | None = Field(
-        None, description="performances Ditto runs at once, instead of the measured number"
+        None, description="streams Ditto runs at once, instead of the measured number"
     )
     checkpoints_endpoint: str | None = Field(
         None, description="mirror of the model hub that checkpoints are downloaded from"
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     max_sessions: Positive = Field(1_000, description="sessions kept at once")
     max_speaking: Positive | None = Field(
         None,
-        description="performances at once; default what Ditto's GPU was measured to hold, "
+        description="streams at once; default what Ditto's GPU was measured to hold, "
         "or two per core",
     )
     max_waiting: Positive = Field(32, description="turns that wait for a place before refusing")

@@ -115,7 +115,7 @@ class LoudnessFace:
     max_streams: int | None = None
 
     def __init__(self) -> None:
-        self.open_performances = 0
+        self.open_streams = 0
         self.strained = False
         self.prepared: list[str] = []
         self.undrawable: set[str] = set()
@@ -131,16 +131,16 @@ class LoudnessFace:
         if avatar.name in self.undrawable:
             raise InvalidAvatar(f"{avatar.name} has no face.")
 
-    async def open(self, avatar: Avatar, start_frame: int = 0) -> LoudnessPerformance:
-        self.open_performances += 1
-        return LoudnessPerformance(self, avatar, start_frame)
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> LoudnessStream:
+        self.open_streams += 1
+        return LoudnessStream(self, avatar, start_frame)
 
     async def close(self) -> None:
         pass
 
 
-class LoudnessPerformance:
-    """Follows the contract of `face.base.Performance`."""
+class LoudnessStream:
+    """Follows the contract of `face.base.FaceStream`."""
 
     def __init__(self, face: LoudnessFace, avatar: Avatar, start_frame: int) -> None:
         self._face = face
@@ -180,7 +180,7 @@ class LoudnessPerformance:
     async def cancel(self) -> None:
         if not self._cancelled:
             self._cancelled = True
-            self._face.open_performances -= 1
+            self._face.open_streams -= 1
             while not self._frames.empty():
                 self._frames.get_nowait()
             self._frames.put_nowait(None)

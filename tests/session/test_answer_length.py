@@ -73,7 +73,7 @@ async def test_an_endless_answer_ends_with_the_sentence_that_fills_the_limit(
     assert notices(happened) == ["대답이 너무 길어져서 여기서 마칠게요."]
     assert cuts == [Cut.LENGTH]
     assert world.dialogue.open_replies == world.speech.open_sentences == 0
-    assert world.face.open_performances == 0
+    assert world.face.open_streams == 0
 
 
 async def test_what_is_shown_is_what_is_said(open_world: Worlds, avatar: Avatar) -> None:

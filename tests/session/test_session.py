@@ -41,7 +41,7 @@ from ditto_avatar.session.store import (
 from ditto_avatar.session.voicing import Voiced
 from ditto_avatar.types import Language, SpeechChunk, VideoFrame
 from tests.fakes.clock import ManualClock
-from tests.fakes.engines import LoudnessPerformance
+from tests.fakes.engines import LoudnessStream
 
 from .conftest import Viewer, World, Worlds
 
@@ -62,8 +62,8 @@ def exposition(world: World) -> str:
 
 
 def open_work(world: World) -> int:
-    """Iterators and performances that somebody still holds open."""
-    return world.dialogue.open_replies + world.speech.open_sentences + world.face.open_performances
+    """Iterators and streams that somebody still holds open."""
+    return world.dialogue.open_replies + world.speech.open_sentences + world.face.open_streams
 
 
 async def test_an_answer_comes_as_text_fragments_and_clips(world: World) -> None:
@@ -191,7 +191,7 @@ async def test_an_interruption_at_any_stage_leaves_nothing_behind(world: World, 
 
 
 # What pictures and sound are kept in, from the engines to the clip.
-MEDIA = (Fragment, Take, Segment, Sound, Voiced, SpeechChunk, VideoFrame, LoudnessPerformance)
+MEDIA = (Fragment, Take, Segment, Sound, Voiced, SpeechChunk, VideoFrame, LoudnessStream)
 
 
 def media_alive() -> list[object]:

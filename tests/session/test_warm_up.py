@@ -39,7 +39,7 @@ async def test_a_phrase_drawn_beforehand_costs_nothing_later(open_world: Worlds)
 
 async def test_preparing_a_face_leaves_nothing_open(world: World, avatar: Avatar) -> None:
     await prepare(world.face, avatar)
-    assert world.face.open_performances == 0
+    assert world.face.open_streams == 0
 
 
 def test_phrases_are_read_line_by_line(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """What a face engine promises.
 
-    performance = await engine.open(avatar, start_frame=57)
-    await performance.push(audio, phonemes, Emotion.HAPPY)   # as often as sound arrives
-    await performance.flush()                                # a sentence ends: draw all of it
-    await performance.finish()                               # nothing more will come
-    async for frame in performance: ...                      # beside the pushing task
+    stream = await engine.open(avatar, start_frame=57)
+    await stream.push(audio, phonemes, Emotion.HAPPY)   # as often as sound arrives
+    await stream.flush()                                # a sentence ends: draw all of it
+    await stream.finish()                               # nothing more will come
+    async for frame in stream: ...                      # beside the pushing task
 
 An engine is shared by all viewers and read-only once built; whatever belongs to one viewer
-lives in the performance. Frame ``i`` shows samples ``640 i`` to ``640 (i + 1)`` of everything
+lives in the stream. Frame ``i`` shows samples ``640 i`` to ``640 (i + 1)`` of everything
 pushed so far, so audio and video stay together by counting.
 """
 
@@ -20,7 +20,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.types import Emotion, FloatArray, Phoneme, VideoFrame
 
 
-class Performance(Protocol):
+class FaceStream(Protocol):
     """One viewer's face from the start of a turn to its end."""
 
     async def push(
@@ -77,10 +77,10 @@ class FaceEngine(Protocol):
         no place, and holds up no drawing. Raises `InvalidAvatar` when the pack lacks what this
         engine needs. Cancelling is safe: the work is finished and kept all the same."""
 
-    async def open(self, avatar: Avatar, start_frame: int = 0) -> Performance:
-        """Begin a performance whose first picture continues idle frame `start_frame`.
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> FaceStream:
+        """Begin a stream whose first picture continues idle frame `start_frame`.
         Where `max_streams` are open it waits a while for one to end. Raises `InvalidAvatar` when
         the pack lacks what this engine needs, `Busy` when none ended."""
 
     async def close(self) -> None:
-        """Free what the engine holds; open performances are cancelled."""
+        """Free what the engine holds; open streams are cancelled."""

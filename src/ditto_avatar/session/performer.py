@@ -5,7 +5,7 @@
 
 The sound of the next sentence is asked for while the last one is still being spoken: services take
 their time to begin. Cancelling `Performer.perform` cancels all of it and leaves nothing behind: the
-iterators of the dialogue and the speech engine are closed, the performance is cancelled, encoders
+iterators of the dialogue and the speech engine are closed, the stream is cancelled, encoders
 are freed.
 """
 
@@ -25,7 +25,7 @@ from ditto_avatar.dialogue.base import DialogueEngine, Prompt, Sentence
 from ditto_avatar.dialogue.clauses import TextDelta, clauses
 from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.base import FaceEngine, Performance
+from ditto_avatar.face.base import FaceEngine, FaceStream
 from ditto_avatar.media.encode import MIME, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import turn as t
@@ -83,10 +83,10 @@ EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
 
 @dataclass(slots=True)
 class _Scene:
-    """Consecutive sentences that one performance draws, and how many pictures those have whose
+    """Consecutive sentences that one stream draws, and how many pictures those have whose
     sound is complete."""
 
-    performance: Performance
+    stream: FaceStream
     frames: int = 0
     segments: asyncio.Queue[Segment] = field(default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD))
 
@@ -129,7 +129,7 @@ class _Run:
     )
     unfinished: dict[str, Segment] = field(default_factory=dict)
     scene: _Scene | None = None
-    performances: list[Performance] = field(default_factory=list)
+    streams: list[FaceStream] = field(default_factory=list)
     segments: int = 0
     next_frame: int | None = None
     """The idle frame that continues what was spoken so far; None before the first sentence."""
@@ -137,17 +137,17 @@ class _Run:
     fallbacks: int = 0
 
     async def let_go(self) -> None:
-        """Free encoders and performances, and hold no picture and no sound any more: the task of
+        """Free encoders and streams, and hold no picture and no sound any more: the task of
         an interrupted turn may be remembered for long, and with it this and whoever called it."""
         for segment in self.unfinished.values():
             segment.abandon()
-        for performance in self.performances:
-            await performance.cancel()
+        for stream in self.streams:
+            await stream.cancel()
         for queue in (self.sentences, self.voiced, self.acts, self.finished):
             while not queue.empty():
                 queue.get_nowait()
         self.unfinished.clear()
-        self.performances.clear()
+        self.streams.clear()
         self.scene = None
 
 
@@ -326,7 +326,7 @@ class Performer:
                     segment = self._new_segment(run, sentence, voiced.key)
                     await scene.segments.put(segment)
                 segment.add_audio(chunk.samples)
-                await scene.performance.push(chunk.samples, chunk.phonemes, sentence.emotion)
+                await scene.stream.push(chunk.samples, chunk.phonemes, sentence.emotion)
         if segment is None or run.scene is None:
             run.length.spoken(sentence.text, 0.0)
             return  # nothing in it can be spoken, a lone emoji for instance
@@ -334,23 +334,23 @@ class Performer:
             segment.key = None  # perhaps another voice spoke than the one that the key names
         frames = segment.close()
         run.scene.frames += frames
-        run.next_frame = run.scene.performance.idle_frame(run.scene.frames)
+        run.next_frame = run.scene.stream.idle_frame(run.scene.frames)
         run.length.spoken(sentence.text, frames / FRAME_RATE_HZ)
-        await run.scene.performance.flush()
+        await run.scene.stream.flush()
         await self._complete(run, segment)
 
     async def _begin_scene(self, run: _Run) -> _Scene:
         if run.next_frame is None:
             run.next_frame = run.job.start_frame()
-        performance = await self._face.open(run.job.avatar, run.next_frame)
-        run.performances.append(performance)
-        run.scene = _Scene(performance)
+        stream = await self._face.open(run.job.avatar, run.next_frame)
+        run.streams.append(stream)
+        run.scene = _Scene(stream)
         await run.acts.put(run.scene)
         return run.scene
 
     async def _end_scene(self, run: _Run) -> None:
         if run.scene is not None:
-            await run.scene.performance.finish()
+            await run.scene.stream.finish()
             run.scene = None
 
     def _new_segment(self, run: _Run, sentence: Sentence, key: TakeKey) -> Segment:
@@ -375,7 +375,7 @@ class Performer:
     async def _draw_scene(self, run: _Run, scene: _Scene) -> None:
         """Pictures to fragments; each picture belongs to the segment whose sound it shows."""
         segment: Segment | None = None
-        async for frame in scene.performance:
+        async for frame in scene.stream:
             run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
             if segment is None or segment.complete:
                 segment = await scene.segments.get()

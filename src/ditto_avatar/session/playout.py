@@ -132,7 +132,7 @@ class Segment:
 
 
 class Pace:
-    """Keeps a performance from running far ahead of its viewers: what was drawn and never seen
+    """Keeps a stream from running far ahead of its viewers: what was drawn and never seen
     is lost work after an interruption, and takes time from those who wait for a first picture."""
 
     def __init__(self, clock: Clock, lead_s: float) -> None:

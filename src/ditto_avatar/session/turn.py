@@ -212,7 +212,7 @@ class Perform:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the performance, or leave the queue."""
+    """Stop the stream, or leave the queue."""
 
 
 @dataclass(frozen=True, slots=True)

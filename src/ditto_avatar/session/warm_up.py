@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 async def prepare(face: FaceEngine, avatar: Avatar) -> None:
     """Let the engine compute what it keeps for a face, by drawing one silent picture."""
-    performance = await face.open(avatar, 0)
+    stream = await face.open(avatar, 0)
     try:
-        await performance.push(np.zeros(SAMPLES_PER_FRAME, np.float32))
-        await performance.finish()
-        async for _ in performance:
+        await stream.push(np.zeros(SAMPLES_PER_FRAME, np.float32))
+        await stream.finish()
+        async for _ in stream:
             pass
     finally:
-        await performance.cancel()
+        await stream.cancel()
 
 
 async def prepare_each(face: FaceEngine, avatars: Iterable[Avatar]) -> None:

@@ -15,11 +15,11 @@ import pytest
 from ditto_avatar.errors import Busy, InvalidAudio, InvalidAvatar, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.engine import DittoEngine
+from ditto_avatar.face.ditto.load_controller import Capacity, Quality
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
-from ditto_avatar.face.ditto.performance import UNREAD_FRAMES, DittoPerformance
-from ditto_avatar.face.ditto.pressure import Capacity, Quality
 from ditto_avatar.face.ditto.registration import FEATURES_FILE, registered
+from ditto_avatar.face.ditto.stream import UNREAD_FRAMES, DittoStream
 from ditto_avatar.face.idle import IdleMemory
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import Emotion, FloatArray, VideoFrame
@@ -44,24 +44,24 @@ async def engine(models: DittoModels, options: DittoOptions) -> AsyncIterator[Di
     await engine.close()
 
 
-async def watch(performance: DittoPerformance) -> list[VideoFrame]:
-    return [frame async for frame in performance]
+async def watch(stream: DittoStream) -> list[VideoFrame]:
+    return [frame async for frame in stream]
 
 
 async def perform(
-    performance: DittoPerformance,
+    stream: DittoStream,
     pieces: Sequence[FloatArray],
     *,
     sentences: bool = False,
     emotion: Emotion = Emotion.NEUTRAL,
 ) -> list[VideoFrame]:
     """All frames of sound that is pushed in pieces, each a sentence if asked for."""
-    watching = asyncio.create_task(watch(performance))
+    watching = asyncio.create_task(watch(stream))
     for piece in pieces:
-        await performance.push(piece, emotion=emotion)
+        await stream.push(piece, emotion=emotion)
         if sentences:
-            await performance.flush()
-    await performance.finish()
+            await stream.flush()
+    await stream.finish()
     return await watching
 
 
@@ -78,9 +78,9 @@ async def test_every_started_frame_of_sound_is_drawn(engine: DittoEngine, avatar
 async def test_the_first_picture_continues_the_idle_loop(
     engine: DittoEngine, avatar: Avatar
 ) -> None:
-    performance = await engine.open(avatar, start_frame=7)
-    known = [performance.idle_frame(index) for index in range(8)]
-    frames = await perform(performance, [speech(7)])
+    stream = await engine.open(avatar, start_frame=7)
+    known = [stream.idle_frame(index) for index in range(8)]
+    frames = await perform(stream, [speech(7)])
     assert [frame.idle_frame for frame in frames] == [7, 8, 9, 9, 8, 7, 7]
     assert known == [7, 8, 9, 9, 8, 7, 7, 8]
 
@@ -95,7 +95,7 @@ async def test_the_whole_idle_loop_is_used_where_quality_is_asked_for(
 
 
 async def test_the_mouth_follows_the_sound(models: DittoModels, options: DittoOptions) -> None:
-    """The same performance with other sound draws other pictures."""
+    """The same stream with other sound draws other pictures."""
     drawn = []
     for seed in (1, 1, 2):
         engine = DittoEngine(models, options)
@@ -131,20 +131,20 @@ async def test_sound_in_any_pieces_gives_the_same_pictures(
 async def test_a_sentence_is_drawn_before_it_is_complete(
     engine: DittoEngine, avatar: Avatar
 ) -> None:
-    performance = await engine.open(avatar)
-    await performance.push(speech(40))
-    first = await anext(aiter(performance))
+    stream = await engine.open(avatar)
+    await stream.push(speech(40))
+    first = await anext(aiter(stream))
     assert first.index == 0
-    await performance.cancel()
+    await stream.cancel()
 
 
 async def test_a_flush_draws_all_that_is_owed(engine: DittoEngine, avatar: Avatar) -> None:
-    performance = await engine.open(avatar)
-    await performance.push(speech(9.5))
-    await performance.flush()
-    frames = aiter(performance)
+    stream = await engine.open(avatar)
+    await stream.push(speech(9.5))
+    await stream.flush()
+    frames = aiter(stream)
     assert [(await anext(frames)).index for _ in range(10)] == list(range(10))
-    await performance.cancel()
+    await stream.cancel()
 
 
 async def test_sentences_continue_each_other_without_a_jump(
@@ -170,8 +170,8 @@ async def test_a_flush_inside_the_sound_changes_only_what_was_not_yet_heard(
     pieces = [sound[: 30 * FRAME], sound[30 * FRAME :]]
     for sentences in (False, True):
         engine = DittoEngine(models, options)
-        performance = await engine.open(avatar)
-        drawn.append(pictures(await perform(performance, pieces, sentences=sentences)))
+        stream = await engine.open(avatar)
+        drawn.append(pictures(await perform(stream, pieces, sentences=sentences)))
         await engine.close()
     assert np.array_equal(drawn[0][:10], drawn[1][:10])
     assert np.array_equal(drawn[0][42:70], drawn[1][42:70])
@@ -183,8 +183,8 @@ async def test_emotions_change_the_face(
     drawn = []
     for emotion in (Emotion.NEUTRAL, Emotion.ANGRY):
         engine = DittoEngine(models, options)
-        performance = await engine.open(avatar)
-        drawn.append(pictures(await perform(performance, [speech(20)], emotion=emotion)))
+        stream = await engine.open(avatar)
+        drawn.append(pictures(await perform(stream, [speech(20)], emotion=emotion)))
         await engine.close()
     assert not np.array_equal(drawn[0], drawn[1])
 
@@ -192,14 +192,14 @@ async def test_emotions_change_the_face(
 async def test_cancelling_ends_the_iteration_and_frees_the_place(
     engine: DittoEngine, avatar: Avatar
 ) -> None:
-    performance = await engine.open(avatar)
-    watching = asyncio.create_task(watch(performance))
-    await performance.push(speech(200))
-    await performance.cancel()
-    await performance.cancel()
+    stream = await engine.open(avatar)
+    watching = asyncio.create_task(watch(stream))
+    await stream.push(speech(200))
+    await stream.cancel()
+    await stream.cancel()
     assert len(await watching) < 200
     assert engine.streams == 0
-    await performance.push(speech(10))
+    await stream.push(speech(10))
 
 
 async def test_a_slow_reader_holds_up_nobody_else(engine: DittoEngine, avatar: Avatar) -> None:
@@ -241,7 +241,7 @@ async def test_an_idle_loop_that_breaks_fails_its_own_viewer_only(
     both = [await engine.open(broken), await engine.open(avatar)]
     broken.idle_path.write_bytes(b"no video any more")
     results = await asyncio.gather(
-        *(perform(performance, [speech(12)]) for performance in both), return_exceptions=True
+        *(perform(stream, [speech(12)]) for stream in both), return_exceptions=True
     )
     assert isinstance(results[0], InvalidAvatar)
     assert isinstance(results[1], list)
@@ -380,12 +380,12 @@ async def test_a_pause_of_ten_seconds_costs_no_quality(
     quick = timed(models, clock, frames_s=0.005, clips_s=0.01)
     engine = DittoEngine(quick, replace(options, sampling_timesteps=8), clock.now)
     before = engine.quality
-    performance = await engine.open(avatar)
-    frames = aiter(performance)
-    await performance.push(speech(45))
+    stream = await engine.open(avatar)
+    frames = aiter(stream)
+    await stream.push(speech(45))
     seen = [await anext(frames) for _ in range(30)]
     clock.advance(10)
-    rest = await perform(performance, [speech(60)])
+    rest = await perform(stream, [speech(60)])
     assert len(seen) + len(rest) == 105
     assert engine.quality == before
     await engine.close()
@@ -415,12 +415,12 @@ async def test_a_long_push_is_drawn_while_it_is_encoded_and_ends_when_cancelled(
         return models.encode(window)
 
     engine = DittoEngine(replace(models, encode=encode), options)
-    performance = await engine.open(avatar)
-    await performance.push(speech(1_500))
-    async for frame in performance:
+    stream = await engine.open(avatar)
+    await stream.push(speech(1_500))
+    async for frame in stream:
         if frame.index == 20:
             break
-    await performance.cancel()
+    await stream.cancel()
     gate.set()
     await engine.close()
     assert encoded <= 11
@@ -432,10 +432,10 @@ async def test_a_long_push_is_drawn_while_it_is_encoded_and_ends_when_cancelled(
 async def test_bad_sound_is_refused_and_the_performance_goes_on(
     engine: DittoEngine, avatar: Avatar, sound: FloatArray
 ) -> None:
-    performance = await engine.open(avatar)
+    stream = await engine.open(avatar)
     with pytest.raises(InvalidAudio, match="A face needs"):
-        await performance.push(sound)
-    assert len(await perform(performance, [speech(3)])) == 3
+        await stream.push(sound)
+    assert len(await perform(stream, [speech(3)])) == 3
 
 
 async def test_closing_the_engine_ends_every_performance(

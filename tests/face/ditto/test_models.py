@@ -25,10 +25,10 @@ async def test_a_released_folder_draws_frames(checkpoints: Path, avatar: Avatar)
     models = load_models(options, told.append)
     assert len(told) == 7
     engine = DittoEngine(models, options)
-    performance = await engine.open(avatar, start_frame=3)
-    await performance.push(np.zeros(900, np.float32))
-    await performance.finish()
-    frames = [frame async for frame in performance]
+    stream = await engine.open(avatar, start_frame=3)
+    await stream.push(np.zeros(900, np.float32))
+    await stream.finish()
+    frames = [frame async for frame in stream]
     await engine.close()
     assert [frame.idle_frame for frame in frames] == [3, 4]
     assert all(frame.yuv.shape == (480, 256) for frame in frames)

@@ -17,7 +17,7 @@ def oval(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
 
 @pytest.fixture(scope="session")
 def engine() -> PuppetEngine:
-    """One engine for all tests: preparing a face takes a moment, performances share nothing. It
+    """One engine for all tests: preparing a face takes a moment, streams share nothing. It
     outlives every event loop, so its threads end with the process."""
     return PuppetEngine(workers=2)
 

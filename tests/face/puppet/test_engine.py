@@ -17,7 +17,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.face.puppet.motion import Pose
-from ditto_avatar.face.puppet.performance import PuppetPerformance
+from ditto_avatar.face.puppet.stream import PuppetStream
 from ditto_avatar.types import Emotion, FloatArray, Phoneme, SpeechChunk, VideoFrame, frames_for
 from tests.fakes.packs import FRAMES, HEIGHT, WIDTH
 
@@ -44,16 +44,16 @@ async def perform(
     start_frame: int = 0,
     emotion: Emotion = Emotion.NEUTRAL,
 ) -> list[VideoFrame]:
-    performance = await engine.open(avatar, start_frame)
+    stream = await engine.open(avatar, start_frame)
 
     async def speak() -> None:
         for piece in pieces:
-            await performance.push(piece.samples, piece.phonemes, emotion)
-        await performance.finish()
+            await stream.push(piece.samples, piece.phonemes, emotion)
+        await stream.finish()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(speak())
-        return [frame async for frame in performance]
+        return [frame async for frame in stream]
     raise AssertionError("unreachable")
 
 
@@ -77,9 +77,9 @@ async def test_frames_continue_the_idle_loop_and_cover_the_sound(
 async def test_the_pose_of_a_picture_is_known_before_it_is_drawn(
     engine: PuppetEngine, oval: Avatar, speech: SpeechChunk
 ) -> None:
-    performance = await engine.open(oval, FRAMES - 3)
-    known = [performance.idle_frame(index) for index in range(5)]
-    await performance.cancel()
+    stream = await engine.open(oval, FRAMES - 3)
+    known = [stream.idle_frame(index) for index in range(5)]
+    await stream.cancel()
     frames = await perform(engine, oval, [speech], start_frame=FRAMES - 3)
     assert known == [frame.idle_frame for frame in frames[:5]]
 
@@ -127,13 +127,13 @@ async def test_any_chunking_gives_the_same_frames(
 async def test_a_flush_shows_all_the_sound_so_far(
     engine: PuppetEngine, oval: Avatar, speech: SpeechChunk
 ) -> None:
-    performance = await engine.open(oval)
-    frames = aiter(performance)
-    await performance.push(speech.samples[:1_000])
-    await performance.flush()
+    stream = await engine.open(oval)
+    frames = aiter(stream)
+    await stream.push(speech.samples[:1_000])
+    await stream.flush()
     assert [(await anext(frames)).index for _ in range(2)] == [0, 1]
-    await performance.push(speech.samples[:640])
-    await performance.finish()
+    await stream.push(speech.samples[:640])
+    await stream.finish()
     assert [frame.index async for frame in frames] == [2]
 
 
@@ -152,26 +152,26 @@ async def test_two_viewers_do_not_see_each_other(
 async def test_cancelling_ends_the_reader_and_frees_the_speaker(
     engine: PuppetEngine, oval: Avatar
 ) -> None:
-    performance = await engine.open(oval)
+    stream = await engine.open(oval)
     long = np.zeros(16_000 * 40, np.float32)
-    await performance.push(long)
-    waiting = asyncio.create_task(performance.push(long))
-    frames = aiter(performance)
+    await stream.push(long)
+    waiting = asyncio.create_task(stream.push(long))
+    frames = aiter(stream)
     await anext(frames)
     assert not waiting.done()  # the buffer is bounded
-    await performance.cancel()
-    await performance.cancel()
+    await stream.cancel()
+    await stream.cancel()
     await waiting
     assert [frame async for frame in frames] == []
 
 
 async def test_a_slow_reader_is_not_drawn_for(engine: PuppetEngine, oval: Avatar) -> None:
-    performance = await engine.open(oval)
-    await performance.push(np.zeros(16_000 * 20, np.float32))
-    frames = aiter(performance)
+    stream = await engine.open(oval)
+    await stream.push(np.zeros(16_000 * 20, np.float32))
+    frames = aiter(stream)
     await anext(frames)
-    assert performance.drawn_ahead <= 12
-    await performance.cancel()
+    assert stream.drawn_ahead <= 12
+    await stream.cancel()
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ async def test_a_slow_reader_is_not_drawn_for(engine: PuppetEngine, oval: Avatar
 async def test_unusable_sound_is_refused_and_the_performance_lives_on(
     engine: PuppetEngine, oval: Avatar, audio: FloatArray
 ) -> None:
-    performance = await engine.open(oval)
+    stream = await engine.open(oval)
     with pytest.raises(InvalidAudio, match="A face needs"):
-        await performance.push(audio)
-    await performance.push(np.zeros(640, np.float32))
-    await performance.finish()
-    assert len([frame async for frame in performance]) == 1
+        await stream.push(audio)
+    await stream.push(np.zeros(640, np.float32))
+    await stream.finish()
+    assert len([frame async for frame in stream]) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 639, 641])
@@ -209,10 +209,10 @@ async def test_clipped_and_endless_noise_gives_pictures(engine: PuppetEngine, ov
 
 async def test_closing_the_engine_ends_what_still_runs(oval: Avatar) -> None:
     engine = PuppetEngine(workers=1)
-    performance = await engine.open(oval)
-    await performance.push(np.zeros(16_000, np.float32))
+    stream = await engine.open(oval)
+    await stream.push(np.zeros(16_000, np.float32))
     await engine.close()
-    assert [frame async for frame in performance] == []
+    assert [frame async for frame in stream] == []
 
 
 async def test_a_broken_picture_reaches_the_reader_as_its_error() -> None:
@@ -220,17 +220,17 @@ async def test_a_broken_picture_reaches_the_reader_as_its_error() -> None:
         raise ValueError("no picture")
 
     with ThreadPoolExecutor(1) as pool:
-        performance = PuppetPerformance(Actor(), broken, pool, 10, 0)
-        await performance.push(np.zeros(640, np.float32))
-        await performance.finish()
+        stream = PuppetStream(Actor(), broken, pool, 10, 0)
+        await stream.push(np.zeros(640, np.float32))
+        await stream.finish()
         with pytest.raises(ValueError, match="no picture"):
-            [frame async for frame in performance]
+            [frame async for frame in stream]
 
 
 async def test_ten_minutes_at_once_are_heard_without_holding_the_loop_up(
     engine: PuppetEngine, oval: Avatar, speech: SpeechChunk
 ) -> None:
-    performance = await engine.open(oval)
+    stream = await engine.open(oval)
     long = np.tile(speech.samples, 600 * 16_000 // len(speech.samples))
     turns = 0
 
@@ -241,12 +241,12 @@ async def test_ten_minutes_at_once_are_heard_without_holding_the_loop_up(
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    await performance.push(long)
+    await stream.push(long)
     counting.cancel()
     assert turns > 50
-    first = await anext(aiter(performance))
+    first = await anext(aiter(stream))
     assert first.index == 0
-    await performance.cancel()
+    await stream.cancel()
 
 
 class ColdFace:
@@ -287,8 +287,8 @@ async def test_two_cold_presenters_hold_up_nobody_who_draws(
     assert not any(task.done() for task in opening)
     for face in cold:
         face.let_go.set()
-    for performance in await asyncio.gather(*opening):
-        await performance.cancel()
+    for stream in await asyncio.gather(*opening):
+        await stream.cancel()
 
 
 async def test_a_presenter_is_built_once_for_all_who_choose_it_and_whoever_gives_up(

@@ -13,10 +13,10 @@ from ditto_avatar.types import SpeechChunk, VideoFrame, frames_for
 
 
 async def performed(engine: PuppetEngine, avatar: Avatar, pushed: SpeechChunk) -> list[VideoFrame]:
-    performance = await engine.open(avatar)
-    await performance.push(pushed.samples, pushed.phonemes)
-    await performance.finish()
-    return [frame async for frame in performance]
+    stream = await engine.open(avatar)
+    await stream.push(pushed.samples, pushed.phonemes)
+    await stream.finish()
+    return [frame async for frame in stream]
 
 
 def test_a_recording_covers_the_sound(speech: SpeechChunk) -> None:

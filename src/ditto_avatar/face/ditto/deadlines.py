@@ -1,4 +1,4 @@
-"""When a viewer wants to see the frames of a performance.
+"""When a viewer wants to see the frames of a stream.
 
 Pure. Nobody can be late with work that could not begin: sound that was not heard yet, or a reader
 whose buffer is full, moves the deadlines of all that follows.

@@ -170,7 +170,7 @@ LIP_MASK, EYE_MASK = _mask(LIPS), _mask(EYES)
 
 @dataclass(slots=True)
 class Driver:
-    """Turns the motion of one performance into keypoints; remembers what it is relative to."""
+    """Turns the motion of one stream into keypoints; remembers what it is relative to."""
 
     source: SourceMotion
     options: DriveOptions

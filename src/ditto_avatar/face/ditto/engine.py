@@ -14,31 +14,31 @@ import numpy as np
 
 from ditto_avatar.errors import Busy, InvalidAvatar, InvalidImage, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.album import Album
 from ditto_avatar.face.ditto.audio import FeatureStream, silence
+from ditto_avatar.face.ditto.batch_runner import BatchRunner
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
 from ditto_avatar.face.ditto.driving import DriveOptions, Driver
 from ditto_avatar.face.ditto.layout import MOTION
+from ditto_avatar.face.ditto.load_controller import LoadController, Quality, levels
 from ditto_avatar.face.ditto.models import DittoModels, load_models
 from ditto_avatar.face.ditto.options import DittoOptions
-from ditto_avatar.face.ditto.performance import DittoPerformance, Walk
 from ditto_avatar.face.ditto.pipeline import Pipeline
-from ditto_avatar.face.ditto.pressure import Pressure, Quality, levels
 from ditto_avatar.face.ditto.registration import Registration, registered
 from ditto_avatar.face.ditto.sampler import SeededNoise
-from ditto_avatar.face.ditto.stage import Stage
+from ditto_avatar.face.ditto.source_frames import SourceFrames
+from ditto_avatar.face.ditto.stream import DittoStream, Walk
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES, MotionStream, WindowOptions
 from ditto_avatar.types import Emotion, FloatArray
 
-# A turn opens its next performance while its last one is still drawn and watched: for a minute at
+# A turn opens its next stream while its last one is still drawn and watched: for a minute at
 # most (`UNHEARD_FRAMES`), and somewhat longer on a busy device.
 OPEN_WAIT_S = 75.0
 
 
 class DittoEngine:
     """Draws with the Ditto networks. Weights are shared; what belongs to one viewer lives in its
-    performance.
+    stream.
 
     `clock` gives the seconds that deadlines are counted in; `open` waits up to `wait_s` for a
     place."""
@@ -60,10 +60,12 @@ class DittoEngine:
         # Without a GPU nothing is in time; then quality is not what gives way.
         full = (Quality(options.steps, overlap),)
         known = models.capacity is not None
-        self._pressure = Pressure(levels(options.steps, overlap) if known else full)
+        self._load_controller = LoadController(levels(options.steps, overlap) if known else full)
         cache_bytes = options.feature_cache_mb * 1024 * 1024
         whole_loops = options.template_frames <= 0
-        self._stage = Stage(self.pipeline, cache_bytes, self._pressure, clock, whole_loops)
+        self._batch_runner = BatchRunner(
+            self.pipeline, cache_bytes, self._load_controller, clock, whole_loops
+        )
         self._limit = options.max_streams
         if self._limit is None and models.capacity is not None:
             self._limit = models.capacity.streams(CLIP_FRAMES - overlap)
@@ -73,7 +75,7 @@ class DittoEngine:
         self._closed = False
         self._registrations: WeakKeyDictionary[Avatar, Registration] = WeakKeyDictionary()
         self._owners = count()
-        self._performances: dict[int, DittoPerformance] = {}
+        self._streams: dict[int, DittoStream] = {}
         self._silence: FloatArray | None = None
         self._fingerprint = _fingerprint(models, options, overlap)
         config = models.config
@@ -100,7 +102,7 @@ class DittoEngine:
     @property
     def streams(self) -> int:
         """Performances that are open."""
-        return len(self._performances)
+        return len(self._streams)
 
     @property
     def max_streams(self) -> int | None:
@@ -111,20 +113,20 @@ class DittoEngine:
     @property
     def quality(self) -> Quality:
         """How clips are made now: full quality, or less while the device is late."""
-        return self._pressure.quality
+        return self._load_controller.quality
 
     @property
     def strained(self) -> bool:
         """Whether that is less than full quality."""
-        return self._pressure.level > 0
+        return self._load_controller.level > 0
 
     async def prepare(self, avatar: Avatar) -> None:
         """Register `avatar`, one avatar after the other, while others are drawn. Raises
         `InvalidAvatar` when no usable face is seen. Cancelling is safe."""
         await self._registered(avatar)
 
-    async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoPerformance:
-        """Begin a performance at idle frame `start_frame`; an avatar is registered at its first
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoStream:
+        """Begin a stream at idle frame `start_frame`; an avatar is registered at its first
         use. While all places are taken it waits in line. Raises `InvalidAvatar` when no usable
         face is seen, `Busy` when no place became free, `ShuttingDown` when the engine closes."""
         await self._take_place()
@@ -149,42 +151,42 @@ class DittoEngine:
         if self._places is not None:
             self._places.release()
 
-    async def _begin(self, avatar: Avatar, start_frame: int) -> DittoPerformance:
+    async def _begin(self, avatar: Avatar, start_frame: int) -> DittoStream:
         if self._closed:
-            raise ShuttingDown("The face engine stops; it takes no new performances.")
-        album = Album(avatar, await self._registered(avatar))
-        windows = replace(self._windows, overlap=self._pressure.quality.overlap)
+            raise ShuttingDown("The face engine stops; it takes no new streams.")
+        source_frames = SourceFrames(avatar, await self._registered(avatar))
+        windows = replace(self._windows, overlap=self._load_controller.quality.overlap)
         if self._silence is None:
-            self._silence = await self._stage.on_sound(
+            self._silence = await self._batch_runner.on_sound(
                 lambda: silence(self._models.encode, CLIP_FRAMES)
             )
         owner = next(self._owners)
         walk = Walk(
             start_frame % avatar.frame_count, avatar.frame_count, self._options.template_frames
         )
-        performance = DittoPerformance(
+        stream = DittoStream(
             owner,
-            self._stage,
-            album,
+            self._batch_runner,
+            source_frames,
             walk,
-            Driver(album.registration.motion, DriveOptions.for_video()),
+            Driver(source_frames.registration.motion, DriveOptions.for_video()),
             FeatureStream(self._models.encode),
-            self._stream(album, walk, windows, self._silence[: windows.overlap]),
+            self._stream(source_frames, walk, windows, self._silence[: windows.overlap]),
             SeededNoise(
                 self._options.seed + owner, (CLIP_FRAMES, MOTION), self._models.runners.device
             ),
             self._clock,
             self._forget,
         )
-        self._performances[owner] = performance
-        return performance
+        self._streams[owner] = stream
+        return stream
 
     async def close(self) -> None:
         """Cancel what still runs and end the threads."""
         self._closed = True
-        for performance in list(self._performances.values()):
-            await performance.cancel()
-        await self._stage.close()
+        for stream in list(self._streams.values()):
+            await stream.cancel()
+        await self._batch_runner.close()
 
     async def _registered(self, avatar: Avatar) -> Registration:
         def register() -> Registration:
@@ -194,20 +196,20 @@ class DittoEngine:
             return found
 
         try:
-            return await self._stage.on_registrar(register)
+            return await self._batch_runner.on_registrar(register)
         except InvalidImage as error:
             raise InvalidAvatar(f"Ditto cannot draw this avatar: {error}") from error
 
     def _stream(
-        self, album: Album, walk: Walk, windows: WindowOptions, silent: FloatArray
+        self, source_frames: SourceFrames, walk: Walk, windows: WindowOptions, silent: FloatArray
     ) -> MotionStream:
-        registration, overlap = album.registration, windows.overlap
+        registration, overlap = source_frames.registration, windows.overlap
         neutral = np.repeat(emotion_row([Emotion.NEUTRAL])[None], overlap, axis=0)
         conditions = condition_rows(silent, neutral, -overlap, registration.motion, walk)
         return MotionStream(windows, registration.anchor, conditions)
 
     def _forget(self, owner: int) -> None:
-        if self._performances.pop(owner, None) is not None:
+        if self._streams.pop(owner, None) is not None:
             self._give_place_back()
 
 

@@ -13,9 +13,9 @@ from ditto_avatar.face.ditto.audio import Encode, OnnxEncoder
 from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place
 from ditto_avatar.face.ditto.config import ReleasedConfig, read_config
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
+from ditto_avatar.face.ditto.load_controller import Capacity, levels
 from ditto_avatar.face.ditto.onnx_session import warn_without_cuda
 from ditto_avatar.face.ditto.options import DittoOptions
-from ditto_avatar.face.ditto.pressure import Capacity, levels
 from ditto_avatar.face.ditto.runtime.base import Runners, on_device
 from ditto_avatar.face.ditto.runtime.choice import choose_runners, measure
 from ditto_avatar.face.ditto.source import FaceReader

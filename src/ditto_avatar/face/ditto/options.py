@@ -24,9 +24,9 @@ class DittoOptions:
 
     `device` is a torch device, or "auto" for CUDA where there is any. `sampling_timesteps` are
     the diffusion steps of a clip (1 to 1,000), `max_size` the longest side of a source in pixels,
-    `template_n_frames` how many frames of the idle loop a performance moves over (-1: all),
+    `template_n_frames` how many frames of the idle loop a stream moves over (-1: all),
     `overlap` the frames that clips share while streaming (40 to 79). `feature_cache_mb` bounds
-    the memory for source features. `max_streams` performances run at once (None: as many as
+    the memory for source features. `max_streams` streams run at once (None: as many as
     a GPU was measured to hold, on a CPU any number). Raises `InvalidInput` for values outside.
     """
 

@@ -1,6 +1,6 @@
 """Tensors in, frames out: everything between a clip's conditions and its pictures.
 
-Stateless and blocking; what belongs to a viewer lives in its performance, and the engine calls
+Stateless and blocking; what belongs to a viewer lives in its stream, and the engine calls
 from a worker thread.
 """
 

@@ -13,12 +13,19 @@ from typing import Final
 
 import numpy as np
 
+from ditto_avatar.face.puppet.audio_mouth import (
+    CONTEXT,
+    SILENCE,
+    Voice,
+    VoiceMeter,
+    listener,
+    sounded,
+)
 from ditto_avatar.face.puppet.coarticulation import REACH, Gesture, blend, gestures, pauses
-from ditto_avatar.face.puppet.life import Life
 from ditto_avatar.face.puppet.motion import Pose
 from ditto_avatar.face.puppet.mouth_shapes import arkit_weights, beside_speech
+from ditto_avatar.face.puppet.upper_face import UpperFace
 from ditto_avatar.face.puppet.visemes import CHANNELS
-from ditto_avatar.face.puppet.voice import CONTEXT, SILENCE, Voice, VoiceMeter, listener, sounded
 from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray, Phoneme
 
 LOOK_AHEAD: Final = 3
@@ -27,11 +34,11 @@ _RULE = 200 * 16
 
 
 class Actor:
-    """The motion of one performance. With `eyes`, it also blinks and glances."""
+    """The motion of one stream. With `eyes`, it also blinks and glances."""
 
     def __init__(self, *, eyes: bool = False) -> None:
         self._meter = VoiceMeter()
-        self._life = Life(eyes=eyes)
+        self._life = UpperFace(eyes=eyes)
         self._rest = np.zeros(0, np.float32)
         self._voices: deque[Voice] = deque()
         self._first_voice = 0

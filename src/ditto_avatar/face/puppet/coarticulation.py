@@ -37,7 +37,7 @@ REACH: Final = 400 * _MS
 
 @dataclass(frozen=True, slots=True)
 class Gesture:
-    """One target of the mouth, held from sample `start` to `end` of the performance."""
+    """One target of the mouth, held from sample `start` to `end` of the stream."""
 
     start: int
     end: int
@@ -81,7 +81,7 @@ def pauses(phonemes: Sequence[Phoneme], begin: int, horizon: int) -> list[Gestur
 
 
 def blend(frame: int, asked: Sequence[Gesture]) -> FloatArray:
-    """The channels (8,) at frame `frame` of the performance, each from 0 to 1."""
+    """The channels (8,) at frame `frame` of the stream, each from 0 to 1."""
     if not asked:
         return np.zeros(CHANNELS, np.float32)
     centre = frame * SAMPLES_PER_FRAME + SAMPLES_PER_FRAME // 2

@@ -1,4 +1,4 @@
-"""The CPU face engine: any number of performances share the models and a pool of threads."""
+"""The CPU face engine: any number of streams share the models and a pool of threads."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from weakref import WeakKeyDictionary, WeakSet
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.actor import Actor
 from ditto_avatar.face.puppet.motion import MotionTrack
-from ditto_avatar.face.puppet.performance import PuppetPerformance
 from ditto_avatar.face.puppet.playback import TrackActor
-from ditto_avatar.face.puppet.renderer import Brush, Renderer
+from ditto_avatar.face.puppet.renderer import FramePainter, Renderer
+from ditto_avatar.face.puppet.stream import PuppetStream
 
 
 class PuppetEngine:
-    """Draws on the CPU. `workers` threads draw (one per core unless told); each performance
-    uses one at a time. With `motion`, performances act out that track instead of the sound."""
+    """Draws on the CPU. `workers` threads draw (one per core unless told); each stream
+    uses one at a time. With `motion`, streams act out that track instead of the sound."""
 
     name = "puppet"
     max_streams: int | None = None
@@ -31,7 +31,7 @@ class PuppetEngine:
         # Preparing a face takes a second; whoever draws must not stand in line behind it.
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix="puppet-prepare")
         self._renderers: WeakKeyDictionary[Avatar, Future[Renderer]] = WeakKeyDictionary()
-        self._performances: WeakSet[PuppetPerformance] = WeakSet()
+        self._streams: WeakSet[PuppetStream] = WeakSet()
 
     @property
     def fingerprint(self) -> str:
@@ -46,24 +46,24 @@ class PuppetEngine:
         Raises `InvalidAvatar`. Cancelling is safe."""
         await self._renderer(avatar)
 
-    async def open(self, avatar: Avatar, start_frame: int = 0) -> PuppetPerformance:
-        """Begin a performance at idle frame `start_frame`. Raises `InvalidAvatar` when the face
+    async def open(self, avatar: Avatar, start_frame: int = 0) -> PuppetStream:
+        """Begin a stream at idle frame `start_frame`. Raises `InvalidAvatar` when the face
         is cut, turned away or too small. Cancelling is safe."""
         renderer = await self._renderer(avatar)
         loop = asyncio.get_running_loop()
         count = avatar.frame_count
-        brush = await loop.run_in_executor(self._pool, Brush, renderer, start_frame % count)
+        brush = await loop.run_in_executor(self._pool, FramePainter, renderer, start_frame % count)
         actor = (
             Actor(eyes=not _blinks(avatar)) if self._motion is None else TrackActor(self._motion)
         )
-        performance = PuppetPerformance(actor, brush.draw, self._pool, count, start_frame % count)
-        self._performances.add(performance)
-        return performance
+        stream = PuppetStream(actor, brush.draw, self._pool, count, start_frame % count)
+        self._streams.add(stream)
+        return stream
 
     async def close(self) -> None:
         """Cancel what still runs and end the threads."""
-        for performance in list(self._performances):
-            await performance.cancel()
+        for stream in list(self._streams):
+            await stream.cancel()
         await asyncio.to_thread(self._preparer.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._pool.shutdown)
 

@@ -68,7 +68,7 @@ class _Region:
 
 class Renderer:
     """Draws one avatar. Holds nothing of a viewer: any thread may call `draw`, one frame
-    after the other best through a `Brush`. `idle` are the pictures that it draws over."""
+    after the other best through a `FramePainter`. `idle` are the pictures that it draws over."""
 
     def __init__(self, avatar: Avatar) -> None:
         self.model = FaceModel(avatar)
@@ -186,8 +186,8 @@ class Renderer:
         )
 
 
-class Brush:
-    """Draws for one performance. Keeps the pictures around its place in the idle loop decoded."""
+class FramePainter:
+    """Draws for one stream. Keeps the pictures around its place in the idle loop decoded."""
 
     def __init__(self, renderer: Renderer, frame: int) -> None:
         self._renderer = renderer

@@ -15,9 +15,9 @@ from torch import nn
 
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.face.ditto.layout import MOTION
+from ditto_avatar.face.ditto.load_controller import Capacity
 from ditto_avatar.face.ditto.networks import RELEASED, Sizes
 from ditto_avatar.face.ditto.options import BACKENDS, Backend
-from ditto_avatar.face.ditto.pressure import Capacity
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners

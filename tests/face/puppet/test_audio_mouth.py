@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ditto_avatar.face.puppet.audio_mouth import (
+    CONTEXT,
+    SILENCE,
+    Voice,
+    VoiceMeter,
+    listener,
+    sounded,
+)
 from ditto_avatar.face.puppet.visemes import Channel
-from ditto_avatar.face.puppet.voice import CONTEXT, SILENCE, Voice, VoiceMeter, listener, sounded
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import FloatArray, Language, joined
 from ditto_avatar.types import Voice as Speaker

@@ -9,15 +9,15 @@ from enum import Enum
 
 import numpy as np
 
-from ditto_avatar.face.ditto.album import Album
 from ditto_avatar.face.ditto.audio import HOP, FeatureStream
+from ditto_avatar.face.ditto.batch_runner import BatchRunner, PictureJob
 from ditto_avatar.face.ditto.condition import AUDIO, condition_rows, emotion_row
 from ditto_avatar.face.ditto.deadlines import Deadlines
 from ditto_avatar.face.ditto.driving import Driver
 from ditto_avatar.face.ditto.layout import IndexArray, mirror_index
 from ditto_avatar.face.ditto.pipeline import ClipJob
 from ditto_avatar.face.ditto.sampler import Noise
-from ditto_avatar.face.ditto.stage import PictureJob, Stage
+from ditto_avatar.face.ditto.source_frames import SourceFrames
 from ditto_avatar.face.ditto.windows import MotionStream
 from ditto_avatar.face.sound import checked_audio
 from ditto_avatar.types import (
@@ -78,14 +78,14 @@ class EmotionTrack:
         return np.stack(self._rows)[np.minimum(index, len(self._rows) - 1)]
 
 
-class DittoPerformance:
-    """See `ditto_avatar.face.base.Performance`."""
+class DittoStream:
+    """See `ditto_avatar.face.base.FaceStream`."""
 
     def __init__(
         self,
         owner: int,
-        stage: Stage,
-        album: Album,
+        batch_runner: BatchRunner,
+        source_frames: SourceFrames,
         walk: Walk,
         driver: Driver,
         features: FeatureStream,
@@ -95,8 +95,8 @@ class DittoPerformance:
         closed: Callable[[int], None],
     ) -> None:
         self._owner = owner
-        self._stage = stage
-        self._album = album
+        self._batch_runner = batch_runner
+        self._source_frames = source_frames
         self._walk = walk
         self._driver = driver
         self._features = features
@@ -117,7 +117,7 @@ class DittoPerformance:
         self._fetched = 0
         self._ended = False
         self._cancelled = False
-        self._task = asyncio.create_task(self._run(), name=f"ditto performance {owner}")
+        self._task = asyncio.create_task(self._run(), name=f"ditto stream {owner}")
 
     # The protocol ------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class DittoPerformance:
         self._cancelled = self._ended = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._stage.forget(self._owner)
+        self._batch_runner.forget(self._owner)
         self._closed(self._owner)
         while not self._frames.empty():
             self._frames.get_nowait()
@@ -187,7 +187,7 @@ class DittoPerformance:
                     break
             await self._frames.put(None)
         except Exception as error:  # the border of the task: the reader gets the error
-            self._stage.forget(self._owner)
+            self._batch_runner.forget(self._owner)
             await self._frames.put(error)
             await self._frames.put(None)
         finally:
@@ -202,7 +202,7 @@ class DittoPerformance:
             await self._listen(sound.samples[first : first + HOP])
 
     async def _listen(self, samples: FloatArray) -> None:
-        rows = await self._stage.on_sound(lambda: self._features.push(samples))
+        rows = await self._batch_runner.on_sound(lambda: self._features.push(samples))
         self._extend(self._motion, rows)
         await self._advance(self._motion)
 
@@ -213,7 +213,7 @@ class DittoPerformance:
     def _conditions(self, motion: MotionStream, rows: FloatArray) -> FloatArray:
         first = motion.received
         emotions = self._emotions.rows(first, len(rows))
-        source = self._album.registration.motion
+        source = self._source_frames.registration.motion
         return condition_rows(rows, emotions, first, source, self._walk)
 
     async def _advance(self, motion: MotionStream, final: bool = False) -> None:
@@ -222,7 +222,7 @@ class DittoPerformance:
         while (request := motion.request()) is not None:
             due = self._deadlines.of(self._drawn)
             job = ClipJob(request, self._noise)
-            motion.add(await self._stage.predict(self._owner, due, job))
+            motion.add(await self._batch_runner.predict(self._owner, due, job))
             if self._driver.rest is None:
                 self._driver.rest = motion.rest
             first = motion.shown
@@ -243,7 +243,7 @@ class DittoPerformance:
         if self._drawn >= owed:
             return
         features, motion = self._features.copy(), self._motion.copy()
-        rows = await self._stage.on_sound(features.finish)
+        rows = await self._batch_runner.on_sound(features.finish)
         self._extend(motion, rows)
         await self._advance(motion)
         if motion.missing:
@@ -265,13 +265,16 @@ class DittoPerformance:
         frames = self._drawn + np.arange(len(rows))
         index = self._walk(frames)
         source, driving = self._driver.drive(rows, index)
-        still = self._album.registration.keypoints
+        still = self._source_frames.registration.keypoints
         works = [
             PictureJob(int(i), x_s if still is None else still, x_d)
             for i, x_s, x_d in zip(index, source, driving, strict=True)
         ]
-        pictures = await self._stage.draw(
-            self._owner, self._album, [self._deadlines.of(int(frame)) for frame in frames], works
+        pictures = await self._batch_runner.draw(
+            self._owner,
+            self._source_frames,
+            [self._deadlines.of(int(frame)) for frame in frames],
+            works,
         )
         for frame, idle, picture in zip(frames, index, pictures, strict=True):
             await self._frames.put(VideoFrame(int(frame), int(idle), picture))

@@ -1,4 +1,4 @@
-"""The device as the performances see it."""
+"""The device as the streams see it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.album import Album, Cutout
+from ditto_avatar.face.ditto.batch_runner import BatchRunner, FrameWork, PictureJob
+from ditto_avatar.face.ditto.load_controller import LoadController, levels
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.pipeline import Pipeline
-from ditto_avatar.face.ditto.pressure import Pressure, levels
 from ditto_avatar.face.ditto.registration import Registration, registered
-from ditto_avatar.face.ditto.stage import FrameWork, PictureJob, Stage
+from ditto_avatar.face.ditto.source_frames import Cutout, SourceFrames
 from ditto_avatar.types import FloatArray
 from tests.fakes.clock import ManualClock
 
 
-class SlowAlbum(Album):
+class SlowAlbum(SourceFrames):
     """Takes three seconds to cut out its frames, and says on which threads it did."""
 
     def __init__(self, avatar: Avatar, registration: Registration, clock: ManualClock) -> None:
@@ -35,7 +35,7 @@ class SlowAlbum(Album):
         return super().cut(frames)
 
 
-class BrokenAlbum(Album):
+class BrokenAlbum(SourceFrames):
     """Cuts out pictures without colour, which no network reads."""
 
     def cut(self, frames: Sequence[int]) -> list[Cutout]:
@@ -48,17 +48,17 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def pressure() -> Pressure:
-    return Pressure(levels(10, 70))
+def load_controller() -> LoadController:
+    return LoadController(levels(10, 70))
 
 
 @pytest.fixture
-async def stage(
-    models: DittoModels, clock: ManualClock, pressure: Pressure
-) -> AsyncIterator[Stage]:
-    stage = Stage(Pipeline(models.runners, 1), 1 << 30, pressure, clock.now)
-    yield stage
-    await stage.close()
+async def batch_runner(
+    models: DittoModels, clock: ManualClock, load_controller: LoadController
+) -> AsyncIterator[BatchRunner]:
+    batch_runner = BatchRunner(Pipeline(models.runners, 1), 1 << 30, load_controller, clock.now)
+    yield batch_runner
+    await batch_runner.close()
 
 
 def jobs(frames: Sequence[int]) -> list[PictureJob]:
@@ -70,7 +70,7 @@ def jobs(frames: Sequence[int]) -> list[PictureJob]:
 async def test_every_thread_works_on_the_chosen_device(
     models: DittoModels,
     clock: ManualClock,
-    pressure: Pressure,
+    load_controller: LoadController,
     monkeypatch: pytest.MonkeyPatch,
     device: str,
     current: int | None,
@@ -80,46 +80,50 @@ async def test_every_thread_works_on_the_chosen_device(
         torch.cuda, "set_device", lambda device: setattr(place, "device", device.index)
     )
     runners = replace(models.runners, device=torch.device(device))
-    stage = Stage(Pipeline(runners, 1), 1, pressure, clock.now)
-    for pool in (stage.on_sound, stage.on_registrar):
+    batch_runner = BatchRunner(Pipeline(runners, 1), 1, load_controller, clock.now)
+    for pool in (batch_runner.on_sound, batch_runner.on_registrar):
         assert await pool(lambda: getattr(place, "device", None)) == current
-    await stage.close()
+    await batch_runner.close()
 
 
 async def test_frames_are_cut_out_beside_the_device_and_once(
-    stage: Stage, avatar: Avatar, models: DittoModels, clock: ManualClock
+    batch_runner: BatchRunner, avatar: Avatar, models: DittoModels, clock: ManualClock
 ) -> None:
-    album = SlowAlbum(avatar, registered(avatar, models), clock)
+    source_frames = SlowAlbum(avatar, registered(avatar, models), clock)
     for _ in range(2):
-        frames = await stage.draw(1, album, [200.0] * 3, jobs([4, 2, 4]))
+        frames = await batch_runner.draw(1, source_frames, [200.0] * 3, jobs([4, 2, 4]))
         assert [frame.shape for frame in frames] == [(480, 256)] * 3
-    ((thread, cut),) = album.cuts
+    ((thread, cut),) = source_frames.cuts
     assert thread.startswith("ditto-cut")
     assert cut == [2, 4]
 
 
 async def test_the_device_is_not_late_for_what_took_others_time(
-    stage: Stage, avatar: Avatar, models: DittoModels, clock: ManualClock, pressure: Pressure
+    batch_runner: BatchRunner,
+    avatar: Avatar,
+    models: DittoModels,
+    clock: ManualClock,
+    load_controller: LoadController,
 ) -> None:
-    album = SlowAlbum(avatar, registered(avatar, models), clock)
-    await stage.draw(1, album, [clock.now() + 0.2], jobs([0]))
-    assert pressure.level == 0
+    source_frames = SlowAlbum(avatar, registered(avatar, models), clock)
+    await batch_runner.draw(1, source_frames, [clock.now() + 0.2], jobs([0]))
+    assert load_controller.level == 0
 
 
 async def test_a_picture_that_cannot_be_made_fails_its_own_viewer_only(
-    stage: Stage, avatar: Avatar, models: DittoModels
+    batch_runner: BatchRunner, avatar: Avatar, models: DittoModels
 ) -> None:
-    good = Album(avatar, registered(avatar, models))
+    good = SourceFrames(avatar, registered(avatar, models))
     bad = BrokenAlbum(avatar, good.registration)
     bad.name = "broken"
     works = []
-    for album in (good, bad, good):
-        bases = await stage._bases(album, {1})
+    for source_frames in (good, bad, good):
+        bases = await batch_runner._bases(source_frames, {1})
         (job,) = jobs([1])
-        works.append(FrameWork(album.name, 1, bases[1], job.source, job.driving))
-    first, error, last = stage._begin(works)()
+        works.append(FrameWork(source_frames.name, 1, bases[1], job.source, job.driving))
+    first, error, last = batch_runner._begin(works)()
     assert isinstance(error, Exception)
     assert np.array_equal(first, last)
     with pytest.raises(RuntimeError):
-        await stage.draw(1, bad, [200.0], jobs([1]))
-    assert len(await stage.draw(2, good, [200.0], jobs([1]))) == 1
+        await batch_runner.draw(1, bad, [200.0], jobs([1]))
+    assert len(await batch_runner.draw(2, good, [200.0], jobs([1]))) == 1

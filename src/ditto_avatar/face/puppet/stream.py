@@ -36,9 +36,9 @@ _QUICK: Final = SAMPLE_RATE_HZ
 Draw = Callable[[int, Pose], ByteArray]
 
 
-class PuppetPerformance:
-    """See `face.base.Performance`. `actor` decides how the face moves. `draw` gives the picture of
-    an idle frame in a pose; it runs on `pool`, for one performance on one thread at a time."""
+class PuppetStream:
+    """See `face.base.FaceStream`. `actor` decides how the face moves. `draw` gives the picture of
+    an idle frame in a pose; it runs on `pool`, for one stream on one thread at a time."""
 
     def __init__(
         self,

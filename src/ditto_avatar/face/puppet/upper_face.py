@@ -95,8 +95,8 @@ _OFFSETS: Final = {emotion: _vector(shapes) for emotion, shapes in _EMOTIONS.ite
 _BROWS: Final = _vector(_ACCENT_BROWS)
 
 
-class Life:
-    """The state of one performance; stepped once a frame. With `eyes`, it blinks and glances:
+class UpperFace:
+    """The state of one stream; stepped once a frame. With `eyes`, it blinks and glances:
     for faces whose idle loop does not."""
 
     def __init__(self, *, eyes: bool = False) -> None:

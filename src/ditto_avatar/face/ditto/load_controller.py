@@ -34,14 +34,14 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One level: diffusion steps of a clip, and frames that clips of new performances share."""
+    """One level: diffusion steps of a clip, and frames that clips of new streams share."""
 
     steps: int
     overlap: int
 
 
 def levels(steps: int, overlap: int) -> tuple[Quality, ...]:
-    """From full quality down: first fewer steps, then, for new performances, less overlap."""
+    """From full quality down: first fewer steps, then, for new streams, less overlap."""
     fewer = max(min(steps, FEWEST_STEPS), steps // 2)
     fewest = min(steps, FEWEST_STEPS)
     shorter = max(40, overlap - 10)
@@ -55,7 +55,7 @@ def levels(steps: int, overlap: int) -> tuple[Quality, ...]:
 
 
 @dataclass(slots=True)
-class Pressure:
+class LoadController:
     """Watches how late frames are and chooses the level.
 
     It goes down one level when more than 5 % of the frames of two seconds were late, and up one

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.album import Album, Cutout, PictureCache
 from ditto_avatar.face.ditto.composite import Backdrop, Box
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.pipeline import Pipeline
 from ditto_avatar.face.ditto.registration import registered
+from ditto_avatar.face.ditto.source_frames import Cutout, PictureCache, SourceFrames
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def pipeline(models: DittoModels) -> Pipeline:
 def test_a_cutout_holds_its_own_picture_and_not_the_group_it_was_decoded_with(
     avatar: Avatar, models: DittoModels
 ) -> None:
-    album = Album(avatar, registered(avatar, models))
-    cutouts = album.cut([3, 5])
+    source_frames = SourceFrames(avatar, registered(avatar, models))
+    cutouts = source_frames.cut([3, 5])
     for frame, cutout in zip((3, 5), cutouts, strict=True):
         assert cutout.face.shape == (256, 256, 3)
         assert np.array_equal(cutout.backdrop.yuv, avatar.idle_frames[frame])
@@ -39,13 +39,13 @@ def cutout(seed: int = 0) -> Cutout:
     return Cutout(face, backdrop)
 
 
-def loop_twice(cache: PictureCache, album: str = "a", frames: int = 8) -> int:
+def loop_twice(cache: PictureCache, source_frames: str = "a", frames: int = 8) -> int:
     """How many frames were there the second time."""
     hits = 0
     for again in (False, True):
         for frame in range(frames):
-            hits += again and cache.find(album, frame) is not None
-            cache.make(album, frame, cutout(frame))
+            hits += again and cache.find(source_frames, frame) is not None
+            cache.make(source_frames, frame, cutout(frame))
     return hits
 
 

@@ -1,4 +1,4 @@
-"""The device as the performances see it: they ask, it answers in batches."""
+"""The device as the streams see it: they ask, it answers in batches."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ditto_avatar.face.ditto.album import Album, Cutout, PictureCache
+from ditto_avatar.face.ditto.load_controller import LoadController
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline, SourcePicture
-from ditto_avatar.face.ditto.pressure import Pressure
 from ditto_avatar.face.ditto.runtime.base import stay_on_device
 from ditto_avatar.face.ditto.scheduler import Backlog, Job, Kind
+from ditto_avatar.face.ditto.source_frames import Cutout, PictureCache, SourceFrames
 from ditto_avatar.types import ByteArray, FloatArray
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class PictureJob:
 class FrameWork:
     """A frame to draw, with the picture it is drawn from or what that is made of."""
 
-    album: str
+    avatar: str
     frame: int
     base: SourcePicture | Cutout
     source: FloatArray
@@ -48,21 +48,21 @@ class _Asked:
     answer: asyncio.Future[Any]
 
 
-class Stage:
+class BatchRunner:
     """One device, one thread that works on it, and the backlog of all viewers.
 
-    With `whole_loops` performances move over all idle frames (see `PictureCache`)."""
+    With `whole_loops` streams move over all idle frames (see `PictureCache`)."""
 
     def __init__(
         self,
         pipeline: Pipeline,
         cache_bytes: int,
-        pressure: Pressure,
+        load_controller: LoadController,
         clock: Callable[[], float],
         whole_loops: bool = False,
     ) -> None:
         self._pipeline = pipeline
-        self._pressure = pressure
+        self._load_controller = load_controller
         self._clock = clock
         self._cache = PictureCache(pipeline, cache_bytes, whole_loops)
         runners = pipeline.runners
@@ -94,30 +94,38 @@ class Stage:
         return clip
 
     async def draw(
-        self, owner: int, album: Album, deadlines: Sequence[float], works: Sequence[PictureJob]
+        self,
+        owner: int,
+        source_frames: SourceFrames,
+        deadlines: Sequence[float],
+        works: Sequence[PictureJob],
     ) -> list[ByteArray]:
         """I420 pictures in the order of the jobs."""
         came = self._clock()
-        bases = await self._bases(album, {album.frame(work.index) for work in works})
+        bases = await self._bases(
+            source_frames, {source_frames.frame(work.index) for work in works}
+        )
         # The device can do nothing about the time that this took.
         waited = self._clock() - came
         asked = []
         for deadline, work in zip(deadlines, works, strict=True):
-            frame = album.frame(work.index)
-            picture = FrameWork(album.name, frame, bases[frame], work.source, work.driving)
+            frame = source_frames.frame(work.index)
+            picture = FrameWork(source_frames.name, frame, bases[frame], work.source, work.driving)
             asked.append(self._ask(Kind.FRAME, owner, deadline + waited, picture))
         return list(await asyncio.gather(*asked))
 
-    async def _bases(self, album: Album, frames: set[int]) -> dict[int, SourcePicture | Cutout]:
+    async def _bases(
+        self, source_frames: SourceFrames, frames: set[int]
+    ) -> dict[int, SourcePicture | Cutout]:
         """What each source frame is drawn from; what the device does not have yet is cut out
         beside its thread."""
-        known = {frame: self._cache.find(album.name, frame) for frame in sorted(frames)}
+        known = {frame: self._cache.find(source_frames.name, frame) for frame in sorted(frames)}
         bases: dict[int, SourcePicture | Cutout] = {
             frame: picture for frame, picture in known.items() if picture is not None
         }
         if missing := [frame for frame in known if frame not in bases]:
             loop = asyncio.get_running_loop()
-            cutouts = await loop.run_in_executor(self._cut, album.cut, missing)
+            cutouts = await loop.run_in_executor(self._cut, source_frames.cut, missing)
             bases |= zip(missing, cutouts, strict=True)
         return bases
 
@@ -143,7 +151,7 @@ class Stage:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._backlog.add(Job(kind, owner, deadline, _Asked(work, deadline, answer)))
         if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="ditto stage")
+            self._task = asyncio.create_task(self._work(), name="ditto batch_runner")
         self._wake.set()
         return answer
 
@@ -174,7 +182,7 @@ class Stage:
         picture that could not be made. Runs on the device's thread."""
         clips = [work for work in works if isinstance(work, ClipJob)]
         if clips:
-            motions = self._pipeline.predict(clips, self._pressure.quality.steps)
+            motions = self._pipeline.predict(clips, self._load_controller.quality.steps)
             return lambda: motions
         ready = [self._frame_job(work) for work in works if isinstance(work, FrameWork)]
         jobs = [job for job in ready if isinstance(job, FrameJob)]
@@ -192,9 +200,9 @@ class Stage:
         try:
             base = work.base
             if isinstance(base, Cutout):
-                base = self._cache.make(work.album, work.frame, base)
+                base = self._cache.make(work.avatar, work.frame, base)
         except Exception as error:  # one avatar's picture is no reason to fail its whole batch
-            log.exception("Ditto failed on a picture of %s.", work.album)
+            log.exception("Ditto failed on a picture of %s.", work.avatar)
             return error
         return FrameJob(base, work.source, work.driving)
 
@@ -210,15 +218,15 @@ class Stage:
                 if not asked.answer.done():
                     asked.answer.set_result(result)
                 if isinstance(asked.work, FrameWork):
-                    now, before = self._clock(), self._pressure.quality
-                    after = self._pressure.observe(now, now - asked.deadline)
+                    now, before = self._clock(), self._load_controller.quality
+                    after = self._load_controller.observe(now, now - asked.deadline)
                     if after != before:
                         log.warning("Ditto goes from %s to %s.", before, after)
 
 
 @contextmanager
 def _answering_errors(wanted: Sequence[_Asked]) -> Iterator[None]:
-    """Whoever waits for a batch that fails gets the error; the stage goes on."""
+    """Whoever waits for a batch that fails gets the error; the batch_runner goes on."""
     try:
         yield
     except Exception as error:  # the border of the task: the viewers get the error

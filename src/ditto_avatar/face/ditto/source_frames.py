@@ -31,7 +31,7 @@ class Cutout:
     backdrop: Backdrop
 
 
-class Album:
+class SourceFrames:
     """The source frames of one registered avatar, cut out on demand."""
 
     def __init__(self, avatar: Avatar, registration: Registration) -> None:
@@ -71,12 +71,12 @@ class Album:
 
 
 class PictureCache:
-    """Source pictures on the device, by album and frame, within a limit of bytes.
+    """Source pictures on the device, by avatar and frame, within a limit of bytes.
 
     What was not used for longest goes first and is made again when it is wanted. With
     `whole_loops` frames are wanted in turn, and a loop that does not fit would push out each
     frame just before it comes again; then a picture makes no room for itself at the cost of its
-    own album, and as much of the loop as fits stays. Any thread may look; one thread makes.
+    own avatar, and as much of the loop as fits stays. Any thread may look; one thread makes.
     """
 
     def __init__(self, pipeline: Pipeline, limit_bytes: int, whole_loops: bool = False) -> None:
@@ -91,22 +91,22 @@ class PictureCache:
     def bytes(self) -> int:
         return self._bytes
 
-    def find(self, album: str, frame: int) -> SourcePicture | None:
+    def find(self, avatar: str, frame: int) -> SourcePicture | None:
         """The picture, if it is there."""
         with self._lock:
-            picture = self._pictures.get((album, frame))
+            picture = self._pictures.get((avatar, frame))
             if picture is not None:
-                self._pictures.move_to_end((album, frame))
+                self._pictures.move_to_end((avatar, frame))
             return picture
 
-    def make(self, album: str, frame: int, cutout: Cutout) -> SourcePicture:
+    def make(self, avatar: str, frame: int, cutout: Cutout) -> SourcePicture:
         """The picture, from its cutout unless somebody made it meanwhile. Waits for the device."""
-        picture = self.find(album, frame)
+        picture = self.find(avatar, frame)
         if picture is None:
             volume, compressed = self._pipeline.features([cutout.face])[0]
             backdrop = cutout.backdrop.on(self._pipeline.runners.device)
             picture = SourcePicture(volume, compressed, backdrop)
-            self._keep((album, frame), picture)
+            self._keep((avatar, frame), picture)
         return picture
 
     def _keep(self, key: tuple[str, int], picture: SourcePicture) -> None:
