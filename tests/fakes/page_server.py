@@ -31,7 +31,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import ditto_avatar
-from ditto_avatar.media.encode import MIME, FragmentEncoder
+from ditto_avatar.media.encode import FragmentEncoder, mime_type
 from ditto_avatar.types import FRAME_RATE_HZ, SAMPLES_PER_FRAME, ByteArray, FloatArray
 
 WIDTH, HEIGHT = 256, 320
@@ -475,7 +475,9 @@ class PageServer:
         name = f"{about['turn']}-{index}"
         of_segment = {**about, "segment": name, "index": index}
         told = {**of_segment, "text": text, "emotion": "neutral", "first_frame": first}
-        await self._send(socket, session, {"type": "segment.started", **told, "mime": MIME})
+        await self._send(
+            socket, session, {"type": "segment.started", **told, "mime": mime_type(WIDTH, HEIGHT)}
+        )
         fragments = await asyncio.to_thread(speech_clip, first, frames)
         if session.streams:
             await self._stream(socket, of_segment, fragments, answer)

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from ditto_avatar.media.encode import MIME, FragmentEncoder
+from ditto_avatar.media.encode import FragmentEncoder, mime_type
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.types import SAMPLES_PER_FRAME, FloatArray
 
@@ -84,12 +84,36 @@ def test_the_first_fragment_leaves_while_later_pictures_are_not_yet_there() -> N
     assert needed <= 8
 
 
-def test_the_stream_says_what_the_mime_type_promises() -> None:
-    with av.open(stream_of(encode(5)), "r") as file:
+@pytest.mark.parametrize(
+    ("width", "height", "level"),
+    [
+        (64, 48, 31),
+        (512, 512, 31),
+        (1280, 720, 31),
+        (1280, 1024, 32),
+        (1920, 1080, 40),
+        (1088, 2048, 42),
+        (2160, 2160, 50),
+        (2160, 64, 31),
+    ],
+)
+def test_the_stream_says_what_its_mime_type_promises_and_a_decoder_must_know(
+    width: int, height: int, level: int
+) -> None:
+    encoder = FragmentEncoder(width, height)
+    picture = np.full((height * 3 // 2, width), 128, np.uint8)
+    made = encoder.encode(picture, np.zeros(SAMPLES_PER_FRAME, np.float32))
+    with av.open(stream_of(made + encoder.finish()), "r") as file:
         codec = file.streams.video[0].codec_context
         assert codec.extradata is not None
-        profile, compatibility, level = codec.extradata[1:4]
-    assert f"avc1.{profile:02x}{compatibility:02x}{level:02x}" in MIME
+        profile, compatibility, found = codec.extradata[1:4]
+    assert found == level
+    assert f"avc1.{profile:02x}{compatibility:02x}{found:02x}" in mime_type(width, height)
+
+
+def test_a_picture_beyond_all_levels_is_refused() -> None:
+    with pytest.raises(ValueError, match="8192x4320"):
+        mime_type(8192, 4320)
 
 
 def test_colours_are_tagged_as_the_idle_loop_is() -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ditto_avatar.media.encode import MIME
+from ditto_avatar.media.encode import mime_type
 from ditto_avatar.types import FRAME_RATE_HZ
 from tests.fakes.page_server import IDLE_FRAMES, Answer, PageServer
 from tests.web.screen import (
@@ -191,7 +191,13 @@ def test_a_sentence_that_had_not_begun_was_not_heard(
         page.add_init_script(NO_STREAMS)
     open_page(page, server.url)
     about = {"turn": "t", "generation": 1}
-    sentence = {"segment": "s", "index": 0, "text": "Slow.", "mime": MIME, "first_frame": 0}
+    sentence = {
+        "segment": "s",
+        "index": 0,
+        "text": "Slow.",
+        "mime": mime_type(512, 512),
+        "first_frame": 0,
+    }
     server.send_to_all({"type": "turn.started", **about, "kind": "message", "text": "?"})
     server.send_to_all({"type": "segment.started", **about, **sentence})
     server.send_to_all({"type": "text.delta", **about, "text": "Slow."})

@@ -1,7 +1,7 @@
 """Pictures and sound in, fragmented MP4 out, timed by counting.
 
 One `FragmentEncoder` makes one clip: H.264 and AAC in an MP4 whose fragments can be played while
-the rest is still being drawn. `ClipFile` turns the finished stream into a plain file.
+the rest is still being drawn. `media.clip` turns the finished stream into a plain file.
 
 Two facts shape it. Through Media Source Extensions a fragment must begin at a keyframe, so each
 fragment is one closed group of pictures: short ones first (the picture appears soon), longer ones
@@ -38,13 +38,22 @@ from ditto_avatar.types import (
 # 48 kHz plays everywhere, and its 21 ms packets let a fragment end close to its last picture.
 AUDIO_RATE_HZ = 48_000
 AUDIO_BIT_RATE = 64_000
-MIME = 'video/mp4; codecs="avc1.42c01f, mp4a.40.2"'
 
+# Levels of H.264, times ten, with their largest picture in macroblocks and their highest rate in
+# macroblocks a second (ITU-T H.264, table A-1). Below 3.1 the bit rates would not do for a face.
+_LEVELS = (
+    (31, 3_600, 108_000),
+    (32, 5_120, 216_000),
+    (40, 8_192, 245_760),
+    (42, 8_704, 522_240),
+    (50, 22_080, 589_824),
+    (51, 36_864, 983_040),
+)
+_MACROBLOCK_PX = 16
 _VIDEO_OPTIONS = {
     "preset": "superfast",
     "tune": "zerolatency",
     "profile": "baseline",
-    "level": "3.1",
     "crf": "21",
     "forced-idr": "1",
     # Sliced threads would cut every picture into strips for a latency that one thread meets too.
@@ -59,6 +68,22 @@ def fragment_lengths() -> Iterator[int]:
     yield from (5, 5, 5, 10, 10)
     while True:
         yield FRAME_RATE_HZ
+
+
+def level_for(width: int, height: int) -> int:
+    """The lowest level of H.264 (times ten, from 31) whose decoders take pictures of this size at
+    25 a second. Raises `ValueError` for a size beyond all of them."""
+    blocks = -(-width // _MACROBLOCK_PX) * -(-height // _MACROBLOCK_PX)
+    for level, largest, fastest in _LEVELS:
+        if blocks <= largest and blocks * FRAME_RATE_HZ <= fastest:
+            return level
+    raise ValueError(f"{width}x{height} px are more than H.264 has a level for here")
+
+
+def mime_type(width: int, height: int) -> str:
+    """The type of a clip of this size, as Media Source Extensions ask for it: constrained
+    baseline, the level, AAC."""
+    return f'video/mp4; codecs="avc1.42c0{level_for(width, height):02x}, mp4a.40.2"'
 
 
 class FragmentEncoder:
@@ -119,7 +144,8 @@ class FragmentEncoder:
         self._container.close()
 
     def _add_video(self, width: int, height: int) -> VideoStream:
-        stream = self._container.add_stream("libx264", rate=FRAME_RATE_HZ, options=_VIDEO_OPTIONS)
+        options = {**_VIDEO_OPTIONS, "level": str(level_for(width, height))}
+        stream = self._container.add_stream("libx264", rate=FRAME_RATE_HZ, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec = stream.codec_context
         codec.time_base = Fraction(1, FRAME_RATE_HZ)

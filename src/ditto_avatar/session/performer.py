@@ -26,7 +26,7 @@ from ditto_avatar.dialogue.clauses import TextDelta, clauses
 from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine, FaceStream
-from ditto_avatar.media.encode import MIME, FragmentEncoder
+from ditto_avatar.media.encode import FragmentEncoder, mime_type
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.answer_length import AnswerLength, AnswerLimits, Cut
@@ -384,6 +384,7 @@ class Performer:
             if segment.drawn == 1:
                 run.notify(
                     self._began(
+                        run.job.avatar,
                         segment.id,
                         segment.index,
                         segment.sentence,
@@ -399,7 +400,14 @@ class Performer:
         run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
         await self._keep_pace(run, take.frames)
         run.notify(
-            self._began(act.id, act.index, act.sentence, take.first_frame, lambda: take.audio)
+            self._began(
+                run.job.avatar,
+                act.id,
+                act.index,
+                act.sentence,
+                take.first_frame,
+                lambda: take.audio,
+            )
         )
         self._tell_fragments(run, act.id, take.fragments, end=len(take.fragments))
         run.notify(t.SegmentDrawn(act.id, take.frames / FRAME_RATE_HZ))
@@ -411,6 +419,7 @@ class Performer:
 
     def _began(
         self,
+        avatar: Avatar,
         segment: str,
         index: int,
         sentence: Sentence,
@@ -419,7 +428,8 @@ class Performer:
     ) -> t.SegmentBegan:
         now = self._clock.now()
         text, emotion = sentence.text, sentence.emotion
-        return t.SegmentBegan(segment, index, text, emotion, frame, MIME, now, sound)
+        mime = mime_type(avatar.width, avatar.height)
+        return t.SegmentBegan(segment, index, text, emotion, frame, mime, now, sound)
 
     async def _complete(self, run: _Run, segment: Segment) -> None:
         """Finish `segment` if its last picture has been drawn. Whoever comes last does it: the
