@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import soxr
 
+from ditto_avatar.face.puppet.audio_mouth import CONTEXT, FEATURES, SILENCE, VoiceMeter, sounded
 from ditto_avatar.face.puppet.coarticulation import REACH, blend, gestures, pauses
 from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
-from ditto_avatar.face.puppet.audio_mouth import CONTEXT, FEATURES, SILENCE, VoiceMeter, sounded
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import (
     SAMPLES_PER_FRAME,
