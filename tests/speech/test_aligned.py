@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from ditto_avatar.errors import ProviderFailed
 from ditto_avatar.speech.aligned import AlignedSpeech
+from ditto_avatar.speech.alignment import Aligner, aligned
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import Emotion, FloatArray, Language, SpeechChunk, Voice, joined
 from tests.fakes.engines import ToneSpeech
@@ -44,6 +46,30 @@ async def test_a_foreign_voice_gets_the_phonemes_where_they_sound(espeak: Espeak
     assert [p.symbol for p in got.phonemes] == [p.symbol for p in known.phonemes]
     late = [abs(a.start - b.start) for a, b in zip(got.phonemes, known.phonemes, strict=True)]
     assert np.median(late) <= 16_000 * 0.04
+
+
+async def test_others_have_their_turn_while_a_long_sound_is_aligned(espeak: EspeakEngine) -> None:
+    voice = Voice("en-us", Language.ENGLISH, "espeak", "")
+    said = joined([c async for c in espeak.speak(" ".join([SENTENCE] * 4), voice)])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def at_once() -> AsyncIterator[SpeechChunk]:
+        yield SpeechChunk(said.samples)
+
+    aligner = Aligner(said)
+    waiting = asyncio.create_task(others())
+    async for _ in aligned(at_once(), aligner):
+        pass
+    waiting.cancel()
+    seconds = len(said.samples) / 16_000
+    assert seconds > 5
+    assert turns >= 10 * seconds - 2
 
 
 async def test_sound_that_matches_nothing_still_comes_whole(espeak: EspeakEngine) -> None:

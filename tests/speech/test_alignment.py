@@ -92,7 +92,7 @@ async def test_chunks_keep_their_sound_and_gain_phonemes() -> None:
         for start in range(0, len(sound), 2_400):
             yield SpeechChunk(sound[start : start + 2_400])
 
-    made = [chunk async for chunk in aligned(chunks(), reference)]
+    made = [chunk async for chunk in aligned(chunks(), Aligner(reference))]
     whole = joined(made)
     assert len(made) > 5
     assert np.array_equal(whole.samples, sound)

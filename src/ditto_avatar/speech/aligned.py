@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.providers import ProviderCheck
-from ditto_avatar.speech.alignment import aligned
+from ditto_avatar.speech.alignment import Aligner, aligned
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.voices import voice_for
 from ditto_avatar.types import Emotion, SpeechChunk, Voice, joined
@@ -40,19 +40,19 @@ class AlignedSpeech:
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
     ) -> AsyncGenerator[SpeechChunk, None]:
         # The reference is ready long before a service has answered.
-        reference = asyncio.create_task(self._say(sentence, voice))
+        reference = asyncio.create_task(self._aligner(sentence, voice))
         try:
             async with aclosing(self._engine.speak(sentence, voice, emotion)) as chunks:
                 first = await anext(chunks, None)
                 if first is None:
                     return
-                known = await reference
+                aligner = await reference
                 rest = _after(first, chunks)
-                if first.phonemes or not known.phonemes:
+                if first.phonemes or aligner is None:
                     async for chunk in rest:
                         yield chunk
                 else:
-                    async with aclosing(aligned(rest, known)) as matched:
+                    async with aclosing(aligned(rest, aligner)) as matched:
                         async for chunk in matched:
                             yield chunk
         finally:
@@ -68,14 +68,16 @@ class AlignedSpeech:
     async def close(self) -> None:
         await self._engine.close()
 
-    async def _say(self, sentence: str, voice: Voice) -> SpeechChunk:
+    async def _aligner(self, sentence: str, voice: Voice) -> Aligner | None:
+        """What finds the phonemes of `sentence`; None when the reference knows none."""
         try:
             own = voice_for(self._reference, sentence, voice.language)
             async with aclosing(self._reference.speak(sentence, own)) as chunks:
-                return joined([chunk async for chunk in chunks])
+                said = joined([chunk async for chunk in chunks])
         except DittoAvatarError:
             # Without phonemes the face follows the sound alone.
-            return joined([])
+            return None
+        return await asyncio.to_thread(Aligner, said) if said.phonemes else None
 
 
 async def _after(

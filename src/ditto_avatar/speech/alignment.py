@@ -7,6 +7,7 @@ moment of the reference each moment of the foreign sound corresponds to.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import cache
 from typing import Final
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ditto_avatar.spectrum import BANDS, HOP, WINDOW, log_mel
-from ditto_avatar.types import FloatArray, Phoneme, SpeechChunk
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Phoneme, SpeechChunk
 
 _CEPSTRA: Final = 13
 # How the loudness counts beside the shape of the spectrum.
@@ -30,26 +31,32 @@ _PAUSE_STAY: Final = 0.05
 _QUIET: Final = 0.2
 # The foreign sound must run this far ahead before a moment of it is decided.
 _DECIDE_AFTER: Final = 24
+_PEAK_SINKS: Final = 0.002
 # Hops of loud speech that the colour to start from is worth.
 _COLOUR_WEIGHT: Final = 40.0
 _CENTRE: Final = WINDOW // 2
+# Sound that is looked at without a pause: less than a millisecond of work.
+_STEP_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 
 
 class Aligner:
     """Times of the reference's phonemes in a foreign sound, while that sound arrives."""
 
     def __init__(self, reference: SpeechChunk) -> None:
-        """`reference` is the whole sentence with its phonemes, times from its start."""
+        """`reference` is the whole sentence with its phonemes, times from its start. Blocking for
+        about a thousandth of its duration."""
         self._phonemes = reference.phonemes
-        sound = _padded(reference.samples)
+        bands = log_mel(_padded(reference.samples))
         first = _Ears()
-        first.hear(sound)
+        first.features(bands)
         # Both voices start from the reference's colour: a mean over a few hops says nothing.
         self._ears = _Ears(first.colour)
-        self._reference = _Ears(first.colour).hear(sound)
+        self._reference = _Ears(first.colour).features(bands)
+        self._square = (self._reference**2).sum(1)
         count = len(self._reference)
-        self._quiet = self._reference[:, 0] < _QUIET
+        self._pause_stay = np.where(self._reference[:, 0] < _QUIET, _PAUSE_STAY, _STEP_COSTS[0])
         self._total = np.full(count, np.inf)
+        self._candidates = np.full((len(_STEP_COSTS), count), np.inf)
         self._steps: list[npt.NDArray[np.int8]] = []
         self._decided: list[int] = []
         self._sound = np.zeros(_CENTRE, np.float32)
@@ -58,7 +65,8 @@ class Aligner:
 
     def push(self, samples: FloatArray) -> tuple[Phoneme, ...]:
         """Hear samples (n,) more; the phonemes whose times are certain now, each once and in
-        order, in samples from the start of the foreign sound."""
+        order, in samples from the start of the foreign sound. Blocking for about a hundredth of
+        their duration."""
         self._samples += len(samples)
         self._hear(np.concatenate([self._sound, samples]))
         return self._phonemes_until(len(self._steps) - _DECIDE_AFTER)
@@ -74,24 +82,25 @@ class Aligner:
         return self._phonemes_until(len(self._steps), ended=True)
 
     def _hear(self, sound: FloatArray) -> None:
-        rows = self._ears.hear(sound)
+        rows = self._ears.features(log_mel(sound))
         self._sound = sound[len(rows) * HOP :].copy()
-        for row in rows:
-            self._advance(row)
+        square = self._square - 2 * (rows @ self._reference.T) + (rows**2).sum(1)[:, None]
+        distances = np.sqrt(np.maximum(square, 0))
+        for distance, loudness in zip(distances, rows[:, 0], strict=True):
+            self._advance(distance, quiet=bool(loudness < _QUIET))
 
-    def _advance(self, row: FloatArray) -> None:
-        distance = np.sqrt(((self._reference - row) ** 2).sum(1))
+    def _advance(self, distance: npt.NDArray[np.float64], *, quiet: bool) -> None:
         total = self._total
         if not self._steps:
             # The reference may begin with a silence that the foreign sound lacks.
             begin = np.where(np.arange(len(total)) < 12, 0.0, np.inf)
             self._total, step = begin + distance, np.zeros(len(total), np.int8)
         else:
-            stay = np.where(self._quiet & (row[0] < _QUIET), _PAUSE_STAY, _STEP_COSTS[0])
-            candidates = np.full((len(_STEP_COSTS), len(total)), np.inf)
-            candidates[0] = total + stay
-            for move in range(1, min(len(_STEP_COSTS), len(total))):
-                candidates[move, move:] = total[:-move] + _STEP_COSTS[move]
+            # The first columns of the rows that move on stay infinite.
+            candidates = self._candidates
+            np.add(total, self._pause_stay if quiet else _STEP_COSTS[0], out=candidates[0])
+            for move in range(1, len(_STEP_COSTS)):
+                np.add(total[:-move], _STEP_COSTS[move], out=candidates[move, move:])
             step = candidates.argmin(0).astype(np.int8)
             self._total = candidates.min(0) + distance
         self._steps.append(step)
@@ -137,11 +146,11 @@ def align(reference: SpeechChunk, samples: FloatArray) -> tuple[Phoneme, ...]:
 
 
 async def aligned(
-    chunks: AsyncIterator[SpeechChunk], reference: SpeechChunk
+    chunks: AsyncIterator[SpeechChunk], aligner: Aligner
 ) -> AsyncGenerator[SpeechChunk, None]:
-    """`chunks` with the phonemes of `reference`, each chunk as soon as it is certain what sounds
-    in it: about a quarter of a second after it came."""
-    aligner = Aligner(reference)
+    """Give `chunks` with the phonemes that `aligner` finds, each chunk as soon as it is certain
+    what sounds in it: about a quarter of a second after it came. Others have their turn after
+    every tenth of a second of sound. Cancelling is safe."""
     waiting = np.zeros(0, np.float32)
     gone = 0
     found: list[Phoneme] = []
@@ -159,7 +168,9 @@ async def aligned(
 
     async for chunk in chunks:
         waiting = np.concatenate([waiting, chunk.samples])
-        found.extend(aligner.push(chunk.samples))
+        for start in range(0, len(chunk.samples), _STEP_SAMPLES):
+            found.extend(aligner.push(chunk.samples[start : start + _STEP_SAMPLES]))
+            await asyncio.sleep(0)
         # What follows the last certain phoneme may still be the beginning of the next one.
         certain = found[-1].end if found else gone
         if certain > gone:
@@ -173,31 +184,32 @@ class _Ears:
     """Features of sound, hop by hop: loudness relative to the loudest so far, cepstra without
     the channel's colour, and their slope."""
 
-    def __init__(self, colour: FloatArray | None = None) -> None:
+    def __init__(self, colour: npt.NDArray[np.float64] | None = None) -> None:
         self._peak = -4.0
-        self.colour = np.zeros(_CEPSTRA, np.float32) if colour is None else colour.copy()
+        self.colour = np.zeros(_CEPSTRA) if colour is None else colour
         self._weight = 0.0 if colour is None else _COLOUR_WEIGHT
-        self._last = np.zeros(_CEPSTRA, np.float32)
+        self._last = np.zeros(_CEPSTRA)
 
-    def hear(self, sound: FloatArray) -> FloatArray:
-        """Rows (hops, 1 + 2 * 13) for the whole hops in `sound` (n,)."""
-        bands = log_mel(sound)
+    def features(self, bands: FloatArray) -> npt.NDArray[np.float64]:
+        """Rows (hops, 1 + 2 * 13) for `bands` (hops, 26), which follow the last ones."""
+        count = len(bands)
+        if not count:
+            return np.zeros((0, 1 + 2 * _CEPSTRA))
         levels = np.log(np.exp(bands).sum(1) + 1e-3)
-        rows = [self._row(band, float(level)) for band, level in zip(bands, levels, strict=True)]
-        return np.array(rows, np.float32).reshape(-1, 1 + 2 * _CEPSTRA)
-
-    def _row(self, bands: FloatArray, level: float) -> FloatArray:
-        self._peak = max(self._peak - 0.002, level)
-        loud = float(np.clip(1 + (level - self._peak) / 7, 0, 1))
-        cepstra = (np.maximum(bands, self._peak - 9) @ _cosines()).astype(np.float32)
+        # The loudest so far sinks a little with every hop.
+        sunk = _PEAK_SINKS * np.arange(1, count + 1)
+        peaks = np.maximum(self._peak, np.maximum.accumulate(levels + sunk)) - sunk
+        loud = np.clip(1 + (levels - peaks) / 7, 0, 1)[:, None]
+        cepstra = np.maximum(bands, (peaks - 9)[:, None]) @ _cosines()
         # The voice's and the line's own colour is the mean over what is loud.
-        self._weight += loud
-        self.colour += (cepstra - self.colour) * np.float32(loud / max(self._weight, 1.0))
-        shape = (cepstra - self.colour) * np.float32(loud)
-        slope, self._last = shape - self._last, shape
-        return np.concatenate([[_LOUDNESS_WEIGHT * loud], shape, slope * _SLOPE_WEIGHT]).astype(
-            np.float32
-        )
+        weights = self._weight + np.cumsum(loud, 0)
+        sums = self.colour * self._weight + np.cumsum(cepstra * loud, 0)
+        colours = sums / np.maximum(weights, 1.0)
+        shapes = (cepstra - colours) * loud
+        slopes = np.diff(shapes, axis=0, prepend=self._last[None])
+        self._peak, self._weight = float(peaks[-1]), float(weights[-1, 0])
+        self.colour, self._last = colours[-1], shapes[-1]
+        return np.concatenate([_LOUDNESS_WEIGHT * loud, shapes, slopes * _SLOPE_WEIGHT], 1)
 
 
 @cache
