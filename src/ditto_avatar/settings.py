@@ -104,7 +104,9 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(
         None, description="another server that speaks OpenAI's protocol (vLLM, Ollama, llama.cpp)"
     )
-    first_token_s: Seconds = Field(10, description="how long the first word may take")
+    first_token_s: Seconds = Field(
+        10, description="how long the first word may take, second attempts included"
+    )
     next_token_s: Seconds = Field(10, description="how long every further word may take")
     history_tokens: Positive = Field(6_000, description="how much history the model is given")
     openai_speech_model: str = Field("gpt-4o-mini-tts", description="OpenAI's speech model")
