@@ -109,3 +109,19 @@ def test_a_film_that_is_too_short_says_so(tmp_path: Path) -> None:
 def test_there_is_nothing_beyond_the_loop(tmp_path: Path, index: int) -> None:
     with pytest.raises(IndexError, match="There are 25 idle frames"):
         film(tmp_path / "idle.mp4", group=7)[index]
+
+
+def test_keyframes_too_far_apart_are_refused_before_anything_is_decoded(tmp_path: Path) -> None:
+    """Pictures between two keyframes are decoded at once: their memory is bounded."""
+    with av.open(str(tmp_path / "idle.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "250"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(30):
+            frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    # The size that a loop of the largest pictures would have.
+    idle = IdleFrames(tmp_path / "idle.mp4", 30, 2160, 2160)
+    with pytest.raises(InvalidAvatar, match="a keyframe every 28 frames or sooner, came 30"):
+        idle[0]

@@ -456,6 +456,17 @@ async def test_no_sound_gives_no_frames(engine: DittoEngine, avatar: Avatar) -> 
     assert await perform(await engine.open(avatar), []) == []
 
 
+async def test_preparing_an_avatar_registers_it_and_takes_no_place(
+    small: DittoEngine, avatar: Avatar, options: DittoOptions
+) -> None:
+    drawing = await small.open(avatar)
+    cold = packed(options)
+    await small.prepare(cold)
+    assert (cold.features_folder / FEATURES_FILE).is_file()
+    assert small.streams == 1
+    await drawing.cancel()
+
+
 async def test_an_avatar_is_registered_once_and_kept_in_its_pack(
     models: DittoModels, options: DittoOptions, tmp_path: Path
 ) -> None:
