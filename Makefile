@@ -49,7 +49,7 @@ $(RUN_READY): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(TEST_READY): pyproject.toml scripts/install-browser | $(BIN)/python
+$(TEST_READY): pyproject.toml scripts/install-test-packages | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,ditto]' '$(TORCH)'
-	@scripts/install-browser
+	@scripts/install-test-packages
 	@touch $@

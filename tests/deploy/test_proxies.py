@@ -1,0 +1,135 @@
+"""The proxy examples, by the real nginx and the real Caddy, in front of a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
+
+from tests.fakes.proxies import NAME, NotInstalled, Proxy, caddy, nginx
+from tests.server.conftest import ServeWith, Socket, packs, serve
+
+__all__ = ["packs", "serve"]  # fixtures
+
+Start = Callable[[Path, int], AbstractAsyncContextManager[Proxy]]
+Behind = Callable[..., AbstractAsyncContextManager[Proxy]]
+
+VISITORS = [f"127.0.0.{number}" for number in range(2, 7)]
+
+
+@pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
+def behind(request: pytest.FixtureRequest, serve: ServeWith, tmp_path: Path) -> Behind:
+    """Starts a server with some settings, and the proxy in front of it."""
+    start: Start = request.param
+
+    @asynccontextmanager
+    async def both(**settings: Any) -> AsyncIterator[Proxy]:
+        known = {"allowed_hosts": NAME, "trusted_proxies": "127.0.0.1"}
+        folder = tmp_path / "proxy"
+        folder.mkdir()
+        async with serve(**known, **settings) as server:
+            try:
+                async with start(folder, server.port) as proxy:
+                    yield proxy
+            except NotInstalled as error:
+                pytest.skip(str(error))
+
+    return both
+
+
+@asynccontextmanager
+async def viewer(proxy: Proxy, source: str, **headers: str) -> AsyncIterator[Socket]:
+    """A page at the address `source` that has said hello."""
+    async with connect(
+        f"{'wss' if proxy.tls else 'ws'}://{NAME}:{proxy.port}/ws",
+        host="127.0.0.1",
+        port=proxy.port,
+        ssl=proxy.tls,
+        local_addr=(source, 0),
+        origin=Origin(proxy.origin),
+        additional_headers=headers,
+        max_size=None,
+    ) as raw:
+        client = Socket(raw)
+        await client.send(type="hello")
+        yield client
+
+
+async def first_answer(proxy: Proxy, source: str, **headers: str) -> str:
+    """The type of the first event, or the code of the error."""
+    async with viewer(proxy, source, **headers) as client:
+        event = await client.next()
+        return str(event.get("code", event["type"]))
+
+
+async def opened(proxy: Proxy, source: str, **headers: str) -> int:
+    """The status of a request for a session over REST."""
+    async with proxy.http(source) as http:
+        answer = await http.post("/api/sessions", json={}, headers=headers)
+        return answer.status_code
+
+
+async def test_rest_and_websocket_pass(behind: Behind) -> None:
+    async with behind() as proxy:
+        async with proxy.http("127.0.0.1") as http:
+            page = await http.get("/")
+            assert page.status_code == 200
+            assert page.headers["strict-transport-security"]
+            assert page.headers["x-content-type-options"] == "nosniff"
+            assert (await http.get("/metrics")).status_code == 404
+            part = await http.get("/avatars/oval/idle.mp4", headers={"Range": "bytes=0-9"})
+            assert part.status_code == 206
+        async with viewer(proxy, "127.0.0.1") as client:
+            await client.send(type="say", text="Hi.")
+            await client.until("turn.finished")
+            assert client.media
+
+
+async def test_an_address_that_a_visitor_makes_up_does_not_count(behind: Behind) -> None:
+    async with behind(sessions_per_minute=2) as proxy:
+        made_up = [{"X-Forwarded-For": f"192.0.2.{number}"} for number in range(3)]
+        answers = [await opened(proxy, VISITORS[0], **headers) for headers in made_up]
+        assert answers == [201, 201, 429]
+        events = [await first_answer(proxy, VISITORS[1], **headers) for headers in made_up]
+        assert events == ["session.ready", "session.ready", "rate_limited"]
+
+
+async def test_every_visitor_has_an_allowance_of_its_own(behind: Behind) -> None:
+    async with behind(sessions_per_minute=1) as proxy:
+        assert [await opened(proxy, source) for source in VISITORS] == [201] * len(VISITORS)
+        assert await opened(proxy, VISITORS[0]) == 429
+        others = [source.replace("127.0.0.", "127.0.1.") for source in VISITORS]
+        events = [await first_answer(proxy, source) for source in others]
+        assert events == ["session.ready"] * len(others)
+
+
+async def test_a_foreign_page_and_a_foreign_name_are_refused_through_the_proxy(
+    behind: Behind,
+) -> None:
+    async with behind() as proxy, proxy.http("127.0.0.1") as http:
+        foreign = {"Origin": "https://evil.example"}
+        answer = await http.post("/api/sessions", json={}, headers=foreign)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+        answer = await http.get("/api/avatars", headers={"Host": "evil.example"})
+        assert b"oval" not in answer.content
+
+
+async def test_nginx_slows_down_one_visitor_and_no_other(serve: ServeWith, tmp_path: Path) -> None:
+    try:
+        async with (
+            serve(allowed_hosts=NAME, trusted_proxies="127.0.0.1") as server,
+            nginx(tmp_path, server.port) as proxy,
+            proxy.http(VISITORS[0]) as busy,
+            proxy.http(VISITORS[1]) as other,
+        ):
+            answers = await asyncio.gather(*(busy.get("/healthz") for _ in range(250)))
+            assert {answer.status_code for answer in answers} == {200, 429}
+            assert (await other.get("/healthz")).status_code == 200
+    except NotInstalled as error:
+        pytest.skip(str(error))
