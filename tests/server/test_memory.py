@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from ditto_avatar.server.memory import allow_open_files, keep_for_good
 
 # Freeing 16 MB teaches glibc to take buffers up to that size out of its heap. `hblks` counts those
 # that have pages of their own, which go back to the system when they are freed.
@@ -49,3 +52,24 @@ def glibc_counts_buffers() -> bool:
 def test_large_buffers_go_back_to_the_system() -> None:
     assert own_pages("as it is") == 0
     assert own_pages("returned") == 1
+
+
+def test_what_is_loaded_at_the_start_is_left_out_of_the_collectors_rounds() -> None:
+    try:
+        keep_for_good()
+        assert gc.get_freeze_count() > 10_000
+        assert len(gc.get_objects()) < 10_000
+    finally:
+        gc.unfreeze()
+
+
+def test_open_files_are_allowed_as_far_as_the_system_goes() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        assert allow_open_files(300) == 300
+        assert allow_open_files(200) == 300
+        assert allow_open_files(10**12) == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

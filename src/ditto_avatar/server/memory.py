@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 
 # mallopt's names (malloc.h of glibc) for the size from which a buffer gets pages of its own, and
 # for the number of heaps that threads share.
@@ -24,6 +25,14 @@ def return_large_buffers() -> bool:
         return False
     done = mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES) and mallopt(_M_ARENA_MAX, _ARENAS)
     return bool(done)
+
+
+def keep_for_good() -> None:
+    """Leave everything that is in memory now out of the garbage collector's rounds. To be called
+    once all that lives as long as the server is loaded: a full round over it stops the event loop,
+    for everybody, by some tens of milliseconds."""
+    gc.collect()
+    gc.freeze()
 
 
 def allow_open_files(count: int) -> int:

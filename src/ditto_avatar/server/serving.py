@@ -16,7 +16,7 @@ from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.app import create_app
 from ditto_avatar.server.connections import MAX_HEAD_BYTES, Connections, protocols
 from ditto_avatar.server.house import House, open_house
-from ditto_avatar.server.memory import allow_open_files, return_large_buffers
+from ditto_avatar.server.memory import allow_open_files, keep_for_good, return_large_buffers
 from ditto_avatar.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ async def serve(settings: Settings) -> None:
     allow_open_files(settings.max_connections + _OTHER_FILES)
     os.umask(0o077)  # what people say is for nobody else on this machine
     async with open_house(settings) as house:
+        keep_for_good()
         await GracefulServer(house).serve()
 
 
