@@ -61,11 +61,15 @@ async def flood(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
     return sent
 
 
+async def metric(server: Server, name: str) -> float:
+    """The value of a metric; 0 for one that was never counted."""
+    lines = (await server.http.get("/metrics")).text.splitlines()
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(f"{name} "))
+
+
 async def ended(server: Server, reason: str) -> float:
     """How many connections were ended for that reason."""
-    name = f'ditto_connections_ended_total{{reason="{reason}"}} '
-    lines = (await server.http.get("/metrics")).text.splitlines()
-    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+    return await metric(server, f'ditto_connections_ended_total{{reason="{reason}"}}')
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
@@ -288,17 +292,24 @@ async def test_a_viewer_that_leaves_too_much_unread_is_let_go_while_it_is_writte
 ) -> None:
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    message = json.dumps({"type": "ping", "t": 1, "k" * 1000: 1})
+    long = {"type": "say", "text": "This is said, and told again. " * 100, "id": "c1"}
     async with serve(messages_per_second=1_000_000, unread_s=60) as server:
         small.connect(("127.0.0.1", server.port))
         async with connect(f"ws://127.0.0.1:{server.port}/ws", sock=small, max_queue=1) as client:
-            await client.send('{"type": "hello"}')
-            async with asyncio.timeout(20):
-                while "ditto_viewers 1.0" in (await server.http.get("/metrics")).text:
-                    with contextlib.suppress(ConnectionClosed):
-                        for _ in range(200):
-                            await client.send(message)
-                    await asyncio.sleep(0.3)  # fewer than a flood of frames
+            for message in ({"type": "hello"}, long, {"type": "interrupt"}):
+                await client.send(json.dumps(message))
+            # A known id is told how it stands, with its whole text: two events for each. The
+            # network holds 4 MB of them.
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(4):
+                    for _ in range(800):
+                        await client.send(json.dumps({**long, "text": "x"}))
+                    await asyncio.sleep(1)  # more in a second would be a flood of frames
+            async with asyncio.timeout(15):
+                # This side reads nothing, so there is nothing to wait for.
+                while await metric(server, "ditto_viewers"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            assert not await ended(server, "unread")
             client.transport.abort()
 
 
@@ -345,11 +356,6 @@ async def test_a_ping_with_what_is_no_number_is_refused(server: Server) -> None:
 
 
 async def test_every_rest_error_is_counted_once(server: Server) -> None:
-    async def counted(code: str) -> float:
-        name = f'ditto_errors_total{{code="{code}"}} '
-        lines = (await server.http.get("/metrics")).text.splitlines()
-        return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
-
     requests = {
         "not_found": server.http.get("/api/sessions/none", headers={"Authorization": "Bearer x"}),
         "unauthorized": server.http.get("/api/sessions/none"),
@@ -362,7 +368,7 @@ async def test_every_rest_error_is_counted_once(server: Server) -> None:
     for code, request in requests.items():
         answer = await request
         assert answer.json()["error"]["code"] == code
-        assert await counted(code) == 1
+        assert await metric(server, f'ditto_errors_total{{code="{code}"}}') == 1
 
 
 async def test_errors_of_ranges_are_json_like_all_others(server: Server) -> None:
