@@ -8,10 +8,11 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -65,9 +66,11 @@ class Proxy:
 
 
 @asynccontextmanager
-async def nginx(folder: Path, upstream: int) -> AsyncIterator[Proxy]:
-    """nginx with the example, in front of a server on the port `upstream`. Raises
-    `NotInstalled`."""
+async def nginx(
+    folder: Path, upstream: int, changes: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Proxy]:
+    """nginx with the example, in front of a server on the port `upstream`; `changes` are made to
+    the example. Raises `NotInstalled`."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         raise NotInstalled("nginx is not installed (Debian's package: nginx-light)")
@@ -84,6 +87,7 @@ async def nginx(folder: Path, upstream: int) -> AsyncIterator[Proxy]:
             "127.0.0.1:7136": f"127.0.0.1:{upstream}",
             "/etc/ssl/avatar.example.org/fullchain.pem": str(certificate),
             "/etc/ssl/avatar.example.org/privkey.pem": str(key),
+            **changes,
         },
     )
     (folder / "ditto-avatar.conf").write_text(example, encoding="utf-8")
