@@ -13,7 +13,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from ditto_avatar.server.house import House, open_house
+from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.server.serving import GracefulServer
 from ditto_avatar.settings import Settings
 from tests.fakes.packs import make_pack
@@ -26,7 +26,7 @@ class Server:
     port: int
     data_dir: Path
     http: httpx.AsyncClient
-    house: House | None = None
+    parts: ServerParts | None = None
     """What it holds, where it runs in this process."""
 
     @asynccontextmanager
@@ -101,12 +101,12 @@ def serve(packs: Path, tmp_path: Path) -> ServeWith:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        async with open_house(settings) as house:
-            server = GracefulServer(house)
+        async with open_parts(settings) as parts:
+            server = GracefulServer(parts)
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
                 await http.get("/readyz")  # the socket listens already: this waits for the start
-                yield Server(port, settings.data_dir, http, house)
+                yield Server(port, settings.data_dir, http, parts)
             server.should_exit = True
             await serving
         listening.close()

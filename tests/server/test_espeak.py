@@ -23,8 +23,8 @@ HOSTILE = [".a" * 220, ("щ." * 10 + " ") * 15]
 def embedded(server: Server) -> EspeakEngine:
     """The embedded voice of a server in this process."""
     assert server.house is not None
-    assert isinstance(server.house.speech, FallbackSpeech)
-    (engine,) = server.house.speech.engines
+    assert isinstance(server.parts.speech, FallbackSpeech)
+    (engine,) = server.parts.speech.engines
     assert isinstance(engine, EspeakEngine)
     return engine
 

@@ -16,19 +16,19 @@ from ditto_avatar.errors import NotFound
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.metrics import Metrics
-from ditto_avatar.session import events
+from ditto_avatar.pipeline.answer_length import AnswerLimits
+from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clips import Clip, ClipFolder
+from ditto_avatar.pipeline.pipeline import Engines, Pipeline
 from ditto_avatar.session.admission import Admission
-from ditto_avatar.session.answer_length import AnswerLimits
-from ditto_avatar.session.cache import TakeCache
-from ditto_avatar.session.clips import Clip, ClipFolder
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.limits import RateLimit, Share
-from ditto_avatar.session.outbox import Outbox
-from ditto_avatar.session.performer import Engines, Performer
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.transport import events
+from ditto_avatar.transport.outbox import Outbox
 from ditto_avatar.types import FloatArray, Language
 from tests.fakes.engines import LoudnessFace, ScriptedDialogue, ToneSpeech
 from tests.fakes.packs import make_pack
@@ -93,7 +93,7 @@ class World:
     registry: Registry
     services: Services
     clips: GatedClips
-    takes: TakeCache
+    takes: SegmentCache
     dialogue: ScriptedDialogue
     speech: ToneSpeech
     face: LoudnessFace
@@ -165,11 +165,11 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         clock = clock or SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
         clips = GatedClips(tmp_path / "clips")
-        takes = TakeCache(tmp_path / "takes", cache_bytes)
+        takes = SegmentCache(tmp_path / "takes", cache_bytes)
         store = Store(database_url or sqlite_url(tmp_path))
         await store.start()
         services = Services(
-            performer=Performer(
+            pipeline=Pipeline(
                 engines=lambda avatar, tell: Engines(dialogue, speech),
                 face=face,
                 clips=clips,
@@ -194,7 +194,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         )
         registry = Registry(
             services,
-            Erasure(store, clips, takes, services.performer),
+            Erasure(store, clips, takes, services.pipeline),
             session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
             max_sessions=max_sessions,
             idle_s=idle_s,

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ditto_avatar.errors import SessionEnded
-from ditto_avatar.session import events
 from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.session import Session
+from ditto_avatar.transport import events
 from ditto_avatar.types import Language
 
 from .conftest import World, Worlds

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import update
 
 from ditto_avatar.errors import NotFound, StorageFailed
-from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.schema import SessionRow, TurnRow, utc_now
 from ditto_avatar.session.session import Session
+from ditto_avatar.transport import events
 
 from .conftest import World, Worlds
 

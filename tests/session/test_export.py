@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ditto_avatar.errors import NotFound, RateLimited
-from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.schema import TurnRow
 from ditto_avatar.session.session import Session
+from ditto_avatar.transport import events
 
 from .conftest import World, Worlds
 

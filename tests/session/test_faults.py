@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ditto_avatar.errors import StorageFailed
-from ditto_avatar.session import events
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import sqlite_url
+from ditto_avatar.transport import events
 from tests.fakes.postgres import Postgres
 
 from .conftest import Viewer, World, Worlds

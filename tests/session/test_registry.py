@@ -14,10 +14,10 @@ from ditto_avatar.errors import (
     ShuttingDown,
     Unauthorized,
 )
-from ditto_avatar.session import events
 from ditto_avatar.session.conversation import SAY
-from ditto_avatar.session.reports import PlaybackReport, Playing
+from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
+from ditto_avatar.transport import events
 
 from .conftest import World, Worlds
 
@@ -212,7 +212,7 @@ async def test_a_stopping_server_lets_running_answers_finish(world: World) -> No
         await session.submit(SAY, "Hi.")
         await viewer.until(events.SegmentStarted)
         segment = viewer.of(events.SegmentStarted)[0].segment
-        session.playback(PlaybackReport(segment, Playing.ENDED, 0.1))
+        session.playback(PlaybackReport(segment, PlaybackState.ENDED, 0.1))
         await world.registry.close(10)
     assert viewer.of(events.TurnFinished)
     with pytest.raises(ShuttingDown):

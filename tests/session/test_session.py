@@ -23,13 +23,14 @@ from ditto_avatar.errors import (
     StorageFailed,
 )
 from ditto_avatar.media.fragments import Fragment
-from ditto_avatar.session import events, runner
+from ditto_avatar.pipeline.cache import SegmentMedia
+from ditto_avatar.pipeline.pipeline import Job, Notify, Pipeline
+from ditto_avatar.pipeline.segment import Segment, Sound
+from ditto_avatar.pipeline.sentence_audio import SentenceAudio
+from ditto_avatar.session import runner
 from ditto_avatar.session import turn as t
-from ditto_avatar.session.cache import Take
 from ditto_avatar.session.conversation import MESSAGE, SAY
-from ditto_avatar.session.performer import Job, Notify, Performer
-from ditto_avatar.session.playout import Segment, Sound
-from ditto_avatar.session.reports import PlaybackReport, Playing
+from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import (
     FINISHED,
@@ -38,7 +39,7 @@ from ditto_avatar.session.store import (
     StoredTurn,
     hash_token,
 )
-from ditto_avatar.session.voicing import Voiced
+from ditto_avatar.transport import events
 from ditto_avatar.types import Language, SpeechChunk, VideoFrame
 from tests.fakes.clock import ManualClock
 from tests.fakes.engines import LoudnessStream
@@ -191,7 +192,16 @@ async def test_an_interruption_at_any_stage_leaves_nothing_behind(world: World, 
 
 
 # What pictures and sound are kept in, from the engines to the clip.
-MEDIA = (Fragment, Take, Segment, Sound, Voiced, SpeechChunk, VideoFrame, LoudnessStream)
+MEDIA = (
+    Fragment,
+    SegmentMedia,
+    Segment,
+    Sound,
+    SentenceAudio,
+    SpeechChunk,
+    VideoFrame,
+    LoudnessStream,
+)
 
 
 def media_alive() -> list[object]:
@@ -217,7 +227,7 @@ async def test_an_interrupted_turn_lets_go_of_its_pictures_and_its_sound(world: 
         assert len(media_alive()) == len(before)
 
 
-class LatePerformer:
+class LatePipeline:
     """Hands over a clip in the moment in which it is cancelled."""
 
     def __init__(self, clips: Path) -> None:
@@ -235,8 +245,8 @@ class LatePerformer:
 async def test_a_clip_that_comes_after_the_end_of_its_turn_is_removed(world: World) -> None:
     folder = world.data_dir / "clips"
     folder.mkdir()
-    late = cast(Performer, LatePerformer(folder))
-    services = replace(world.services, performer=late)
+    late = cast(Pipeline, LatePipeline(folder))
+    services = replace(world.services, pipeline=late)
     stored = StoredSession("s1", hash_token("token"), "oval", "en")
     await services.store.add_session(stored)
     session = Session(stored, "token", services)
@@ -321,7 +331,7 @@ async def test_the_history_keeps_what_was_heard_of_an_interrupted_answer(world: 
         await session.submit(MESSAGE, "Count?")
         clip = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, Playing.PLAYING, clip.duration / 2))
+        session.playback(PlaybackReport(clip.segment, PlaybackState.PLAYING, clip.duration / 2))
         await session.interrupt()
         await session.submit(MESSAGE, "Go on?")
         await viewer.until(events.TurnFinished, 2)
@@ -337,7 +347,7 @@ async def test_a_page_that_drops_what_it_plays_does_not_end_the_answer(world: Wo
         await session.submit(MESSAGE, "Count?")
         clip = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, Playing.DROPPED, clip.duration / 4))
+        session.playback(PlaybackReport(clip.segment, PlaybackState.DROPPED, clip.duration / 4))
         assert await session.interrupt()
         await viewer.until(events.TurnInterrupted)
     entry = session.conversation.history()[-1]
@@ -350,9 +360,9 @@ async def test_what_a_page_drops_is_not_on_the_loudspeaker(open_world: Worlds) -
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Nobody should mistake this for a person.")
         clip = await viewer.until(events.VideoReady)
-        session.playback(PlaybackReport(clip.segment, Playing.PLAYING, 0.5))
+        session.playback(PlaybackReport(clip.segment, PlaybackState.PLAYING, 0.5))
         assert session.spoken(0.0) == "Nobody should mistake this for a person."
-        session.playback(PlaybackReport(clip.segment, Playing.DROPPED, 0.5))
+        session.playback(PlaybackReport(clip.segment, PlaybackState.DROPPED, 0.5))
         assert session.spoken(0.0) == ""
 
 
@@ -366,11 +376,13 @@ async def test_a_turns_record_has_what_the_page_reported_after_its_drawing(
         clip = await viewer.until(events.VideoReady)
         done = await viewer.until(events.TurnFinished)
         assert not viewer.of(events.TurnTimings)
-        report = PlaybackReport(clip.segment, Playing.PAINTED, 0.0, painted_after_s=0.7)
+        report = PlaybackReport(clip.segment, PlaybackState.PAINTED, 0.0, painted_after_s=0.7)
         session.playback(report)
         for drift_ms in (10.0, -70.0, 20.0):
-            session.playback(PlaybackReport(clip.segment, Playing.PLAYING, 0.1, drift_ms=drift_ms))
-        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+            session.playback(
+                PlaybackReport(clip.segment, PlaybackState.PLAYING, 0.1, drift_ms=drift_ms)
+            )
+        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
         told = await viewer.until(events.TurnTimings)
     assert (told.turn, told.drift_ms) == (turn, -70.0)
     assert told.timings == {**done.timings, "first_painted": 700.0}
@@ -393,8 +405,10 @@ async def test_only_reports_on_what_is_spoken_count_and_no_more_than_a_page_send
         clip = await viewer.until(events.VideoReady)
         for segment, reports in (("made up", 1_000), (clip.segment, 1_000)):
             for _ in range(reports):
-                session.playback(PlaybackReport(segment, Playing.PLAYING, 0.1, drift_ms=60_000))
-        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+                session.playback(
+                    PlaybackReport(segment, PlaybackState.PLAYING, 0.1, drift_ms=60_000)
+                )
+        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
         await viewer.until(events.TurnTimings)
     assert "ditto_av_drift_seconds_count 120.0" in exposition(world)
 
@@ -416,7 +430,7 @@ async def test_a_report_about_an_older_answer_is_not_the_new_ones(world: World) 
         await session.submit(SAY, "Old.")
         old = await viewer.until(events.VideoReady)
         new = await session.submit(SAY, "New.")
-        report = PlaybackReport(old.segment, Playing.PAINTED, 0.0, painted_after_s=9.0)
+        report = PlaybackReport(old.segment, PlaybackState.PAINTED, 0.0, painted_after_s=9.0)
         session.playback(report)
         await viewer.until(events.VideoReady, 2)
     told = await session.find_turn(new)
@@ -433,11 +447,17 @@ async def test_the_next_answer_continues_the_idle_loop_where_the_page_was_last(
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "This takes its time to say.", idle_frame=0)
         clip = await viewer.until(events.VideoReady)
-        ended = PlaybackReport(clip.segment, Playing.ENDED, clip.duration)
+        ended = PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration)
         report, expected = {
             "ended": (ended, clip.last_frame + 1),
-            "playing": (replace(ended, state=Playing.PLAYING, seconds=0.2), clip.first_frame + 5),
-            "dropped": (replace(ended, state=Playing.DROPPED, seconds=0.4), clip.first_frame + 10),
+            "playing": (
+                replace(ended, state=PlaybackState.PLAYING, seconds=0.2),
+                clip.first_frame + 5,
+            ),
+            "dropped": (
+                replace(ended, state=PlaybackState.DROPPED, seconds=0.4),
+                clip.first_frame + 10,
+            ),
             "with its position": (replace(ended, idle_frame=33.7), 33),
         }[reported]
         session.playback(report)
@@ -538,7 +558,7 @@ async def test_whoever_asks_again_is_told_alone_how_the_answer_stands(world: Wor
         first = await session.submit(SAY, "Hi.", client_id="c1")
         clip = await other.until(events.VideoReady)
         await other.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
         second = await session.submit(SAY, "A long one to interrupt.", client_id="c2")
         await other.until(events.SegmentStarted, 2)
         assert await ask_again("c2") == [
@@ -699,7 +719,7 @@ async def test_a_session_is_free_as_soon_as_all_was_heard(world: World) -> None:
         await session.submit(SAY, "Hi.")
         clip = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, Playing.ENDED, clip.duration))
+        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
         async with asyncio.timeout(2):  # without the report it waits for five seconds
             await session.close("idle", grace_s=10)
     assert not viewer.of(events.TurnInterrupted)
@@ -756,13 +776,13 @@ async def test_a_turn_whose_engine_does_not_stop_holds_up_nobody(
     monkeypatch.setattr(runner, "_STOP_S", 0.05)
     stuck = asyncio.Event()
 
-    class StuckPerformer:
+    class StuckPipeline:
         async def perform(self, job: Job, notify: Notify) -> None:
             while not stuck.is_set():
                 with suppress(asyncio.CancelledError):
                     await stuck.wait()
 
-    services = replace(world.services, performer=cast(Performer, StuckPerformer()))
+    services = replace(world.services, pipeline=cast(Pipeline, StuckPipeline()))
     stored = StoredSession("s1", hash_token("token"), "oval", "en")
     session = Session(stored, "token", services, is_new=True)
     await session.submit(SAY, "Hi.")

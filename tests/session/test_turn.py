@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
+from ditto_avatar.transport import events
 from ditto_avatar.types import Emotion
 
 BEGAN = t.SegmentBegan("s0", 0, "One two three four.", Emotion.HAPPY, 7, "video/mp4", 10.4)
@@ -24,8 +24,8 @@ INPUTS: dict[str, t.Input] = {
     "dropped": t.Dropped("s0", 0.9),
     "drifted": t.Drifted(-45.0),
     "playback ended": t.PlaybackEnded(17.0),
-    "ended": t.PerformanceEnded(11.0),
-    "failed": t.PerformanceFailed("provider_failed", "It broke.", 11.0),
+    "ended": t.PipelineEnded(11.0),
+    "failed": t.PipelineFailed("provider_failed", "It broke.", 11.0),
     "troubled": t.Troubled("storage_full", "No room."),
     "noticed": t.Noticed("fallback", "Another one speaks."),
     "interrupt": t.Interrupt("user", 11.0),
@@ -52,7 +52,7 @@ def speaking() -> t.Turn:
 def hearing() -> t.Turn:
     turn = speaking()
     turn.handle(t.SegmentDrawn("s0", 2.0))
-    turn.handle(t.PerformanceEnded(10.9))
+    turn.handle(t.PipelineEnded(10.9))
     return turn
 
 
@@ -145,7 +145,7 @@ def test_the_waterfall_counts_from_the_text_and_keeps_the_first_time() -> None:
     turn.handle(t.Reached(t.Mark.FIRST_AUDIO, 10.25))
     turn.handle(t.Reached(t.Mark.FIRST_AUDIO, 10.9))
     turn.handle(t.FragmentMade("s0", 0, b"abc", False, 10.45))
-    turn.handle(t.PerformanceEnded(11.5))
+    turn.handle(t.PipelineEnded(11.5))
     assert turn.timings_ms() == {
         "first_token": 200.0,
         "first_audio": 250.0,
@@ -158,7 +158,7 @@ def test_the_answer_is_what_was_shown() -> None:
     turn = thinking()
     turn.handle(t.TextArrived("One ", 10.1))
     turn.handle(t.TextArrived("two.", 10.2))
-    (settle,) = turn.handle(t.PerformanceEnded(10.5))
+    (settle,) = turn.handle(t.PipelineEnded(10.5))
     assert isinstance(settle, t.Settle)
     assert [type(event) for event in settle.then] == [events.TurnFinished, events.TurnTimings]
     assert isinstance(settle.then[0], events.TurnFinished)
@@ -168,7 +168,7 @@ def test_the_answer_is_what_was_shown() -> None:
 def test_why_a_turn_was_interrupted_is_kept() -> None:
     stopped, failed = speaking(), speaking()
     stopped.handle(t.Interrupt("user", 11.0))
-    failed.handle(t.PerformanceFailed("provider_failed", "It broke.", 11.0))
+    failed.handle(t.PipelineFailed("provider_failed", "It broke.", 11.0))
     assert (stopped.reason, failed.reason) == ("user", "provider_failed")
 
 

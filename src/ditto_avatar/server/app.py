@@ -13,13 +13,13 @@ from ditto_avatar.server import failures, routes, websocket
 from ditto_avatar.server.body_limit import BodyLimit
 from ditto_avatar.server.gate import Gate, Rules
 from ditto_avatar.server.headers import SecurityHeaders
-from ditto_avatar.server.house import House
 from ditto_avatar.server.limits import Shares
+from ditto_avatar.server.parts import ServerParts
 
 WEB = Path(__file__).parent.parent / "web"
 
 
-def create_app(house: House) -> FastAPI:
+def create_app(parts: ServerParts) -> FastAPI:
     """The application that shows `house` to the outside. Raises `InvalidInput` for settings that
     cannot be read."""
     app = FastAPI(
@@ -27,7 +27,7 @@ def create_app(house: House) -> FastAPI:
         version=__version__,
         description="A talking face that answers in real time.",
     )
-    app.state.house = house
+    app.state.parts = parts
     app.include_router(routes.api)
     app.include_router(routes.files)
     app.include_router(routes.health)
@@ -35,7 +35,7 @@ def create_app(house: House) -> FastAPI:
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_api_route("/", _page, include_in_schema=False, methods=["GET", "HEAD"])
     failures.install(app)
-    settings = house.settings
+    settings = parts.settings
     # The last one stands outermost.
     app.add_middleware(
         BodyLimit,
@@ -47,7 +47,7 @@ def create_app(house: House) -> FastAPI:
         Gate,
         rules=Rules.of(settings),
         sockets=Shares(settings.max_connections_per_address),
-        metrics=house.metrics,
+        metrics=parts.metrics,
         refuse=failures.on_error,
     )
     app.add_middleware(failures.JsonErrors)

@@ -110,6 +110,6 @@ def _code(status: int) -> str:
 
 
 def _answer(request: Request, status: int, code: str, message: str) -> JSONResponse:
-    request.app.state.house.metrics.errors.labels(code).inc()
+    request.app.state.parts.metrics.errors.labels(code).inc()
     body = ErrorOut(error=ErrorDetail(code=code, message=message))
     return JSONResponse(body.model_dump(), status)

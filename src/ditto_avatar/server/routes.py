@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized
 from ditto_avatar.server.gate import visitor_of
-from ditto_avatar.server.house import House, describe_avatar
+from ditto_avatar.server.parts import ServerParts, describe_avatar
 from ditto_avatar.server.wire import (
     AvatarOut,
     ErrorOut,
@@ -33,33 +33,33 @@ files = APIRouter()
 health = APIRouter()
 
 
-def house_of(request: Request) -> House:
+def parts_of(request: Request) -> ServerParts:
     """The parts of the server that answers this request."""
-    house: House = request.app.state.house
-    return house
+    parts: ServerParts = request.app.state.parts
+    return parts
 
 
 async def session_of(
     session: str,
     request: Request,
-    house: Annotated[House, Depends(house_of)],
+    parts: Annotated[ServerParts, Depends(parts_of)],
     authorization: Annotated[str | None, Header()] = None,
 ) -> Session:
     """The session of the path, opened by the bearer token."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized("Expected 'Authorization: Bearer <token>' with the session's token.")
-    return await house.registry.find(session, token.strip(), visitor_of(request))
+    return await parts.registry.find(session, token.strip(), visitor_of(request))
 
 
-TheHouse = Annotated[House, Depends(house_of)]
+Parts = Annotated[ServerParts, Depends(parts_of)]
 TheSession = Annotated[Session, Depends(session_of)]
 
 
 @api.post("/sessions", status_code=201)
-async def open_session(wanted: NewSession, request: Request, house: TheHouse) -> SessionOut:
+async def open_session(wanted: NewSession, request: Request, parts: Parts) -> SessionOut:
     """Open a session."""
-    session = await house.registry.open(visitor_of(request), wanted.avatar, wanted.language)
+    session = await parts.registry.open(visitor_of(request), wanted.avatar, wanted.language)
     await session.keep()
     return SessionOut(
         session=session.id,
@@ -76,9 +76,9 @@ async def show_session(session: TheSession) -> HistoryOut:
 
 
 @api.delete("/sessions/{session}", status_code=204)
-async def end_session(session: TheSession, house: TheHouse) -> None:
+async def end_session(session: TheSession, parts: Parts) -> None:
     """End the session and remove everything that is kept of it."""
-    await house.registry.remove(session)
+    await parts.registry.remove(session)
 
 
 @api.get(
@@ -86,10 +86,10 @@ async def end_session(session: TheSession, house: TheHouse) -> None:
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}}},
 )
-async def export_session(session: TheSession, house: TheHouse) -> StreamingResponse:
+async def export_session(session: TheSession, parts: Parts) -> StreamingResponse:
     """Everything that is kept of the session, as a ZIP of a JSON file and its clips."""
     return StreamingResponse(
-        await house.registry.export(session),
+        await parts.registry.export(session),
         media_type="application/zip",
         headers={
             "Content-Disposition": 'attachment; filename="conversation.zip"',
@@ -126,17 +126,17 @@ async def show_turn(session: TheSession, turn: str) -> TurnOut:
 
 
 @api.get("/avatars")
-async def list_avatars(house: TheHouse) -> list[AvatarOut]:
+async def list_avatars(parts: Parts) -> list[AvatarOut]:
     """The presenters that can be chosen."""
-    return [AvatarOut.model_validate(describe_avatar(avatar)) for avatar in house.avatars]
+    return [AvatarOut.model_validate(describe_avatar(avatar)) for avatar in parts.avatars]
 
 
 @api.get("/voices")
-async def list_voices(house: TheHouse) -> list[VoiceOut]:
+async def list_voices(parts: Parts) -> list[VoiceOut]:
     """The voices of the speech engine in use."""
     return [
         VoiceOut(id=voice.id, language=voice.language, engine=voice.engine, label=voice.label)
-        for voice in house.speech.voices()
+        for voice in parts.speech.voices()
     ]
 
 
@@ -146,33 +146,33 @@ _PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 @files.head("/video/{name}", include_in_schema=False)
 @files.get("/video/{name}", responses=_ERRORS)
-async def video(name: str, house: TheHouse) -> FileResponse:
+async def video(name: str, parts: Parts) -> FileResponse:
     """A finished clip; answers range requests."""
-    path = await asyncio.to_thread(house.clips.find, "video", name)
+    path = await asyncio.to_thread(parts.clips.find, "video", name)
     return FileResponse(path, media_type="video/mp4", headers=_PRIVATE)
 
 
 @files.head("/audio/{name}", include_in_schema=False)
 @files.get("/audio/{name}", responses=_ERRORS)
-async def audio(name: str, house: TheHouse) -> FileResponse:
+async def audio(name: str, parts: Parts) -> FileResponse:
     """The sound of a clip."""
-    path = await asyncio.to_thread(house.clips.find, "audio", name)
+    path = await asyncio.to_thread(parts.clips.find, "audio", name)
     return FileResponse(path, media_type="audio/wav", headers=_PRIVATE)
 
 
 @files.head("/avatars/{name}/idle.mp4", include_in_schema=False)
 @files.get("/avatars/{name}/idle.mp4", responses=_ERRORS)
-async def idle_loop(name: str, house: TheHouse) -> FileResponse:
+async def idle_loop(name: str, parts: Parts) -> FileResponse:
     """The loop that plays while nobody speaks."""
-    path = house.avatars.find(name).idle_path
+    path = parts.avatars.find(name).idle_path
     return FileResponse(path, media_type="video/mp4", headers=_PUBLIC)
 
 
 @files.head("/avatars/{name}/poster.webp", include_in_schema=False)
 @files.get("/avatars/{name}/poster.webp", responses=_ERRORS)
-async def poster(name: str, house: TheHouse) -> FileResponse:
+async def poster(name: str, parts: Parts) -> FileResponse:
     """A still picture of the presenter."""
-    path = house.avatars.find(name).poster_path
+    path = parts.avatars.find(name).poster_path
     return FileResponse(path, media_type="image/webp", headers=_PUBLIC)
 
 
@@ -183,20 +183,20 @@ async def alive() -> dict[str, str]:
 
 
 @health.get("/readyz", responses=_ERRORS)
-async def ready(house: TheHouse) -> dict[str, str]:
+async def ready(parts: Parts) -> dict[str, str]:
     """The server takes turns: it is not stopping, and what is said can be stored."""
-    if house.registry.closing:
+    if parts.registry.closing:
         raise ShuttingDown("The server is stopping.")
-    await house.readiness.check()
+    await parts.readiness.check()
     return {"status": "ready"}
 
 
 @health.get("/metrics")
-async def metrics(house: TheHouse) -> Response:
+async def metrics(parts: Parts) -> Response:
     """Prometheus metrics."""
-    gauges = house.metrics
-    gauges.sessions.set(len(house.registry))
-    gauges.viewers.set(house.registry.viewers)
-    gauges.speaking.set(house.admission.speaking)
-    gauges.waiting.set(house.admission.waiting)
+    gauges = parts.metrics
+    gauges.sessions.set(len(parts.registry))
+    gauges.viewers.set(parts.registry.viewers)
+    gauges.speaking.set(parts.admission.speaking)
+    gauges.waiting.set(parts.admission.waiting)
     return Response(gauges.exposition(), media_type=gauges.content_type)

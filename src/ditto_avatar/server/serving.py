@@ -1,4 +1,4 @@
-"""Serving a house, and stopping without cutting anybody off."""
+"""Serving a parts, and stopping without cutting anybody off."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ditto_avatar.errors import where_raised
 from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.app import create_app
 from ditto_avatar.server.connections import MAX_HEAD_BYTES, Connections, protocols
-from ditto_avatar.server.house import House, open_house
+from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.server.memory import allow_open_files, keep_for_good, return_large_buffers
 from ditto_avatar.settings import Settings
 
@@ -31,20 +31,20 @@ async def serve(settings: Settings) -> None:
     return_large_buffers()
     allow_open_files(settings.max_connections + _OTHER_FILES)
     os.umask(0o077)  # what people say is for nobody else on this machine
-    async with open_house(settings) as house:
+    async with open_parts(settings) as parts:
         keep_for_good()
-        await GracefulServer(house).serve()
+        await GracefulServer(parts).serve()
 
 
 class GracefulServer(uvicorn.Server):
     """Before connections are closed, running answers get the time that the settings give them;
     new turns are refused meanwhile. A second Ctrl-C ends that time."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, parts: ServerParts) -> None:
+        self._parts = parts
         self._forced = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        settings = house.settings
+        settings = parts.settings
         self._places = Connections(
             most=settings.max_connections,
             most_per_address=settings.max_connections_per_address,
@@ -52,12 +52,12 @@ class GracefulServer(uvicorn.Server):
             unread_s=settings.unread_s,
             proxies=TrustedProxies.read(settings.trusted_proxies),
             clock=SystemClock(),
-            metrics=house.metrics,
+            metrics=parts.metrics,
         )
         http, websocket = protocols(self._places)
         super().__init__(
             uvicorn.Config(
-                create_app(house),
+                create_app(parts),
                 host=settings.host,
                 port=settings.port,
                 lifespan="off",
@@ -92,11 +92,11 @@ class GracefulServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Called once by uvicorn when the process is asked to stop."""
-        grace_s = self._house.settings.shutdown_s
-        closing = asyncio.create_task(self._house.registry.close(grace_s))
+        grace_s = self._parts.settings.shutdown_s
+        closing = asyncio.create_task(self._parts.registry.close(grace_s))
         forced = asyncio.create_task(self._forced.wait())
         await asyncio.wait({closing, forced}, return_when=asyncio.FIRST_COMPLETED)
-        # What is left is interrupted when the house is closed.
+        # What is left is interrupted when the parts is closed.
         closing.cancel()
         forced.cancel()
         for ended in await asyncio.gather(closing, forced, return_exceptions=True):

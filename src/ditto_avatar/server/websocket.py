@@ -19,14 +19,14 @@ from ditto_avatar.errors import (
 )
 from ditto_avatar.server import wire
 from ditto_avatar.server.gate import visitor_of
-from ditto_avatar.server.house import House
-from ditto_avatar.session import events
+from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
-from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
-from ditto_avatar.session.reports import PlaybackReport, Playing
+from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
 from ditto_avatar.speech.listening import ListenMode
+from ditto_avatar.transport import events
+from ditto_avatar.transport.outbox import NumberedEvent, Outbox, Overflow
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -40,23 +40,23 @@ _FAREWELL_S = 1.0
 @router.websocket("/ws")
 async def connect(socket: WebSocket) -> None:
     """Serve one viewer until it leaves or the session ends."""
-    house: House = socket.app.state.house
+    parts: ServerParts = socket.app.state.parts
     await socket.accept()
     try:
-        hello = await _greeting(house, socket)
+        hello = await _greeting(parts, socket)
         if hello is None:
             return
-        session, resumed = await _session_for(house, hello, visitor_of(socket))
-        if session.viewers >= house.settings.max_viewers:
+        session, resumed = await _session_for(parts, hello, visitor_of(socket))
+        if session.viewers >= parts.settings.max_viewers:
             raise Busy(f"This session is open in {session.viewers} places already.")
     except DittoAvatarError as error:
-        await _refuse(house, socket, error)
+        await _refuse(parts, socket, error)
         return
     except WebSocketDisconnect:
         return
     outbox = Outbox(streams=hello.playback is wire.PlaybackMode.STREAM)
     session.attach(outbox, resumed=resumed, after=hello.after if resumed else None)
-    await _serve(socket, _Viewer(house, session, outbox, visitor_of(socket)))
+    await _serve(socket, _Viewer(parts, session, outbox, visitor_of(socket)))
 
 
 async def _serve(socket: WebSocket, viewer: _Viewer) -> None:
@@ -77,7 +77,7 @@ async def _serve(socket: WebSocket, viewer: _Viewer) -> None:
         *ends, _ = await asyncio.gather(*tasks, viewer.microphone.close(), return_exceptions=True)
         for end in ends:
             if isinstance(end, Exception):
-                viewer.house.metrics.errors.labels(outcome_of(end).code).inc()
+                viewer.parts.metrics.errors.labels(outcome_of(end).code).inc()
                 log.error("a connection broke off: %s", where_raised(end))
         if overflowed:
             log.info("a viewer was disconnected: it left too much unread")
@@ -95,7 +95,7 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
         log.debug("a viewer left before it was closed")
 
 
-async def _greeting(house: House, socket: WebSocket) -> wire.Hello | None:
+async def _greeting(parts: ServerParts, socket: WebSocket) -> wire.Hello | None:
     try:
         async with asyncio.timeout(HELLO_TIMEOUT_S):
             message = wire.parse(await _receive_text(socket))
@@ -105,31 +105,31 @@ async def _greeting(house: House, socket: WebSocket) -> wire.Hello | None:
         await _close(socket, SILENT, f"no hello within {HELLO_TIMEOUT_S:g} s")
         return None
     except InvalidInput as error:
-        house.metrics.errors.labels(outcome_of(error).code).inc()
+        parts.metrics.errors.labels(outcome_of(error).code).inc()
         await _close(socket, NO_HELLO, str(error))
         return None
     return message
 
 
-async def _session_for(house: House, hello: wire.Hello, address: str) -> tuple[Session, bool]:
+async def _session_for(parts: ServerParts, hello: wire.Hello, address: str) -> tuple[Session, bool]:
     if hello.session is not None and hello.token is not None:
         try:
-            return await house.registry.find(hello.session, hello.token, address), True
+            return await parts.registry.find(hello.session, hello.token, address), True
         except SessionEnded:
             # It ended while the page was away: the person goes on with a new one.
             log.info("a viewer came back to a session that has ended")
     # A page remembers its presenter; one that was removed gives way to the default.
-    known = any(avatar.name == hello.avatar for avatar in house.avatars)
+    known = any(avatar.name == hello.avatar for avatar in parts.avatars)
     avatar = hello.avatar if known else None
-    return await house.registry.open(address, avatar, hello.language), False
+    return await parts.registry.open(address, avatar, hello.language), False
 
 
-async def _refuse(house: House, socket: WebSocket, error: DittoAvatarError) -> None:
+async def _refuse(parts: ServerParts, socket: WebSocket, error: DittoAvatarError) -> None:
     outcome = outcome_of(error)
-    house.metrics.errors.labels(outcome.code).inc()
+    parts.metrics.errors.labels(outcome.code).inc()
     failure = events.Failure(outcome.code, public_text(error))
     try:
-        await socket.send_text(wire.encode(Numbered(failure, None)))
+        await socket.send_text(wire.encode(NumberedEvent(failure, None)))
     except WebSocketDisconnect:
         return
     await _close(socket, outcome.close or FAILED, str(error))
@@ -153,16 +153,16 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
 class _Viewer:
     """What the reader needs to serve one connection."""
 
-    def __init__(self, house: House, session: Session, outbox: Outbox, address: str) -> None:
-        self.house = house
+    def __init__(self, parts: ServerParts, session: Session, outbox: Outbox, address: str) -> None:
+        self.parts = parts
         self.session = session
         self.outbox = outbox
         self._address = address
         # What this connection is called where its messages are counted.
         self._name = object()
         self.microphone = Microphone(
-            house.listener,
-            house.sound_limits,
+            parts.listener,
+            parts.sound_limits,
             session,
             tell=lambda event: session.tell(outbox, event),
             fail=self.fail,
@@ -196,19 +196,19 @@ class _Viewer:
     async def its_turn(self) -> None:
         """Wait while this connection, or its address, has sent more than its share: what it sends
         meanwhile waits in the network."""
-        await self.house.pace.wait(self._name)
-        await self.house.address_pace.wait(self._address)
+        await self.parts.pace.wait(self._name)
+        await self.parts.address_pace.wait(self._address)
 
     def fail(self, error: Exception, message_id: str | None = None) -> None:
         """Tell this viewer what went wrong, and with which of its messages; the connection
         stays."""
         outcome = outcome_of(error)
-        self.house.metrics.errors.labels(outcome.code).inc()
+        self.parts.metrics.errors.labels(outcome.code).inc()
         failure = events.Failure(outcome.code, public_text(error), id=message_id)
         self.session.tell(self.outbox, failure)
 
     def _playback(self, report: wire.Playback) -> None:
-        painted = report.since_text_ms if report.state is Playing.PAINTED else None
+        painted = report.since_text_ms if report.state is PlaybackState.PAINTED else None
         self.session.playback(
             PlaybackReport(
                 report.segment,

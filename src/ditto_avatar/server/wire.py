@@ -13,9 +13,9 @@ from pydantic_core import from_json
 
 from ditto_avatar.dialogue.cleaning import joined_halves
 from ditto_avatar.errors import InvalidInput
-from ditto_avatar.session.events import Event
-from ditto_avatar.session.outbox import Numbered
-from ditto_avatar.session.reports import Playing
+from ditto_avatar.session.playback import PlaybackState
+from ditto_avatar.transport.events import Event
+from ditto_avatar.transport.outbox import NumberedEvent
 from ditto_avatar.types import Language
 
 _LONGEST_ID = 64
@@ -82,7 +82,7 @@ class LanguageSelect(Incoming):
 class Playback(Incoming):
     type: Literal["playback"]
     segment: Id
-    state: Playing
+    state: PlaybackState
     media_ms: Annotated[float, Field(ge=0, le=3_600_000)] = 0
     drift_ms: Annotated[float, Field(ge=-60_000, le=60_000)] | None = None
     since_text_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
@@ -153,7 +153,7 @@ def place_of(location: Sequence[int | str]) -> str:
     return ".".join(str(part)[:_SHOWN_CHARACTERS] for part in location)
 
 
-def encode(numbered: Numbered) -> str:
+def encode(numbered: NumberedEvent) -> str:
     """A server event as a JSON text frame."""
     event = numbered.event
     message: dict[str, Any] = {"type": event.type}

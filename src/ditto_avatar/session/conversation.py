@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from ditto_avatar.dialogue.base import Message, Role
-from ditto_avatar.session import events
-from ditto_avatar.session.clips import Clip
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.store import FINISHED, INTERRUPTED, RUNNING, StoredClip, StoredTurn
+from ditto_avatar.transport import events
 
 MESSAGE, SAY = "message", "say"
 REMEMBERED_TURNS = 200
@@ -106,7 +106,7 @@ class Conversation:
                 self._turns[place] = changed
 
 
-def standing(turn: StoredTurn, *, running: bool) -> list[events.Event]:
+def catch_up(turn: StoredTurn, *, running: bool) -> list[events.Event]:
     """What tells a viewer that `turn` was accepted, and how it ended if it did."""
     told: list[events.Event] = [
         events.TurnStarted(turn.id, turn.generation, turn.kind, turn.text, turn.client_id)

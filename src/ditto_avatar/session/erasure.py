@@ -15,9 +15,9 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import aliased, selectinload
 
 from ditto_avatar.errors import StorageFailed
-from ditto_avatar.session.cache import TakeCache
-from ditto_avatar.session.clips import ClipFolder
-from ditto_avatar.session.performer import Performer
+from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clips import ClipFolder
+from ditto_avatar.pipeline.pipeline import Pipeline
 from ditto_avatar.session.schema import SessionRow, TurnRow
 from ditto_avatar.session.store import Store
 
@@ -39,12 +39,12 @@ class Erasure:
     called again after it failed or was cancelled, and goes on where it was."""
 
     def __init__(
-        self, store: Store, clips: ClipFolder, takes: TakeCache, performer: Performer
+        self, store: Store, clips: ClipFolder, takes: SegmentCache, pipeline: Pipeline
     ) -> None:
         self._store = store
         self._clips = clips
         self._takes = takes
-        self._performer = performer
+        self._performer = pipeline
 
     async def erase(self, session_id: str) -> None:
         """Remove everything of a session that nothing runs in any more. Raises `StorageFailed` with

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from ditto_avatar.errors import NotFound, SessionEnded
-from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow
 from ditto_avatar.session.store import Store
 

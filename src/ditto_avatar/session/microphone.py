@@ -19,9 +19,8 @@ from ditto_avatar.errors import (
     TooLarge,
     Unavailable,
 )
-from ditto_avatar.session import events
+from ditto_avatar.pipeline.notices import transcription_used_up_text
 from ditto_avatar.session.conversation import MESSAGE
-from ditto_avatar.session.notices import transcription_used_up_text
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.speech.listening import (
@@ -33,6 +32,7 @@ from ditto_avatar.speech.listening import (
     NotUnderstood,
     Understood,
 )
+from ditto_avatar.transport import events
 from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Language
 
 log = logging.getLogger(__name__)

@@ -16,20 +16,20 @@ from ditto_avatar.dialogue.base import Prompt
 from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.metrics import Metrics
-from ditto_avatar.session import events
+from ditto_avatar.pipeline.clips import ClipFolder
+from ditto_avatar.pipeline.pipeline import Job, Pipeline
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission, Claim
-from ditto_avatar.session.audience import Audience
-from ditto_avatar.session.clips import ClipFolder
 from ditto_avatar.session.conversation import MESSAGE, Conversation
-from ditto_avatar.session.heard import Loudspeaker
 from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit, Share
-from ditto_avatar.session.performer import Job, Performer
-from ditto_avatar.session.reports import PlaybackReport, Playing
+from ditto_avatar.session.loudspeaker import Loudspeaker
+from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.store import FINISHED, INTERRUPTED, Store, StoredClip
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Write, Writer
+from ditto_avatar.transport import events
+from ditto_avatar.transport.viewers import Viewers
 from ditto_avatar.types import Language
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ _STOP_S = 10.0
 class Services:
     """What all sessions share."""
 
-    performer: Performer
+    pipeline: Pipeline
     clips: ClipFolder
     admission: Admission
     store: Store
@@ -69,7 +69,7 @@ class Context:
     avatar: Avatar
     language: Language
     conversation: Conversation
-    audience: Audience
+    audience: Viewers
     writer: Writer
     tasks: OwnTasks
     idle: IdlePosition
@@ -130,7 +130,7 @@ class TurnRunner:
         segment = self.turn.segment(report.segment)
         if segment is None:
             return
-        ended = report.state is Playing.ENDED
+        ended = report.state is PlaybackState.ENDED
         if report.idle_frame is None:
             self._context.idle.report(segment.idle_frame(report.seconds, ended=ended))
         if report.painted_after_s is not None:
@@ -138,7 +138,7 @@ class TurnRunner:
         if report.drift_ms is not None and self._counts_drift(report.segment):
             self._services.metrics.drift_s.observe(abs(report.drift_ms) / 1000)
             self.handle(t.Drifted(report.drift_ms))
-        if report.state is Playing.DROPPED:
+        if report.state is PlaybackState.DROPPED:
             self.handle(t.Dropped(report.segment, report.seconds))
         else:
             self.handle(t.Played(report.segment, report.seconds, ended))
@@ -153,7 +153,7 @@ class TurnRunner:
     def handle(self, happened: t.Input) -> list[t.Action]:
         """Hand an input to the state machine and carry out what follows; the actions."""
         turn = self.turn
-        if isinstance(happened, t.PerformanceFailed) and turn.phase not in t.FINAL:
+        if isinstance(happened, t.PipelineFailed) and turn.phase not in t.FINAL:
             self._services.metrics.errors.labels(happened.code).inc()
             log.warning("turn %s failed (%s): %s", turn.id, happened.code, happened.message)
         if isinstance(happened, t.Troubled):
@@ -173,7 +173,7 @@ class TurnRunner:
         try:
             async with self._services.admission.place(self._claim()):
                 if t.Perform() in self.handle(t.Admitted()):
-                    await self._services.performer.perform(self._job(), self.handle)
+                    await self._services.pipeline.perform(self._job(), self.handle)
         except DittoAvatarError as error:
             self.handle(self._failed(error))
         except Exception as error:
@@ -228,8 +228,8 @@ class TurnRunner:
             for wait in waits:
                 wait.cancel()
 
-    def _failed(self, error: Exception) -> t.PerformanceFailed:
-        return t.PerformanceFailed(outcome_of(error).code, public_text(error), self._clock.now())
+    def _failed(self, error: Exception) -> t.PipelineFailed:
+        return t.PipelineFailed(outcome_of(error).code, public_text(error), self._clock.now())
 
     def _apply(self, actions: list[t.Action]) -> None:
         for action in actions:

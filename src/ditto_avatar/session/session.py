@@ -9,19 +9,19 @@ from typing import Any
 
 from ditto_avatar.errors import SessionEnded, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.session import events
 from ditto_avatar.session import turn as t
-from ditto_avatar.session.audience import Audience
-from ditto_avatar.session.conversation import Conversation, clip_entry, standing
-from ditto_avatar.session.heard import Loudspeaker
+from ditto_avatar.session.conversation import Conversation, catch_up, clip_entry
 from ditto_avatar.session.idle_position import IdlePosition
-from ditto_avatar.session.outbox import Numbered, Outbox
-from ditto_avatar.session.reports import PlaybackReport, Playing
+from ditto_avatar.session.loudspeaker import Loudspeaker
+from ditto_avatar.session.message_text import checked_message
+from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.runner import Context, Services, TurnRunner
 from ditto_avatar.session.store import StoredSession, StoredTurn, hash_token
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Writer
-from ditto_avatar.session.written import checked_text
+from ditto_avatar.transport import events
+from ditto_avatar.transport.outbox import NumberedEvent, Outbox
+from ditto_avatar.transport.viewers import Viewers
 from ditto_avatar.types import FloatArray, Language
 
 __all__ = ["Services", "Session"]
@@ -68,7 +68,7 @@ class Session:
             services.find_avatar(stored.avatar),
             Language(stored.language),
             Conversation(stored.turns),
-            Audience(),
+            Viewers(),
             Writer(services.clock),
             OwnTasks(),
             IdlePosition(services.clock),
@@ -137,7 +137,7 @@ class Session:
         an answer is answered now. Raises `InvalidInput`, `RateLimited`, `ShuttingDown`,
         `SessionEnded` and `StorageFailed`. Cancelling is safe.
         """
-        text = checked_text(text, self._services.max_text)
+        text = checked_message(text, self._services.max_text)
         return await self._context.tasks.finish(
             self._submit(kind, text, client_id, idle_frame, asker)
         )
@@ -192,7 +192,7 @@ class Session:
     def _tell_standing(self, turn: StoredTurn, viewer: Outbox | None) -> None:
         if viewer is not None:
             running = self._running is not None and self._running.id == turn.id
-            for event in standing(turn, running=running):
+            for event in catch_up(turn, running=running):
                 self.tell(viewer, event)
 
     async def keep(self) -> None:
@@ -220,7 +220,7 @@ class Session:
         return stopped
 
     async def select_avatar(self, name: str) -> None:
-        """Take another presenter from the next turn on. Raises `NotFound` and `StorageFailed`;
+        """SegmentMedia another presenter from the next turn on. Raises `NotFound` and `StorageFailed`;
         then the old one stays. Cancelling is safe."""
         avatar = self._services.find_avatar(name)
 
@@ -268,7 +268,7 @@ class Session:
     def playback(self, report: PlaybackReport) -> None:
         """Note a page's report of what was seen and heard."""
         self.used_at = self._clock.now()
-        stopped = report.state in (Playing.ENDED, Playing.DROPPED)
+        stopped = report.state in (PlaybackState.ENDED, PlaybackState.DROPPED)
         self._context.loudspeaker.report(report.segment, report.seconds, ended=stopped)
         self.place_idle(report.idle_frame)
         if self._runner is not None:
@@ -293,7 +293,9 @@ class Session:
         """Greet a viewer and repeat what it missed since event `after`."""
         audience = self._context.audience
         missed = audience.since(after)
-        outbox.put(Numbered(self._ready(resumed=resumed, gap=resumed and missed is None), None))
+        outbox.put(
+            NumberedEvent(self._ready(resumed=resumed, gap=resumed and missed is None), None)
+        )
         for numbered in missed or ():
             outbox.put(numbered)
         audience.add(outbox)
@@ -309,7 +311,7 @@ class Session:
     def tell(self, outbox: Outbox, event: events.Event) -> None:
         """Send an event to one viewer only, without a number: an error, a pong, or what a viewer
         that asks again has missed."""
-        outbox.put(Numbered(event, None))
+        outbox.put(NumberedEvent(event, None))
 
     def describe(self) -> dict[str, Any]:
         """The session as REST shows it."""

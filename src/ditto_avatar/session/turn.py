@@ -1,8 +1,8 @@
 """One turn as a pure state machine: inputs in, actions out, no I/O and no clock of its own.
 
-    WAITING ──Admitted──▶ THINKING ──SegmentBegan──▶ SPEAKING ──PerformanceEnded──▶ HEARING
+    WAITING ──Admitted──▶ THINKING ──SegmentBegan──▶ SPEAKING ──PipelineEnded──▶ HEARING
        │                     │                          │                            │
-       └──────── Interrupt / PerformanceFailed: INTERRUPTED ◀────────────────────────┤
+       └──────── Interrupt / PipelineFailed: INTERRUPTED ◀────────────────────────┤
                                                                      PlaybackEnded: FINISHED
 
 HEARING is the time when everything has been sent and the person still listens: the server is
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ditto_avatar.session import events
-from ditto_avatar.session.spoken import SpokenSegment, heard_until
+from ditto_avatar.session.segment_playback import SegmentPlayback, words_heard
+from ditto_avatar.transport import events
 from ditto_avatar.types import Emotion, FloatArray
 
 
@@ -148,12 +148,12 @@ class PlaybackEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class PerformanceEnded:
+class PipelineEnded:
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class PerformanceFailed:
+class PipelineFailed:
     code: str
     message: str
     at: float
@@ -194,8 +194,8 @@ Input = (
     | Dropped
     | Drifted
     | PlaybackEnded
-    | PerformanceEnded
-    | PerformanceFailed
+    | PipelineEnded
+    | PipelineFailed
     | Troubled
     | Noticed
     | Interrupt
@@ -258,7 +258,7 @@ class Turn:
     """Why it was interrupted: the reason given, or the code of the error that ended it."""
     drift_ms: float | None = None
     """The largest difference between sound and picture that a page measured, with its sign."""
-    _segments: dict[str, SpokenSegment] = field(default_factory=dict)
+    _segments: dict[str, SegmentPlayback] = field(default_factory=dict)
 
     def opening(self) -> list[Action]:
         """The actions that begin the turn, before any input."""
@@ -266,7 +266,7 @@ class Turn:
             Send(events.TurnStarted(self.id, self.generation, self.kind, self.text, self.client_id))
         ]
 
-    def segment(self, segment_id: str) -> SpokenSegment | None:
+    def segment(self, segment_id: str) -> SegmentPlayback | None:
         """The segment of that id, None if it is of another turn."""
         return self._segments.get(segment_id)
 
@@ -313,9 +313,9 @@ class Turn:
                 return []
             case PlaybackEnded(at):
                 return self._playback_ended(at)
-            case PerformanceEnded(at):
+            case PipelineEnded(at):
                 return self._performance_ended(at)
-            case PerformanceFailed(code, message, at):
+            case PipelineFailed(code, message, at):
                 self.reason = code
                 failure = Send(events.Failure(code, message, self.id))
                 return [failure, *self._interrupted("error", at)]
@@ -348,7 +348,7 @@ class Turn:
         if self.phase not in _PERFORMING:
             return []
         self.phase = Phase.SPEAKING
-        self._segments[began.segment] = SpokenSegment(
+        self._segments[began.segment] = SegmentPlayback(
             began.index, began.text, began.emotion, began.first_frame, began.at
         )
         return [
@@ -429,7 +429,7 @@ class Turn:
         if self.phase is not Phase.HEARING:
             return []
         if any(s.dropped for s in self._segments.values()):
-            self.heard = heard_until(at, self._segments.values())
+            self.heard = words_heard(at, self._segments.values())
         return [Settle((self._heard_out(),))]
 
     def _performance_ended(self, at: float) -> list[Action]:
@@ -451,7 +451,7 @@ class Turn:
         return events.TurnTimings(self.id, self.generation, self.timings_ms(), self.drift_ms)
 
     def _interrupted(self, reason: str, at: float) -> list[Action]:
-        self.heard = heard_until(at, self._segments.values())
+        self.heard = words_heard(at, self._segments.values())
         self.phase = Phase.INTERRUPTED
         self.reason = self.reason or reason
         return [Cancel(), Send(events.TurnInterrupted(self.id, self.generation, reason)), Settle()]

@@ -11,7 +11,7 @@ from ditto_avatar.errors import InvalidInput
 _UNPRINTABLE = ("Cc", "Cs", "Cn")
 
 
-def checked_text(text: str, limit: int) -> str:
+def checked_message(text: str, limit: int) -> str:
     """`text` without what cannot be shown and the space around it. Raises `InvalidInput` when
     nothing is left or more than `limit` characters."""
     cleaned = "".join(c for c in text if c in "\n\t" or category(c) not in _UNPRINTABLE)

@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ditto_avatar.session.events import Event, SegmentData, TurnInterrupted, TurnStarted
+from ditto_avatar.transport.events import Event, SegmentData, TurnInterrupted, TurnStarted
 
 # About what an object costs beside its text.
 _OBJECT_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class NumberedEvent:
     """An event and its place in the session's log, None where it has none."""
 
     event: Event
@@ -49,7 +49,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._max_events = max_events
         # Each item with the bytes that it counts for.
-        self._items: deque[tuple[Numbered, int]] = deque()
+        self._items: deque[tuple[NumberedEvent, int]] = deque()
         self._media_bytes = 0
         self._bytes = 0
         self._starved: str | None = None
@@ -57,7 +57,7 @@ class Outbox:
         self._overflowed = asyncio.Event()
         self._changed = asyncio.Event()
 
-    def put(self, item: Numbered) -> None:
+    def put(self, item: NumberedEvent) -> None:
         """Queue an event; media only for a viewer that streams. When that is too much, everything
         that waits is dropped, nothing is taken any more, and `overflowed` returns."""
         if self._closed:
@@ -73,7 +73,7 @@ class Outbox:
             self._overflow()
         self._changed.set()
 
-    async def get(self) -> Numbered | None:
+    async def get(self) -> NumberedEvent | None:
         """The next event; None once the outbox is closed and empty. Raises `Overflow`. Canceling
         is safe: nothing is taken out before there is something to return."""
         while not self._items and not self._closed:
@@ -95,7 +95,7 @@ class Outbox:
         await self._overflowed.wait()
 
     def close(self) -> None:
-        """Take nothing more; the reader ends after what is queued."""
+        """SegmentMedia nothing more; the reader ends after what is queued."""
         self._closed = True
         self._changed.set()
 
@@ -105,7 +105,7 @@ class Outbox:
         self._media_bytes = self._bytes = 0
         self._overflowed.set()
 
-    def _append(self, item: Numbered) -> None:
+    def _append(self, item: NumberedEvent) -> None:
         size = _size(item.event)
         self._items.append((item, size))
         self._bytes += size
@@ -117,7 +117,7 @@ class Outbox:
             self._starved = event.segment
             event = replace(event, data=b"", last=True, dropped=True)
         self._media_bytes += len(event.data)
-        self._append(Numbered(event, None))
+        self._append(NumberedEvent(event, None))
 
     def _drop_older_than(self, event: TurnStarted | TurnInterrupted) -> None:
         newest = event.generation - (1 if isinstance(event, TurnStarted) else 0)

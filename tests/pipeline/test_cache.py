@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from ditto_avatar.media.encode import FragmentEncoder
-from ditto_avatar.session import events
-from ditto_avatar.session.cache import SHARED, Take, TakeCache, TakeKey, take_key
+from ditto_avatar.pipeline.cache import SHARED, CacheKey, SegmentCache, SegmentMedia, cache_key
 from ditto_avatar.session.conversation import MESSAGE, SAY
+from ditto_avatar.transport import events
 from ditto_avatar.types import SAMPLES_PER_FRAME
 from tests.fakes.clock import ManualClock
 
 from .conftest import Worlds
 
 LOOP = 50
-KEY = take_key("me", text="Hi.", voice="tone/low")
+KEY = cache_key("me", text="Hi.", voice="tone/low")
 
 
-def take(first_frame: int = 10, frames: int = 12) -> Take:
+def take(first_frame: int = 10, frames: int = 12) -> SegmentMedia:
     encoder = FragmentEncoder(64, 64)
     fragments = []
     for _ in range(frames):
@@ -31,16 +31,16 @@ def take(first_frame: int = 10, frames: int = 12) -> Take:
         )
     fragments += encoder.finish()
     audio = np.linspace(-0.5, 0.5, frames * SAMPLES_PER_FRAME).astype(np.float32)
-    return Take(tuple(fragments), audio, first_frame, (first_frame + frames - 1) % LOOP)
+    return SegmentMedia(tuple(fragments), audio, first_frame, (first_frame + frames - 1) % LOOP)
 
 
-def size_on_disk(kept: Take) -> int:
+def size_on_disk(kept: SegmentMedia) -> int:
     """The pictures, and 16-bit sound with its header."""
     return len(kept.stream) + 44 + 2 * len(kept.audio)
 
 
-def cache(path: Path, max_bytes: int = 10**8) -> TakeCache:
-    return TakeCache(path / "takes", max_bytes)
+def cache(path: Path, max_bytes: int = 10**8) -> SegmentCache:
+    return SegmentCache(path / "takes", max_bytes)
 
 
 def test_a_kept_take_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_kept_take_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_other_words_are_another_take(tmp_path: Path) -> None:
     cache(tmp_path).keep(KEY, take())
     assert (
-        cache(tmp_path).find(take_key("me", text="Ho.", voice="tone/low"), LOOP, 10, exact=False)
+        cache(tmp_path).find(cache_key("me", text="Ho.", voice="tone/low"), LOOP, 10, exact=False)
         is None
     )
 
@@ -163,7 +163,7 @@ def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
 def test_what_one_session_said_is_not_there_for_another(tmp_path: Path) -> None:
     takes = cache(tmp_path)
     takes.keep(KEY, take())
-    yours = take_key("you", text="Hi.", voice="tone/low")
+    yours = cache_key("you", text="Hi.", voice="tone/low")
     assert yours.digest == KEY.digest
     assert not takes.has(yours)
     assert takes.find(yours, LOOP, 10, exact=False) is None
@@ -294,8 +294,8 @@ async def test_what_a_strained_engine_drew_is_not_shown_again(open_world: Worlds
 
 
 def test_another_version_of_the_package_makes_other_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ditto_avatar.session.cache.__version__", "0.0.9")
-    assert take_key("me", text="Hi.", voice="tone/low") != KEY
+    monkeypatch.setattr("ditto_avatar.pipeline.cache.__version__", "0.0.9")
+    assert cache_key("me", text="Hi.", voice="tone/low") != KEY
 
 
 async def test_new_words_after_old_ones_continue_their_pose(open_world: Worlds) -> None:
@@ -347,7 +347,7 @@ async def test_a_drawn_sentence_is_followed_by_a_cached_one_that_continues_its_p
         await session.submit(SAY, "Cached one.", idle_frame=0)
         await viewer.until(events.TurnFinished)
         (path,) = (world.data_dir / "takes" / session.id).glob("*.m4s")
-        key = TakeKey(session.id, path.name.split(".")[0])
+        key = CacheKey(session.id, path.name.split(".")[0])
         kept = world.takes.find(key, session.avatar.frame_count, 0, exact=False)
         assert kept is not None
         for first in range(session.avatar.frame_count):

@@ -15,7 +15,7 @@ from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
-from ditto_avatar.session.cache import Take, TakeKey
+from ditto_avatar.pipeline.cache import CacheKey, SegmentMedia
 from ditto_avatar.types import FRAME_RATE_HZ, SAMPLES_PER_FRAME, FloatArray, VideoFrame
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Segment:
     id: str
     index: int
     sentence: Sentence
-    key: TakeKey | None
+    key: CacheKey | None
     encoder: FragmentEncoder
     executor: Executor
     frames: int | None = None
@@ -105,9 +105,9 @@ class Segment:
         self.drawn += 1
         return made
 
-    def take(self) -> Take:
+    def take(self) -> SegmentMedia:
         """The finished sentence as it can be kept and played again."""
-        return Take(tuple(self.fragments), self.audio, self.first_frame, self.last_frame)
+        return SegmentMedia(tuple(self.fragments), self.audio, self.first_frame, self.last_frame)
 
     async def finish(self) -> list[Fragment]:
         """The fragments that remain once the segment is complete."""

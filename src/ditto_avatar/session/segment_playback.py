@@ -12,7 +12,7 @@ _WORDS_PER_S = 2.5
 
 
 @dataclass(slots=True)
-class SpokenSegment:
+class SegmentPlayback:
     """A sentence that is being said. `seconds` is its length once it was drawn, `played` how much
     of it was heard; `ended` says that it was heard to the end, `dropped` that a page stopped it
     where it was and has not begun it again."""
@@ -50,7 +50,7 @@ class SpokenSegment:
         return " ".join(words[: int(len(words) * min(1.0, self.played / self.seconds))])
 
 
-def heard_until(now: float, spoken: Iterable[SpokenSegment]) -> str:
+def words_heard(now: float, spoken: Iterable[SegmentPlayback]) -> str:
     """The words of `spoken` that were heard at time `now`. Without any report from a page, the
     share of time is counted from when the first segment began."""
     segments = sorted(spoken, key=lambda segment: segment.index)

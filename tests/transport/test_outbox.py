@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from ditto_avatar.session.events import (
+from ditto_avatar.transport.events import (
     AvatarSelected,
     Event,
     Failure,
@@ -15,19 +15,19 @@ from ditto_avatar.session.events import (
     TurnInterrupted,
     TurnStarted,
 )
-from ditto_avatar.session.outbox import Numbered, Outbox, Overflow
+from ditto_avatar.transport.outbox import NumberedEvent, Outbox, Overflow
 
 
 class Text(str):
     """A text whose end can be watched."""
 
 
-def media(generation: int = 1, segment: str = "s", index: int = 0, size: int = 10) -> Numbered:
-    return Numbered(SegmentData(generation, segment, index, False, data=bytes(size)), None)
+def media(generation: int = 1, segment: str = "s", index: int = 0, size: int = 10) -> NumberedEvent:
+    return NumberedEvent(SegmentData(generation, segment, index, False, data=bytes(size)), None)
 
 
-def delta(text: str) -> Numbered:
-    return Numbered(TextDelta("t", 1, text), 1)
+def delta(text: str) -> NumberedEvent:
+    return NumberedEvent(TextDelta("t", 1, text), 1)
 
 
 async def drain(outbox: Outbox) -> list[Event]:
@@ -92,7 +92,7 @@ async def test_an_interruption_drops_the_fragments_that_wait() -> None:
     outbox = Outbox()
     outbox.put(media(generation=1))
     outbox.put(delta("kept"))
-    outbox.put(Numbered(TurnInterrupted("t", 1, "user"), 2))
+    outbox.put(NumberedEvent(TurnInterrupted("t", 1, "user"), 2))
     found = await drain(outbox)
     assert [type(event) for event in found] == [TextDelta, TurnInterrupted]
 
@@ -100,7 +100,7 @@ async def test_an_interruption_drops_the_fragments_that_wait() -> None:
 async def test_a_new_turn_drops_fragments_of_older_ones_only() -> None:
     outbox = Outbox()
     outbox.put(media(generation=1))
-    outbox.put(Numbered(TurnStarted("t", 2, "message", "hi"), 2))
+    outbox.put(NumberedEvent(TurnStarted("t", 2, "message", "hi"), 2))
     outbox.put(media(generation=2))
     found = await drain(outbox)
     assert [type(event) for event in found] == [TurnStarted, SegmentData]
@@ -122,7 +122,7 @@ async def test_bytes_that_are_not_read_end_the_connection_whatever_they_are() ->
     ):
         outbox = Outbox(max_bytes=10_000)
         for _ in range(5):
-            outbox.put(Numbered(event, None))
+            outbox.put(NumberedEvent(event, None))
         with pytest.raises(Overflow):
             await outbox.get()
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 
-from ditto_avatar.session.events import Event
-from ditto_avatar.session.outbox import Numbered, Outbox
+from ditto_avatar.transport.events import Event
+from ditto_avatar.transport.outbox import NumberedEvent, Outbox
 
 _REMEMBERED_EVENTS = 1_000
 
 
-class Audience:
+class Viewers:
     """Numbers events and hands them to every outbox. Belongs to the event loop."""
 
     def __init__(self) -> None:
         self._outboxes: set[Outbox] = set()
-        self._log: deque[Numbered] = deque(maxlen=_REMEMBERED_EVENTS)
+        self._log: deque[NumberedEvent] = deque(maxlen=_REMEMBERED_EVENTS)
         self.seq = 0
         """The number of the newest event."""
 
@@ -32,15 +32,15 @@ class Audience:
 
     def tell(self, event: Event) -> None:
         """An event for everybody, remembered if it is one of those that are repeated."""
-        numbered = Numbered(event, None)
+        numbered = NumberedEvent(event, None)
         if event.logged:
             self.seq += 1
-            numbered = Numbered(event, self.seq)
+            numbered = NumberedEvent(event, self.seq)
             self._log.append(numbered)
         for outbox in self._outboxes:
             outbox.put(numbered)
 
-    def since(self, after: int | None) -> list[Numbered] | None:
+    def since(self, after: int | None) -> list[NumberedEvent] | None:
         """The events after number `after`; None if they are not all known any more."""
         if after is None or after > self.seq:
             return None

@@ -28,29 +28,29 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
-from ditto_avatar.providers.checks import warn_of_failures
-from ditto_avatar.server.limits import Throttle
-from ditto_avatar.server.private_files import keep_private
-from ditto_avatar.server.readiness import Readiness
-from ditto_avatar.server.wire import AvatarOut
-from ditto_avatar.session.admission import Admission
-from ditto_avatar.session.answer_length import AnswerLimits
-from ditto_avatar.session.cache import TakeCache
-from ditto_avatar.session.clips import ClipFolder
-from ditto_avatar.session.erasure import Erasure
-from ditto_avatar.session.limits import RateLimit, Share
-from ditto_avatar.session.performer import Engines, Performer
-from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.runner import Services
-from ditto_avatar.session.sound_limits import SoundLimits
-from ditto_avatar.session.store import Store, sqlite_url
-from ditto_avatar.session.warm_up import (
+from ditto_avatar.pipeline.answer_length import AnswerLimits
+from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clips import ClipFolder
+from ditto_avatar.pipeline.pipeline import Engines, Pipeline
+from ditto_avatar.pipeline.warm_up import (
     own_sentences,
     prepare,
     prepare_each,
     read_phrases,
     warm_up,
 )
+from ditto_avatar.providers.checks import warn_of_failures
+from ditto_avatar.server.limits import Throttle
+from ditto_avatar.server.private_files import keep_private
+from ditto_avatar.server.readiness import Readiness
+from ditto_avatar.server.wire import AvatarOut
+from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.erasure import Erasure
+from ditto_avatar.session.limits import RateLimit, Share
+from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.runner import Services
+from ditto_avatar.session.sound_limits import SoundLimits
+from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
@@ -71,7 +71,7 @@ _SOCKETS_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class ServerParts:
     """The parts that the routes use."""
 
     settings: Settings
@@ -92,7 +92,7 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings) -> AsyncIterator[House]:
+async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
     """Build all parts, serve inside the block, and stop gracefully: running answers get
     `settings.shutdown_s`, then they are interrupted."""
     clock = SystemClock()
@@ -119,7 +119,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             max_bytes=settings.clip_max_mb * 1024 * 1024,
             clock=ages,
         )
-        cache = TakeCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024, ages)
+        cache = SegmentCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024, ages)
         for clear in (clips.clear_unfinished, cache.clear_unfinished):
             await asyncio.to_thread(clear)
         store = Store(settings.database_url or sqlite_url(settings.data_dir), ages)
@@ -148,7 +148,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             return Engines(dialogue.telling(told), speech.telling(told, avatar.voices))
 
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
-        performer = Performer(
+        pipeline = Pipeline(
             engines=choose,
             face=face,
             clips=clips,
@@ -164,7 +164,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             own_sentences=await asyncio.to_thread(own_sentences, dialogue, phrases),
         )
         services = Services(
-            performer=performer,
+            pipeline=pipeline,
             clips=clips,
             admission=admission,
             store=store,
@@ -179,7 +179,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
         registry = Registry(
             services,
-            Erasure(store, clips, cache, performer),
+            Erasure(store, clips, cache, pipeline),
             session_limit=RateLimit(settings.sessions_per_minute, clock, "new sessions"),
             max_sessions=settings.max_sessions,
             idle_s=settings.session_idle_s,
@@ -195,7 +195,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             # Sessions with other presenters are served.
             log.error("avatar %s cannot be drawn: %s", default.name, error)
         for chore in (
-            warm_up(performer, default, settings.language, phrases),
+            warm_up(pipeline, default, settings.language, phrases),
             prepare_each(face, [avatar for avatar in avatars if avatar is not default]),
             _sweep(registry, clips, metrics),
             _expire(registry, settings.retention_s, metrics),
@@ -206,7 +206,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             stack.callback(task.cancel)
         listener = Listener(transcriber) if transcriber is not None else None
         rate = settings.messages_per_second
-        yield House(
+        yield ServerParts(
             settings,
             avatars,
             speech,

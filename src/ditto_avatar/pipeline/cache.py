@@ -47,7 +47,7 @@ _ERASED_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class SegmentMedia:
     """A finished sentence: its fragments, its samples (n,) at 16 kHz, and the idle frames of its
     first and last picture."""
 
@@ -68,7 +68,7 @@ class Take:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeKey:
+class CacheKey:
     """The name of a take: whose it is (a session's id, or `SHARED`), and the hash of what made
     it."""
 
@@ -76,10 +76,10 @@ class TakeKey:
     digest: str
 
 
-def take_key(scope: str, **made_from: str) -> TakeKey:
+def cache_key(scope: str, **made_from: str) -> CacheKey:
     """The name of what this version of the package makes from these values."""
     text = json.dumps({"version": __version__, **made_from}, sort_keys=True, ensure_ascii=False)
-    return TakeKey(scope, hashlib.sha256(text.encode()).hexdigest()[:40])
+    return CacheKey(scope, hashlib.sha256(text.encode()).hexdigest()[:40])
 
 
 @dataclass(slots=True, eq=False)
@@ -97,7 +97,7 @@ class _Entry:
         return self.path.parent.name == SHARED
 
 
-class TakeCache:
+class SegmentCache:
     """Takes on disk, one folder for each scope: a session's id, or `SHARED`.
 
     Beyond `max_bytes` (0 keeps none) takes of sessions are removed before shared ones, the least
@@ -113,12 +113,14 @@ class TakeCache:
         self._changing = threading.Lock()
         # Held for moments only: whoever looks for a take does not wait for another one's files.
         self._indexing = threading.Lock()
-        self._index: dict[TakeKey, list[_Entry]] = {}
+        self._index: dict[CacheKey, list[_Entry]] = {}
         self._bytes = 0
         self._loaded = False
         self._erased: deque[str] = deque(maxlen=_ERASED_REMEMBERED)
 
-    def find(self, key: TakeKey, loop_frames: int, near: int, *, exact: bool) -> Take | None:
+    def find(
+        self, key: CacheKey, loop_frames: int, near: int, *, exact: bool
+    ) -> SegmentMedia | None:
         """The take of `key` whose first picture is nearest to idle frame `near` of a loop with
         `loop_frames`; with `exact`, only one that begins there. None if there is none."""
 
@@ -138,11 +140,11 @@ class TakeCache:
                 return take
         return None
 
-    def has(self, key: TakeKey) -> bool:
+    def has(self, key: CacheKey) -> bool:
         """Whether there is any take of `key`, wherever it begins."""
         return bool(self._entries(key))
 
-    def keep(self, key: TakeKey, take: Take) -> None:
+    def keep(self, key: CacheKey, take: SegmentMedia) -> None:
         """Store a take, then make room. A full disk only means that it will be drawn again; a
         scope that was erased keeps nothing more."""
         if not self._max_bytes:
@@ -195,7 +197,7 @@ class TakeCache:
         with self._changing:
             self._make_room()
 
-    def _entries(self, key: TakeKey) -> list[_Entry]:
+    def _entries(self, key: CacheKey) -> list[_Entry]:
         self._load()
         with self._indexing:
             return list(self._index.get(key, ()))
@@ -210,7 +212,7 @@ class TakeCache:
                 if (match := _NAME.fullmatch(path.name)) is not None:
                     with contextlib.suppress(OSError):  # half of a take, or a link to nowhere
                         entry = self._entry(path, int(match[2]), int(match[3]))
-                        key = TakeKey(path.parent.name, match[1])
+                        key = CacheKey(path.parent.name, match[1])
                         self._index.setdefault(key, []).append(entry)
                         self._bytes += entry.size
 
@@ -219,7 +221,7 @@ class TakeCache:
         size = pictures.st_size + sound.st_size
         return _Entry(path, first_frame, last_frame, size, pictures.st_mtime)
 
-    def _add(self, key: TakeKey, entry: _Entry) -> None:
+    def _add(self, key: CacheKey, entry: _Entry) -> None:
         with self._indexing:
             others = self._index.setdefault(key, [])
             for known in [known for known in others if known.path == entry.path]:
@@ -228,8 +230,8 @@ class TakeCache:
             others.append(entry)
             self._bytes += entry.size
 
-    def _drop(self, key: TakeKey, entry: _Entry) -> bool:
-        """Take `entry` out of the index; whether it was there."""
+    def _drop(self, key: CacheKey, entry: _Entry) -> bool:
+        """SegmentMedia `entry` out of the index; whether it was there."""
         with self._indexing:
             others = self._index.get(key, [])
             if entry not in others:
@@ -240,7 +242,7 @@ class TakeCache:
                 del self._index[key]
             return True
 
-    def _discard(self, key: TakeKey, entry: _Entry) -> None:
+    def _discard(self, key: CacheKey, entry: _Entry) -> None:
         with self._changing:
             if self._drop(key, entry):
                 _remove_take(entry)
@@ -291,14 +293,14 @@ def _remove(path: Path) -> bool:
     return True
 
 
-def _read(entry: _Entry) -> Take:
+def _read(entry: _Entry) -> SegmentMedia:
     splitter = FragmentSplitter()
     fragments = splitter.feed(entry.path.read_bytes(), end=True)
     with wave.open(str(entry.path.with_suffix(".wav"))) as file:
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     os.utime(entry.path)  # used now
     audio = pcm.astype(np.float32) / np.float32(32767)
-    return Take(tuple(fragments), audio, entry.first_frame, entry.last_frame)
+    return SegmentMedia(tuple(fragments), audio, entry.first_frame, entry.last_frame)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ditto_avatar.session.notices import fallback_text
+from ditto_avatar.pipeline.notices import fallback_text
 from ditto_avatar.types import Fallback, Language
 
 REASON = "The service answered 429: You exceeded your quota."

@@ -12,7 +12,7 @@ import pytest
 from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
-from ditto_avatar.session.playout import Pace, Segment
+from ditto_avatar.pipeline.segment import Pace, Segment
 from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, VideoFrame
 from tests.fakes.clock import ManualClock
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ditto_avatar.session.answer_length import Cut
+from ditto_avatar.pipeline.answer_length import Cut
 from ditto_avatar.types import Fallback, Language
 
 # In Korean the word after a name would depend on the name's last sound: "엔진" stands between.

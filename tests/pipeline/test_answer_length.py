@@ -8,9 +8,9 @@ import pytest
 
 from ditto_avatar.dialogue.base import Message, Prompt, Role
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.pipeline.answer_length import AnswerLength, AnswerLimits, Cut
+from ditto_avatar.pipeline.pipeline import Job
 from ditto_avatar.session import turn as t
-from ditto_avatar.session.answer_length import AnswerLength, AnswerLimits, Cut
-from ditto_avatar.session.performer import Job
 from ditto_avatar.types import Language
 
 from .conftest import World, Worlds
@@ -18,7 +18,7 @@ from .conftest import World, Worlds
 QUESTION = Prompt([Message(Role.USER, "Tell me everything.")], Language.KOREAN)
 
 
-class Audience:
+class Viewers:
     """Watches until `leave` is called."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ async def performed(
 
     prompt = None if text else QUESTION
     job = Job(avatar, Language.KOREAN, text, prompt, lambda: 0, "a session", watched=watched)
-    await world.services.performer.perform(job, notify)
+    await world.services.pipeline.perform(job, notify)
     return happened
 
 
@@ -68,7 +68,7 @@ async def test_an_endless_answer_ends_with_the_sentence_that_fills_the_limit(
     endless = "One two three. " * 2_000
     world.dialogue.answer = endless
     happened = await performed(world, avatar, text=endless if said else "")
-    assert isinstance(happened[-1], t.PerformanceEnded)
+    assert isinstance(happened[-1], t.PipelineEnded)
     assert 4.0 < seconds(happened) < 6.0
     assert notices(happened) == ["대답이 너무 길어져서 여기서 마칠게요."]
     assert cuts == [Cut.LENGTH]
@@ -97,7 +97,7 @@ async def test_an_answer_that_nobody_watches_ends_earlier(
     cuts: list[Cut] = []
     world: World = await open_world(limits=AnswerLimits(60.0, 2.0, cuts.append))
     world.dialogue.answer = "One two three. " * 2_000
-    audience = Audience()
+    audience = Viewers()
     drawn: list[float] = []
 
     def leave_after_four_seconds(event: t.Input) -> None:
@@ -107,7 +107,7 @@ async def test_an_answer_that_nobody_watches_ends_earlier(
                 audience.leave()
 
     happened = await performed(world, avatar, watched=audience, on=leave_after_four_seconds)
-    assert isinstance(happened[-1], t.PerformanceEnded)
+    assert isinstance(happened[-1], t.PipelineEnded)
     assert 6.0 <= seconds(happened) < 9.0
     assert cuts == [Cut.UNWATCHED]
     assert world.dialogue.open_replies == 0
@@ -125,7 +125,7 @@ async def test_an_endless_text_with_nothing_to_speak_ends_as_well(
 
 
 def test_a_viewer_who_was_away_for_a_moment_loses_nothing() -> None:
-    audience = Audience()
+    audience = Viewers()
     length = AnswerLength(AnswerLimits(60.0, 10.0), audience)
     length.queued("Hello.")
     audience.leave()

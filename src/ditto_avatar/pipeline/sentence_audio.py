@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ditto_avatar.dialogue.base import Sentence
-from ditto_avatar.session.cache import TakeKey
+from ditto_avatar.pipeline.cache import CacheKey
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.types import SpeechChunk, Voice
@@ -17,13 +17,13 @@ _CHUNKS_AHEAD = 64
 
 
 @dataclass(slots=True)
-class Voiced:
+class SentenceAudio:
     """A sentence, who says it, and its name in the cache; `fallbacks` is how many engines had
     failed in this turn when it was chosen."""
 
     sentence: Sentence
     voice: Voice
-    key: TakeKey
+    key: CacheKey
     fallbacks: int
     # Ends with None, or with what went wrong.
     _chunks: asyncio.Queue[SpeechChunk | Exception | None] = field(

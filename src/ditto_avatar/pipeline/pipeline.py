@@ -4,7 +4,7 @@
                                             └────── scenes, or takes from the cache ────▲
 
 The sound of the next sentence is asked for while the last one is still being spoken: services take
-their time to begin. Cancelling `Performer.perform` cancels all of it and leaves nothing behind: the
+their time to begin. Cancelling `Pipeline.perform` cancels all of it and leaves nothing behind: the
 iterators of the dialogue and the speech engine are closed, the stream is cancelled, encoders
 are freed.
 """
@@ -28,13 +28,13 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine, FaceStream
 from ditto_avatar.media.encode import FragmentEncoder, mime_type
 from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.pipeline.answer_length import AnswerLength, AnswerLimits, Cut
+from ditto_avatar.pipeline.cache import SHARED, CacheKey, SegmentCache, SegmentMedia, cache_key
+from ditto_avatar.pipeline.clips import Clip, ClipFolder
+from ditto_avatar.pipeline.notices import cut_text, fallback_text
+from ditto_avatar.pipeline.segment import Pace, Segment
+from ditto_avatar.pipeline.sentence_audio import SentenceAudio
 from ditto_avatar.session import turn as t
-from ditto_avatar.session.answer_length import AnswerLength, AnswerLimits, Cut
-from ditto_avatar.session.cache import SHARED, Take, TakeCache, TakeKey, take_key
-from ditto_avatar.session.clips import Clip, ClipFolder
-from ditto_avatar.session.notices import cut_text, fallback_text
-from ditto_avatar.session.playout import Pace, Segment
-from ditto_avatar.session.voicing import Voiced
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.voices import voice_for
 from ditto_avatar.types import FRAME_RATE_HZ, Fallback, FloatArray, Language, Voice
@@ -98,7 +98,7 @@ class _Replay:
     id: str
     index: int
     sentence: Sentence
-    take: Take
+    take: SegmentMedia
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class _Run:
     sentences: asyncio.Queue[Sentence | None] = field(
         default_factory=lambda: asyncio.Queue(_SENTENCES_AHEAD)
     )
-    voiced: asyncio.Queue[Voiced | None] = field(
+    voiced: asyncio.Queue[SentenceAudio | None] = field(
         default_factory=lambda: asyncio.Queue(_VOICED_AT_ONCE)
     )
     voices: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_VOICED_AT_ONCE))
@@ -124,7 +124,7 @@ class _Run:
     acts: asyncio.Queue[_Scene | _Replay | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
-    finished: asyncio.Queue[tuple[str, Take] | None] = field(
+    finished: asyncio.Queue[tuple[str, SegmentMedia] | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
     unfinished: dict[str, Segment] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class _Run:
         self.scene = None
 
 
-class Performer:
+class Pipeline:
     """Performs turns with the engines it was given; holds nothing of any turn. `own_sentences`
     come from the server itself: they are cached for everybody, all others for their session."""
 
@@ -161,7 +161,7 @@ class Performer:
         engines: EngineChoice,
         face: FaceEngine,
         clips: ClipFolder,
-        cache: TakeCache,
+        cache: SegmentCache,
         executor: Executor,
         clock: Clock,
         lead_s: float,
@@ -180,8 +180,8 @@ class Performer:
         self._discarding: set[Future[None]] = set()
 
     async def perform(self, job: Job, notify: Notify) -> None:
-        """Run the turn and tell `notify` what happens; ends with `PerformanceEnded` or
-        `PerformanceFailed`, unless it is cancelled."""
+        """Run the turn and tell `notify` what happens; ends with `PipelineEnded` or
+        `PipelineFailed`, unless it is cancelled."""
 
         def tell(fallback: Fallback) -> None:
             run.fallbacks += 1
@@ -201,16 +201,16 @@ class Performer:
         except ExceptionGroup as errors:
             notify(self._failure(errors))
         else:
-            notify(t.PerformanceEnded(self._clock.now()))
+            notify(t.PipelineEnded(self._clock.now()))
         finally:
             await run.let_go()
 
-    def _failure(self, errors: ExceptionGroup[Exception]) -> t.PerformanceFailed:
+    def _failure(self, errors: ExceptionGroup[Exception]) -> t.PipelineFailed:
         known = errors.subgroup(DittoAvatarError)
         error = _first(known or errors)
         if known is None:
             log.error("a turn failed", exc_info=errors)
-        return t.PerformanceFailed(outcome_of(error).code, public_text(error), self._clock.now())
+        return t.PipelineFailed(outcome_of(error).code, public_text(error), self._clock.now())
 
     async def discarded(self) -> None:
         """Return once nothing is left on disk of the clips that cancelled turns were storing.
@@ -261,7 +261,7 @@ class Performer:
             speech, avatar = run.engines.speech, run.job.avatar
             voice = voice_for(speech, sentence.text, run.job.language, avatar.voices)
             key = self._key(run.job, sentence, voice, speech.fingerprint)
-            voiced = Voiced(sentence, voice, key, run.fallbacks)
+            voiced = SentenceAudio(sentence, voice, key, run.fallbacks)
             if not await asyncio.to_thread(self._cache.has, key):
                 if run.voiced_any:
                     # The first picture of the turn has the machine to itself.
@@ -289,10 +289,10 @@ class Performer:
         await self._end_scene(run)
         await run.acts.put(None)
 
-    def _key(self, job: Job, sentence: Sentence, voice: Voice, speech: str) -> TakeKey:
+    def _key(self, job: Job, sentence: Sentence, voice: Voice, speech: str) -> CacheKey:
         own = sentence.text in self._own_sentences
         avatar = job.avatar
-        return take_key(
+        return cache_key(
             SHARED if own else job.scope,
             text=sentence.text,
             emotion=sentence.emotion,
@@ -302,20 +302,20 @@ class Performer:
             face=f"{self._face.name}/{self._face.fingerprint}",
         )
 
-    async def _find_take(self, run: _Run, key: TakeKey) -> Take | None:
+    async def _find_take(self, run: _Run, key: CacheKey) -> SegmentMedia | None:
         first = run.next_frame is None
         near = run.job.start_frame() if run.next_frame is None else run.next_frame
         loop = run.job.avatar.frame_count
         return await asyncio.to_thread(self._cache.find, key, loop, near, exact=not first)
 
-    async def _replay(self, run: _Run, sentence: Sentence, take: Take) -> None:
+    async def _replay(self, run: _Run, sentence: Sentence, take: SegmentMedia) -> None:
         run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
         await run.acts.put(_Replay(secrets.token_hex(8), run.segments, sentence, take))
         run.segments += 1
         run.length.spoken(sentence.text, take.frames / FRAME_RATE_HZ)
         run.next_frame = (take.last_frame + 1) % run.job.avatar.frame_count
 
-    async def _speak_sentence(self, run: _Run, voiced: Voiced) -> None:
+    async def _speak_sentence(self, run: _Run, voiced: SentenceAudio) -> None:
         segment: Segment | None = None
         sentence = voiced.sentence
         async with aclosing(voiced.sound()) as chunks:
@@ -353,7 +353,7 @@ class Performer:
             await run.scene.stream.finish()
             run.scene = None
 
-    def _new_segment(self, run: _Run, sentence: Sentence, key: TakeKey) -> Segment:
+    def _new_segment(self, run: _Run, sentence: Sentence, key: CacheKey) -> Segment:
         avatar = run.job.avatar
         encoder = FragmentEncoder(avatar.width, avatar.height)
         segment = Segment(
@@ -481,7 +481,7 @@ class Performer:
                 )
             )
 
-    async def _store(self, take: Take) -> Clip:
+    async def _store(self, take: SegmentMedia) -> Clip:
         """The take as a clip on disk. A thread cannot be stopped: what it still writes after a
         cancellation is removed, behind it and without being waited for."""
         storing = self._executor.submit(self._clips.store, take.stream, take.audio)

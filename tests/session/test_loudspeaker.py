@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ditto_avatar.session.heard import Loudspeaker
+from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.types import FloatArray
 from tests.fakes.clock import ManualClock
 

@@ -9,7 +9,7 @@ import pytest
 
 from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import NotFound, StorageFull
-from ditto_avatar.session.clips import ClipFolder
+from ditto_avatar.pipeline.clips import ClipFolder
 from tests.media.test_clip import stream
 
 SILENCE = np.zeros(7680, np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Playing(StrEnum):
+class PlaybackState(StrEnum):
     """What a page does with a segment: it painted the first picture, plays it, played it to the
     end, or stopped it where it was."""
 
@@ -26,7 +26,7 @@ class PlaybackReport:
     """
 
     segment: str
-    state: Playing
+    state: PlaybackState
     seconds: float
     painted_after_s: float | None = None
     drift_ms: float | None = None

@@ -7,15 +7,15 @@ import pytest
 
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.session import events
-from ditto_avatar.session.conversation import SAY
-from ditto_avatar.session.warm_up import (
+from ditto_avatar.pipeline.warm_up import (
     own_sentences,
     prepare,
     prepare_each,
     read_phrases,
     warm_up,
 )
+from ditto_avatar.session.conversation import SAY
+from ditto_avatar.transport import events
 from ditto_avatar.types import Language
 from tests.fakes.engines import ScriptedDialogue
 
@@ -26,8 +26,8 @@ async def test_a_phrase_drawn_beforehand_costs_nothing_later(open_world: Worlds)
     own = own_sentences(ScriptedDialogue(), ["Welcome."])
     world = await open_world(cache_bytes=10**8, own_sentences=own)
     session = await world.registry.open("me")
-    performer = world.services.performer
-    await warm_up(performer, session.avatar, Language.ENGLISH, ["Welcome."])
+    pipeline = world.services.pipeline
+    await warm_up(pipeline, session.avatar, Language.ENGLISH, ["Welcome."])
     assert world.speech.said == ["Welcome."]
     assert not (world.data_dir / "clips").exists()  # nobody would ask for them
     async with world.viewer(session) as viewer:
