@@ -19,7 +19,7 @@ SESSIONS = 200
 CROWD = 16
 TEXT = (
     "Welcome to our house, it is good to see you. The exhibition is on the second floor. "
-    "SegmentMedia the stairs on your left and follow the blue line. Please ask me if you get lost."
+    "Take the stairs on your left and follow the blue line. Please ask me if you get lost."
 )
 TARGETS = {
     "worst_stall_ms_4_speaking": "<= 100",

@@ -8,12 +8,12 @@ import pytest
 
 from ditto_avatar.dialogue.base import Message, Prompt, Role
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.answer_length import AnswerLength, AnswerLimits, Cut
 from ditto_avatar.pipeline.pipeline import Job
 from ditto_avatar.session import turn as t
 from ditto_avatar.types import Language
-
-from .conftest import World, Worlds
+from tests.worlds import World, Worlds
 
 QUESTION = Prompt([Message(Role.USER, "Tell me everything.")], Language.KOREAN)
 
@@ -47,16 +47,16 @@ async def performed(
 
     prompt = None if text else QUESTION
     job = Job(avatar, Language.KOREAN, text, prompt, lambda: 0, "a session", watched=watched)
-    await world.services.pipeline.perform(job, notify)
+    await world.services.pipeline.run(job, notify)
     return happened
 
 
 def seconds(happened: list[t.Input]) -> float:
-    return sum(event.seconds for event in happened if isinstance(event, t.SegmentDrawn))
+    return sum(event.seconds for event in happened if isinstance(event, progress.SegmentDrawn))
 
 
 def notices(happened: list[t.Input]) -> list[str]:
-    return [event.message for event in happened if isinstance(event, t.Noticed)]
+    return [event.message for event in happened if isinstance(event, progress.Noticed)]
 
 
 @pytest.mark.parametrize("said", [False, True])
@@ -68,7 +68,7 @@ async def test_an_endless_answer_ends_with_the_sentence_that_fills_the_limit(
     endless = "One two three. " * 2_000
     world.dialogue.answer = endless
     happened = await performed(world, avatar, text=endless if said else "")
-    assert isinstance(happened[-1], t.PipelineEnded)
+    assert isinstance(happened[-1], progress.PipelineEnded)
     assert 4.0 < seconds(happened) < 6.0
     assert notices(happened) == ["대답이 너무 길어져서 여기서 마칠게요."]
     assert cuts == [Cut.LENGTH]
@@ -80,15 +80,15 @@ async def test_what_is_shown_is_what_is_said(open_world: Worlds, avatar: Avatar)
     world: World = await open_world(limits=AnswerLimits(5.0, 5.0))
     world.dialogue.answer = "One two three. " * 2_000
     happened = await performed(world, avatar)
-    shown = "".join(event.text for event in happened if isinstance(event, t.TextArrived))
-    said = [event.text for event in happened if isinstance(event, t.SegmentBegan)]
+    shown = "".join(event.text for event in happened if isinstance(event, progress.TextArrived))
+    said = [event.text for event in happened if isinstance(event, progress.SegmentBegan)]
     assert shown.count(".") == len(said)
 
 
 async def test_an_answer_within_the_limit_is_not_touched(world: World, avatar: Avatar) -> None:
     happened = await performed(world, avatar)
     assert notices(happened) == []
-    assert len([event for event in happened if isinstance(event, t.SegmentBegan)]) == 2
+    assert len([event for event in happened if isinstance(event, progress.SegmentBegan)]) == 2
 
 
 async def test_an_answer_that_nobody_watches_ends_earlier(
@@ -101,13 +101,13 @@ async def test_an_answer_that_nobody_watches_ends_earlier(
     drawn: list[float] = []
 
     def leave_after_four_seconds(event: t.Input) -> None:
-        if isinstance(event, t.SegmentDrawn):
+        if isinstance(event, progress.SegmentDrawn):
             drawn.append(event.seconds)
             if sum(drawn) >= 4.0:
                 audience.leave()
 
     happened = await performed(world, avatar, watched=audience, on=leave_after_four_seconds)
-    assert isinstance(happened[-1], t.PipelineEnded)
+    assert isinstance(happened[-1], progress.PipelineEnded)
     assert 6.0 <= seconds(happened) < 9.0
     assert cuts == [Cut.UNWATCHED]
     assert world.dialogue.open_replies == 0
@@ -119,7 +119,7 @@ async def test_an_endless_text_with_nothing_to_speak_ends_as_well(
     world: World = await open_world()
     world.dialogue.answer = "** ** --- " * 5_000
     happened = await performed(world, avatar)
-    shown = sum(len(event.text) for event in happened if isinstance(event, t.TextArrived))
+    shown = sum(len(event.text) for event in happened if isinstance(event, progress.TextArrived))
     assert shown < 11_000
     assert len(notices(happened)) == 1
 

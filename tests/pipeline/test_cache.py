@@ -15,14 +15,13 @@ from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.transport import events
 from ditto_avatar.types import SAMPLES_PER_FRAME
 from tests.fakes.clock import ManualClock
-
-from .conftest import Worlds
+from tests.worlds import Worlds
 
 LOOP = 50
 KEY = cache_key("me", text="Hi.", voice="tone/low")
 
 
-def take(first_frame: int = 10, frames: int = 12) -> SegmentMedia:
+def drawn(first_frame: int = 10, frames: int = 12) -> SegmentMedia:
     encoder = FragmentEncoder(64, 64)
     fragments = []
     for _ in range(frames):
@@ -44,7 +43,7 @@ def cache(path: Path, max_bytes: int = 10**8) -> SegmentCache:
 
 
 def test_a_kept_take_comes_back_as_it_was(tmp_path: Path) -> None:
-    kept = take()
+    kept = drawn()
     cache(tmp_path).keep(KEY, kept)
     found = cache(tmp_path).find(KEY, LOOP, 30, exact=False)
     assert found is not None
@@ -54,7 +53,7 @@ def test_a_kept_take_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_other_words_are_another_take(tmp_path: Path) -> None:
-    cache(tmp_path).keep(KEY, take())
+    cache(tmp_path).keep(KEY, drawn())
     assert (
         cache(tmp_path).find(cache_key("me", text="Ho.", voice="tone/low"), LOOP, 10, exact=False)
         is None
@@ -65,52 +64,52 @@ def test_other_words_are_another_take(tmp_path: Path) -> None:
 def test_the_first_sentence_takes_the_nearest_pose_around_the_loop(
     tmp_path: Path, near: int, expected: int
 ) -> None:
-    takes = cache(tmp_path)
+    segments = cache(tmp_path)
     for first in (10, 40, 48):
-        takes.keep(KEY, take(first))
-    found = takes.find(KEY, LOOP, near, exact=False)
+        segments.keep(KEY, drawn(first))
+    found = segments.find(KEY, LOOP, near, exact=False)
     assert found is not None
     assert found.first_frame == expected
 
 
 def test_a_sentence_in_the_middle_needs_the_very_pose(tmp_path: Path) -> None:
-    takes = cache(tmp_path)
-    takes.keep(KEY, take(10))
-    assert takes.find(KEY, LOOP, 11, exact=True) is None
-    assert takes.find(KEY, LOOP, 10, exact=True) is not None
+    segments = cache(tmp_path)
+    segments.keep(KEY, drawn(10))
+    assert segments.find(KEY, LOOP, 11, exact=True) is None
+    assert segments.find(KEY, LOOP, 10, exact=True) is not None
 
 
 def test_beyond_the_limit_the_least_recently_used_goes(tmp_path: Path) -> None:
-    takes = cache(tmp_path, int(size_on_disk(take()) * 2.5))
+    segments = cache(tmp_path, int(size_on_disk(drawn()) * 2.5))
     for age, first in ((30, 10), (20, 20)):
-        takes.keep(KEY, take(first))
+        segments.keep(KEY, drawn(first))
         path = next((tmp_path / "takes").glob(f"me/*.{first}.*.m4s"))
         os.utime(path, (time.time() - age, time.time() - age))
-    takes = cache(tmp_path, int(size_on_disk(take()) * 2.5))
-    assert takes.find(KEY, LOOP, 10, exact=True) is not None  # used now, so 20 is the oldest
-    takes.keep(KEY, take(30))
-    assert takes.find(KEY, LOOP, 20, exact=True) is None
-    assert takes.find(KEY, LOOP, 10, exact=True) is not None
+    segments = cache(tmp_path, int(size_on_disk(drawn()) * 2.5))
+    assert segments.find(KEY, LOOP, 10, exact=True) is not None  # used now, so 20 is the oldest
+    segments.keep(KEY, drawn(30))
+    assert segments.find(KEY, LOOP, 20, exact=True) is None
+    assert segments.find(KEY, LOOP, 10, exact=True) is not None
     assert len(list((tmp_path / "takes" / "me").iterdir())) == 4
 
 
 def test_a_damaged_take_is_as_good_as_none(tmp_path: Path) -> None:
-    cache(tmp_path).keep(KEY, take())
+    cache(tmp_path).keep(KEY, drawn())
     path = next((tmp_path / "takes").glob("me/*.m4s"))
     path.write_bytes(path.read_bytes()[:-5])
-    takes = cache(tmp_path)
-    assert takes.has(KEY)
-    assert takes.find(KEY, LOOP, 10, exact=False) is None
-    assert not takes.has(KEY)
+    segments = cache(tmp_path)
+    assert segments.has(KEY)
+    assert segments.find(KEY, LOOP, 10, exact=False) is None
+    assert not segments.has(KEY)
     assert not list((tmp_path / "takes").iterdir())
 
 
 def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
-    kept = take(frames=2)
-    takes = cache(tmp_path, size_on_disk(kept))
+    kept = drawn(frames=2)
+    segments = cache(tmp_path, size_on_disk(kept))
 
     def keep(first_frame: int) -> None:
-        takes.keep(KEY, replace(kept, first_frame=first_frame))
+        segments.keep(KEY, replace(kept, first_frame=first_frame))
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(keep, range(200)))  # raises what a thread raised
@@ -120,112 +119,112 @@ def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_pat
 def test_a_file_that_cannot_be_looked_at_or_removed_is_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    takes = cache(tmp_path, 1)
+    segments = cache(tmp_path, 1)
     folder = tmp_path / "takes" / "me"
     (folder / f"{KEY.digest}.1.2.m4s").mkdir(parents=True)
     (folder / f"{KEY.digest}.1.2.wav").write_bytes(b"x")
     (folder / f"{KEY.digest}.3.4.m4s").symlink_to(tmp_path / "gone")
-    takes.keep(KEY, take(10))
+    segments.keep(KEY, drawn(10))
     assert "could not be removed" in caplog.text
-    assert takes.find(KEY, LOOP, 10, exact=True) is None  # made room for
+    assert segments.find(KEY, LOOP, 10, exact=True) is None  # made room for
 
 
 def test_what_a_killed_process_left_half_is_removed_at_the_start(tmp_path: Path) -> None:
-    takes = cache(tmp_path)
-    takes.keep(KEY, take(10))
+    segments = cache(tmp_path)
+    segments.keep(KEY, drawn(10))
     folder, digest = tmp_path / "takes" / "me", KEY.digest
     whole = set(folder.iterdir())
     for name in (f".{digest}.20.31.m4s.part", f".{digest}.30.41.wav.part", f"{digest}.20.31.wav"):
         (folder / name).write_bytes(b"half")
     cache(tmp_path).clear_unfinished()
     assert set(folder.iterdir()) == whole
-    assert takes.find(KEY, LOOP, 10, exact=True) is not None
+    assert segments.find(KEY, LOOP, 10, exact=True) is not None
 
 
 def test_a_smaller_limit_counts_from_the_start(tmp_path: Path) -> None:
     for first in (10, 20):
-        cache(tmp_path).keep(KEY, take(first))
-    cache(tmp_path, size_on_disk(take())).clear_unfinished()
+        cache(tmp_path).keep(KEY, drawn(first))
+    cache(tmp_path, size_on_disk(drawn())).clear_unfinished()
     assert len(list((tmp_path / "takes" / "me").iterdir())) == 2
 
 
 def test_a_size_of_nothing_keeps_nothing(tmp_path: Path) -> None:
-    cache(tmp_path, 0).keep(KEY, take())
+    cache(tmp_path, 0).keep(KEY, drawn())
     assert not (tmp_path / "takes").exists()
 
 
 def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "takes").write_text("no folder")
-    cache(tmp_path).keep(KEY, take())
+    cache(tmp_path).keep(KEY, drawn())
     assert cache(tmp_path).find(KEY, LOOP, 10, exact=False) is None
 
 
 def test_what_one_session_said_is_not_there_for_another(tmp_path: Path) -> None:
-    takes = cache(tmp_path)
-    takes.keep(KEY, take())
+    segments = cache(tmp_path)
+    segments.keep(KEY, drawn())
     yours = cache_key("you", text="Hi.", voice="tone/low")
     assert yours.digest == KEY.digest
-    assert not takes.has(yours)
-    assert takes.find(yours, LOOP, 10, exact=False) is None
+    assert not segments.has(yours)
+    assert segments.find(yours, LOOP, 10, exact=False) is None
 
 
 def test_an_erased_session_leaves_no_file_and_keeps_nothing_more(tmp_path: Path) -> None:
-    takes = cache(tmp_path)
+    segments = cache(tmp_path)
     yours = replace(KEY, scope="you")
     for key in (KEY, yours):
-        takes.keep(key, take())
-    takes.erase("me")
-    takes.keep(KEY, take())  # a turn that was cancelled is still writing
-    assert not takes.has(KEY)
+        segments.keep(key, drawn())
+    segments.erase("me")
+    segments.keep(KEY, drawn())  # a turn that was cancelled is still writing
+    assert not segments.has(KEY)
     assert [path.name for path in (tmp_path / "takes").iterdir()] == ["you"]
-    assert takes.has(yours)
-    takes.erase("me")  # again is no error
+    assert segments.has(yours)
+    segments.erase("me")  # again is no error
 
 
 def test_takes_of_sessions_go_before_the_servers_own(tmp_path: Path) -> None:
-    takes = cache(tmp_path, int(size_on_disk(take()) * 2.5))
+    segments = cache(tmp_path, int(size_on_disk(drawn()) * 2.5))
     for scope in (SHARED, "me", "you"):
-        takes.keep(replace(KEY, scope=scope), take())
-    assert takes.has(replace(KEY, scope=SHARED))
-    assert not takes.has(KEY)
+        segments.keep(replace(KEY, scope=scope), drawn())
+    assert segments.has(replace(KEY, scope=SHARED))
+    assert not segments.has(KEY)
     assert not (tmp_path / "takes" / "me").exists()
-    assert takes.has(replace(KEY, scope="you"))
+    assert segments.has(replace(KEY, scope="you"))
 
 
 def test_takes_of_sessions_go_by_age_and_the_servers_own_stay(tmp_path: Path) -> None:
     for scope, age in ((SHARED, 100), ("me", 100), ("you", 10)):
-        cache(tmp_path).keep(replace(KEY, scope=scope), take())
+        cache(tmp_path).keep(replace(KEY, scope=scope), drawn())
         path = next((tmp_path / "takes" / scope).glob("*.m4s"))
         os.utime(path, (time.time() - age, time.time() - age))
-    takes = cache(tmp_path)
-    takes.expire(50)
+    segments = cache(tmp_path)
+    segments.expire(50)
     assert {path.name for path in (tmp_path / "takes").iterdir()} == {SHARED, "you"}
 
 
 def test_the_folder_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache(tmp_path).keep(KEY, take())
-    takes = cache(tmp_path)
-    takes.clear_unfinished()
+    cache(tmp_path).keep(KEY, drawn())
+    segments = cache(tmp_path)
+    segments.clear_unfinished()
 
     def listed(path: Path, *_: object) -> None:
         raise AssertionError(f"{path} was listed")
 
     monkeypatch.setattr(Path, "glob", listed)
     monkeypatch.setattr(Path, "iterdir", listed)
-    assert takes.has(KEY)
-    assert takes.find(KEY, LOOP, 10, exact=True) is not None
-    takes.keep(replace(KEY, digest="0" * 40), take())
-    assert takes.has(replace(KEY, digest="0" * 40))
+    assert segments.has(KEY)
+    assert segments.find(KEY, LOOP, 10, exact=True) is not None
+    segments.keep(replace(KEY, digest="0" * 40), drawn())
+    assert segments.has(replace(KEY, digest="0" * 40))
 
 
 def test_what_earlier_versions_kept_of_everybody_together_is_removed(tmp_path: Path) -> None:
-    takes = cache(tmp_path)
-    takes.keep(KEY, take())
+    segments = cache(tmp_path)
+    segments.keep(KEY, drawn())
     for suffix in (".m4s", ".wav"):
         (tmp_path / "takes" / f"{KEY.digest}.1.2{suffix}").write_bytes(b"old")
-    takes.clear_unfinished()
+    segments.clear_unfinished()
     assert [path.name for path in (tmp_path / "takes").iterdir()] == ["me"]
-    assert takes.has(KEY)
+    assert segments.has(KEY)
 
 
 async def test_nobody_can_tell_by_the_speed_what_another_session_said(open_world: Worlds) -> None:
@@ -348,10 +347,10 @@ async def test_a_drawn_sentence_is_followed_by_a_cached_one_that_continues_its_p
         await viewer.until(events.TurnFinished)
         (path,) = (world.data_dir / "takes" / session.id).glob("*.m4s")
         key = CacheKey(session.id, path.name.split(".")[0])
-        kept = world.takes.find(key, session.avatar.frame_count, 0, exact=False)
+        kept = world.segments.find(key, session.avatar.frame_count, 0, exact=False)
         assert kept is not None
         for first in range(session.avatar.frame_count):
-            world.takes.keep(key, replace(kept, first_frame=first))
+            world.segments.keep(key, replace(kept, first_frame=first))
         world.speech.said.clear()
         await session.submit(SAY, "A drawn one. Cached one.", idle_frame=0)
         await viewer.until(events.TurnFinished, 2)

@@ -69,7 +69,7 @@ async def test_abandoning_waits_for_the_picture_that_is_being_encoded(
 
 
 class SlowEncoder(FragmentEncoder):
-    """Takes a picture when `gate` opens; `inside` are the threads that are in it."""
+    """Segments a picture when `gate` opens; `inside` are the threads that are in it."""
 
     def __init__(self) -> None:
         super().__init__(64, 64)

@@ -18,8 +18,7 @@ from ditto_avatar.session.conversation import SAY
 from ditto_avatar.transport import events
 from ditto_avatar.types import Language
 from tests.fakes.engines import ScriptedDialogue
-
-from .conftest import World, Worlds
+from tests.worlds import World, Worlds
 
 
 async def test_a_phrase_drawn_beforehand_costs_nothing_later(open_world: Worlds) -> None:

@@ -22,7 +22,7 @@ HOSTILE = [".a" * 220, ("щ." * 10 + " ") * 15]
 
 def embedded(server: Server) -> EspeakEngine:
     """The embedded voice of a server in this process."""
-    assert server.house is not None
+    assert server.parts is not None
     assert isinstance(server.parts.speech, FallbackSpeech)
     (engine,) = server.parts.speech.engines
     assert isinstance(engine, EspeakEngine)

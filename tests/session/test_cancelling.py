@@ -13,8 +13,7 @@ from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.session import Session
 from ditto_avatar.transport import events
 from ditto_avatar.types import Language
-
-from .conftest import World, Worlds
+from tests.worlds import World, Worlds
 
 # More turns of the loop than any of them takes.
 STEPS = 20

@@ -17,8 +17,7 @@ from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.schema import SessionRow, TurnRow, utc_now
 from ditto_avatar.session.session import Session
 from ditto_avatar.transport import events
-
-from .conftest import World, Worlds
+from tests.worlds import World, Worlds
 
 DAY_S = 86_400.0
 

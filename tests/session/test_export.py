@@ -14,8 +14,7 @@ from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.schema import TurnRow
 from ditto_avatar.session.session import Session
 from ditto_avatar.transport import events
-
-from .conftest import World, Worlds
+from tests.worlds import World, Worlds
 
 
 async def exported(world: World, session: Session) -> zipfile.ZipFile:

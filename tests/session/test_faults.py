@@ -16,8 +16,7 @@ from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import sqlite_url
 from ditto_avatar.transport import events
 from tests.fakes.postgres import Postgres
-
-from .conftest import Viewer, World, Worlds
+from tests.worlds import Viewer, World, Worlds
 
 
 async def answered(session: Session, viewer: Viewer, text: str) -> str:

@@ -14,8 +14,7 @@ from ditto_avatar.speech.listening import Int16Array, Listener, ListenMode
 from ditto_avatar.transport import events
 from ditto_avatar.types import Language, joined
 from tests.fakes.clock import ManualClock
-
-from .conftest import Worlds
+from tests.worlds import Worlds
 
 
 async def test_pieces_come_out_in_order_until_the_end() -> None:

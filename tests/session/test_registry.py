@@ -18,8 +18,7 @@ from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
 from ditto_avatar.transport import events
-
-from .conftest import World, Worlds
+from tests.worlds import World, Worlds
 
 
 async def test_a_session_is_found_with_its_token_only(world: World) -> None:

@@ -23,12 +23,12 @@ from ditto_avatar.errors import (
     StorageFailed,
 )
 from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.pipeline import Job, Notify, Pipeline
 from ditto_avatar.pipeline.segment import Segment, Sound
 from ditto_avatar.pipeline.sentence_audio import SentenceAudio
 from ditto_avatar.session import runner
-from ditto_avatar.session import turn as t
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
@@ -43,8 +43,7 @@ from ditto_avatar.transport import events
 from ditto_avatar.types import Language, SpeechChunk, VideoFrame
 from tests.fakes.clock import ManualClock
 from tests.fakes.engines import LoudnessStream
-
-from .conftest import Viewer, World, Worlds
+from tests.worlds import Viewer, World, Worlds
 
 
 def streamed(viewer: Viewer, segment: str) -> bytes:
@@ -233,13 +232,13 @@ class LatePipeline:
     def __init__(self, clips: Path) -> None:
         self._clips = clips
 
-    async def perform(self, job: Job, notify: Notify) -> None:
+    async def run(self, job: Job, notify: Notify) -> None:
         try:
             await asyncio.Event().wait()
         finally:
             for suffix in (".mp4", ".wav"):
                 (self._clips / f"late{suffix}").write_bytes(b"late")
-            notify(t.ClipStored("s", "late", "/video/late.mp4", "/audio/late.wav", 1.0, 24))
+            notify(progress.ClipStored("s", "late", "/video/late.mp4", "/audio/late.wav", 1.0, 24))
 
 
 async def test_a_clip_that_comes_after_the_end_of_its_turn_is_removed(world: World) -> None:
@@ -777,7 +776,7 @@ async def test_a_turn_whose_engine_does_not_stop_holds_up_nobody(
     stuck = asyncio.Event()
 
     class StuckPipeline:
-        async def perform(self, job: Job, notify: Notify) -> None:
+        async def run(self, job: Job, notify: Notify) -> None:
             while not stuck.is_set():
                 with suppress(asyncio.CancelledError):
                     await stuck.wait()

@@ -5,29 +5,30 @@ from collections.abc import Callable
 
 import pytest
 
+from ditto_avatar.pipeline import progress
 from ditto_avatar.session import turn as t
 from ditto_avatar.transport import events
 from ditto_avatar.types import Emotion
 
-BEGAN = t.SegmentBegan("s0", 0, "One two three four.", Emotion.HAPPY, 7, "video/mp4", 10.4)
+BEGAN = progress.SegmentBegan("s0", 0, "One two three four.", Emotion.HAPPY, 7, "video/mp4", 10.4)
 INPUTS: dict[str, t.Input] = {
     "queued": t.Queued(2),
     "admitted": t.Admitted(),
-    "reached": t.Reached(t.Mark.FIRST_AUDIO, 10.3),
-    "text": t.TextArrived("Hi ", 10.2),
+    "reached": progress.Reached(progress.Stage.FIRST_AUDIO, 10.3),
+    "text": progress.TextArrived("Hi ", 10.2),
     "began": BEGAN,
-    "fragment": t.FragmentMade("s0", 0, b"abc", False, 10.5),
-    "drawn": t.SegmentDrawn("s0", 2.0),
-    "clip": t.ClipStored("s0", "n", "/video/n.mp4", "/audio/n.wav", 2.0, 56),
+    "fragment": progress.FragmentMade("s0", 0, b"abc", False, 10.5),
+    "drawn": progress.SegmentDrawn("s0", 2.0),
+    "clip": progress.ClipStored("s0", "n", "/video/n.mp4", "/audio/n.wav", 2.0, 56),
     "played": t.Played("s0", 0.9, False),
     "heard out": t.Played("s0", 2.0, True),
     "dropped": t.Dropped("s0", 0.9),
     "drifted": t.Drifted(-45.0),
     "playback ended": t.PlaybackEnded(17.0),
-    "ended": t.PipelineEnded(11.0),
-    "failed": t.PipelineFailed("provider_failed", "It broke.", 11.0),
-    "troubled": t.Troubled("storage_full", "No room."),
-    "noticed": t.Noticed("fallback", "Another one speaks."),
+    "ended": progress.PipelineEnded(11.0),
+    "failed": progress.PipelineFailed("provider_failed", "It broke.", 11.0),
+    "troubled": progress.Troubled("storage_full", "No room."),
+    "noticed": progress.Noticed("fallback", "Another one speaks."),
     "interrupt": t.Interrupt("user", 11.0),
 }
 
@@ -44,15 +45,15 @@ def thinking() -> t.Turn:
 
 def speaking() -> t.Turn:
     turn = thinking()
-    turn.handle(t.TextArrived("One two three four.", 10.2))
+    turn.handle(progress.TextArrived("One two three four.", 10.2))
     turn.handle(BEGAN)
     return turn
 
 
 def hearing() -> t.Turn:
     turn = speaking()
-    turn.handle(t.SegmentDrawn("s0", 2.0))
-    turn.handle(t.PipelineEnded(10.9))
+    turn.handle(progress.SegmentDrawn("s0", 2.0))
+    turn.handle(progress.PipelineEnded(10.9))
     return turn
 
 
@@ -142,10 +143,10 @@ def test_a_turn_begins_by_saying_so() -> None:
 
 def test_the_waterfall_counts_from_the_text_and_keeps_the_first_time() -> None:
     turn = speaking()
-    turn.handle(t.Reached(t.Mark.FIRST_AUDIO, 10.25))
-    turn.handle(t.Reached(t.Mark.FIRST_AUDIO, 10.9))
-    turn.handle(t.FragmentMade("s0", 0, b"abc", False, 10.45))
-    turn.handle(t.PipelineEnded(11.5))
+    turn.handle(progress.Reached(progress.Stage.FIRST_AUDIO, 10.25))
+    turn.handle(progress.Reached(progress.Stage.FIRST_AUDIO, 10.9))
+    turn.handle(progress.FragmentMade("s0", 0, b"abc", False, 10.45))
+    turn.handle(progress.PipelineEnded(11.5))
     assert turn.timings_ms() == {
         "first_token": 200.0,
         "first_audio": 250.0,
@@ -156,9 +157,9 @@ def test_the_waterfall_counts_from_the_text_and_keeps_the_first_time() -> None:
 
 def test_the_answer_is_what_was_shown() -> None:
     turn = thinking()
-    turn.handle(t.TextArrived("One ", 10.1))
-    turn.handle(t.TextArrived("two.", 10.2))
-    (settle,) = turn.handle(t.PipelineEnded(10.5))
+    turn.handle(progress.TextArrived("One ", 10.1))
+    turn.handle(progress.TextArrived("two.", 10.2))
+    (settle,) = turn.handle(progress.PipelineEnded(10.5))
     assert isinstance(settle, t.Settle)
     assert [type(event) for event in settle.then] == [events.TurnFinished, events.TurnTimings]
     assert isinstance(settle.then[0], events.TurnFinished)
@@ -168,7 +169,7 @@ def test_the_answer_is_what_was_shown() -> None:
 def test_why_a_turn_was_interrupted_is_kept() -> None:
     stopped, failed = speaking(), speaking()
     stopped.handle(t.Interrupt("user", 11.0))
-    failed.handle(t.PipelineFailed("provider_failed", "It broke.", 11.0))
+    failed.handle(progress.PipelineFailed("provider_failed", "It broke.", 11.0))
     assert (stopped.reason, failed.reason) == ("user", "provider_failed")
 
 
@@ -181,9 +182,9 @@ def test_an_interruption_keeps_the_words_that_were_played() -> None:
 
 def test_a_segment_played_to_its_end_was_heard_whole() -> None:
     turn = speaking()
-    turn.handle(t.SegmentDrawn("s0", 2.0))
-    turn.handle(t.SegmentBegan("s1", 1, "Five six.", Emotion.NEUTRAL, 57, "video/mp4", 10.6))
-    turn.handle(t.SegmentDrawn("s1", 1.0))
+    turn.handle(progress.SegmentDrawn("s0", 2.0))
+    turn.handle(progress.SegmentBegan("s1", 1, "Five six.", Emotion.NEUTRAL, 57, "video/mp4", 10.6))
+    turn.handle(progress.SegmentDrawn("s1", 1.0))
     turn.handle(t.Played("s0", 2.0, True))
     turn.handle(t.Played("s1", 0.6, False))
     turn.handle(t.Interrupt("user", 13.1))
@@ -198,7 +199,7 @@ def test_without_reports_the_time_says_what_was_heard() -> None:
 
 def test_nothing_was_heard_of_a_turn_that_had_not_begun_to_speak() -> None:
     turn = thinking()
-    turn.handle(t.TextArrived("One two", 10.1))
+    turn.handle(progress.TextArrived("One two", 10.1))
     turn.handle(t.Interrupt("user", 10.2))
     assert turn.heard == ""
 
@@ -213,7 +214,7 @@ def test_a_turn_heard_to_its_end_is_finished_without_waiting() -> None:
 @pytest.mark.parametrize("state", ["speaking", "hearing"])
 def test_a_segment_that_was_dropped_was_heard_that_far_only(state: str) -> None:
     turn = STATES[state]()
-    turn.handle(t.SegmentDrawn("s0", 2.0))
+    turn.handle(progress.SegmentDrawn("s0", 2.0))
     turn.handle(t.Played("s0", 1.4, False))
     turn.handle(t.Dropped("s0", 1.0))
     assert turn.phase.value == state
@@ -258,7 +259,7 @@ def test_dropping_a_segment_that_has_ended_takes_nothing_back() -> None:
 
 def test_what_the_page_reports_late_is_told_when_it_was_heard_out() -> None:
     turn = hearing()
-    turn.handle(t.Reached(t.Mark.FIRST_PAINTED, 10.7))
+    turn.handle(progress.Reached(progress.Stage.FIRST_PAINTED, 10.7))
     for drift in (12.0, -45.0, 30.0):
         turn.handle(t.Drifted(drift))
     (settle,) = turn.handle(t.Played("s0", 2.0, True))
@@ -279,4 +280,4 @@ def test_what_is_left_to_hear_is_what_was_drawn_and_not_reported() -> None:
 def test_reports_about_unknown_segments_change_nothing() -> None:
     turn = speaking()
     assert turn.handle(t.Played("other", 1.0, True)) == []
-    assert turn.handle(t.FragmentMade("other", 0, b"x", True, 11.0)) == []
+    assert turn.handle(progress.FragmentMade("other", 0, b"x", True, 11.0)) == []

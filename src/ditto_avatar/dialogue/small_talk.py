@@ -98,7 +98,7 @@ _REPLIES = {
         ),
         Occasion.FAREWELL: (
             "[happy] Goodbye! It was nice talking to you.",
-            "[happy] See you soon. SegmentMedia care!",
+            "[happy] See you soon. Take care!",
         ),
         Occasion.WHO_ARE_YOU: (
             "[happy] I am your presenter, the face of Ditto Avatar. [neutral] I am not a real "

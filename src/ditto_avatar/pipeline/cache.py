@@ -1,7 +1,7 @@
 """Sentences that were drawn before: the same words, voice, emotion, face and engine again cost
 nothing.
 
-A take is kept under the hash of what made it. The same sentence may be kept several times with
+A segment is kept under the hash of what made it. The same sentence may be kept several times with
 different first pictures: a sentence in the middle of an answer has to continue the pose of the one
 before it exactly, the first sentence of an answer may begin anywhere, since the page fades into it.
 
@@ -41,8 +41,8 @@ SHARED = "shared"
 """The scope of sentences that come from the server itself, never from a person."""
 
 _NAME = re.compile(r"([0-9a-f]{40})\.(\d+)\.(\d+)\.m4s")
-# A cancelled turn may still be writing a take when its session is erased: erased scopes are
-# remembered for longer than any write takes.
+# A cancelled turn may still be writing a segment when its session is erased: erased scopes are
+# remembered for longer than any write segments.
 _ERASED_REMEMBERED = 10_000
 
 
@@ -69,7 +69,7 @@ class SegmentMedia:
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """The name of a take: whose it is (a session's id, or `SHARED`), and the hash of what made
+    """The name of a segment: whose it is (a session's id, or `SHARED`), and the hash of what made
     it."""
 
     scope: str
@@ -84,7 +84,7 @@ def cache_key(scope: str, **made_from: str) -> CacheKey:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """A take on disk. `path` is its pictures, `used_at` when it was read last, in seconds."""
+    """A segment on disk. `path` is its pictures, `used_at` when it was read last, in seconds."""
 
     path: Path
     first_frame: int
@@ -98,9 +98,9 @@ class _Entry:
 
 
 class SegmentCache:
-    """Takes on disk, one folder for each scope: a session's id, or `SHARED`.
+    """Segments on disk, one folder for each scope: a session's id, or `SHARED`.
 
-    Beyond `max_bytes` (0 keeps none) takes of sessions are removed before shared ones, the least
+    Beyond `max_bytes` (0 keeps none) segments of sessions are removed before shared ones, the least
     recently used first. The folder is read once; after that an index in memory answers. Safe to
     use from several threads; blocking, so call it off the event loop.
     """
@@ -109,9 +109,9 @@ class SegmentCache:
         self._folder = folder
         self._max_bytes = max_bytes
         self._clock = clock or AgeClock()
-        # Held while files change, so that erasing a scope waits for a take that is being written.
+        # Held while files change, so that erasing a scope waits for a segment that is being written.
         self._changing = threading.Lock()
-        # Held for moments only: whoever looks for a take does not wait for another one's files.
+        # Held for moments only: whoever looks for a segment does not wait for another one's files.
         self._indexing = threading.Lock()
         self._index: dict[CacheKey, list[_Entry]] = {}
         self._bytes = 0
@@ -121,7 +121,7 @@ class SegmentCache:
     def find(
         self, key: CacheKey, loop_frames: int, near: int, *, exact: bool
     ) -> SegmentMedia | None:
-        """The take of `key` whose first picture is nearest to idle frame `near` of a loop with
+        """The segment of `key` whose first picture is nearest to idle frame `near` of a loop with
         `loop_frames`; with `exact`, only one that begins there. None if there is none."""
 
         def distance(entry: _Entry) -> int:
@@ -132,40 +132,40 @@ class SegmentCache:
             if exact and distance(entry):
                 break
             try:
-                take = _read(entry)
+                media = _read(entry)
             except (OSError, ValueError, EOFError, wave.Error):
                 self._discard(key, entry)  # gone or damaged: it is drawn again
             else:
                 entry.used_at = self._clock.now()
-                return take
+                return media
         return None
 
     def has(self, key: CacheKey) -> bool:
-        """Whether there is any take of `key`, wherever it begins."""
+        """Whether there is any segment of `key`, wherever it begins."""
         return bool(self._entries(key))
 
-    def keep(self, key: CacheKey, take: SegmentMedia) -> None:
-        """Store a take, then make room. A full disk only means that it will be drawn again; a
+    def keep(self, key: CacheKey, media: SegmentMedia) -> None:
+        """Store a segment, then make room. A full disk only means that it will be drawn again; a
         scope that was erased keeps nothing more."""
         if not self._max_bytes:
             return
         self._load()
-        name = f"{key.digest}.{take.first_frame}.{take.last_frame}.m4s"
+        name = f"{key.digest}.{media.first_frame}.{media.last_frame}.m4s"
         path = self._folder / key.scope / name
         with self._changing:
             if key.scope in self._erased:
                 return
             try:
                 # The sound first: what has pictures is whole.
-                write_wav(take.audio, path.with_suffix(".wav"))
-                write_whole(path, lambda target: _write(target, take.stream))
-                self._add(key, self._entry(path, take.first_frame, take.last_frame))
+                write_wav(media.audio, path.with_suffix(".wav"))
+                write_whole(path, lambda target: _write(target, media.stream))
+                self._add(key, self._entry(path, media.first_frame, media.last_frame))
             except (StorageFull, OSError) as error:
                 log.warning("a drawn sentence was not kept: %s", error)
             self._make_room()
 
     def erase(self, scope: str) -> None:
-        """Remove all takes of a session, and keep none of it from now on. Returns when no file
+        """Remove all segments of a session, and keep none of it from now on. Returns when no file
         of it is left. Raises `OSError` when one cannot be removed."""
         self._load()
         with self._changing:
@@ -177,7 +177,7 @@ class SegmentCache:
                 shutil.rmtree(self._folder / scope)
 
     def expire(self, age_s: float) -> None:
-        """Remove takes of sessions that were not used for `age_s` seconds."""
+        """Remove segments of sessions that were not used for `age_s` seconds."""
         self._load()
         oldest = self._clock.now() - age_s
         with self._changing:
@@ -186,7 +186,7 @@ class SegmentCache:
     def clear_unfinished(self) -> None:
         """Remove what a process that was killed had not finished: temporary files, and sounds
         without their pictures; call before serving. Files outside any scope go as well: earlier
-        versions kept everybody's takes together."""
+        versions kept everybody's segments together."""
         with self._changing:
             for path in _files(self._folder):
                 if path.is_dir() and not path.is_symlink():
@@ -210,7 +210,7 @@ class SegmentCache:
             self._loaded = True
             for path in self._folder.glob("*/*.m4s") if self._folder.is_dir() else ():
                 if (match := _NAME.fullmatch(path.name)) is not None:
-                    with contextlib.suppress(OSError):  # half of a take, or a link to nowhere
+                    with contextlib.suppress(OSError):  # half of a segment, or a link to nowhere
                         entry = self._entry(path, int(match[2]), int(match[3]))
                         key = CacheKey(path.parent.name, match[1])
                         self._index.setdefault(key, []).append(entry)
@@ -252,7 +252,7 @@ class SegmentCache:
             self._remove_while(lambda _: self._bytes > self._max_bytes)
 
     def _remove_while(self, wanted: Callable[[_Entry], bool]) -> None:
-        """Remove takes that are `wanted` away, asked for one by one: those of sessions first, the
+        """Remove segments that are `wanted` away, asked for one by one: those of sessions first, the
         least recently used first."""
         with self._indexing:
             known = [(key, entry) for key, entries in self._index.items() for entry in entries]
@@ -271,12 +271,12 @@ def _clear_scope(folder: Path) -> None:
         half = path.suffix == ".wav" and not path.with_suffix(".m4s").exists()
         if path.suffix == ".part" or half:
             _remove(path)
-    with contextlib.suppress(OSError):  # it has takes
+    with contextlib.suppress(OSError):  # it has segments
         folder.rmdir()
 
 
 def _remove_take(entry: _Entry) -> bool:
-    """Whether both files are gone. The pictures go first: a take is found by them."""
+    """Whether both files are gone. The pictures go first: a segment is found by them."""
     gone = all([_remove(path) for path in (entry.path, entry.path.with_suffix(".wav"))])
     with contextlib.suppress(OSError):  # others are in it
         entry.path.parent.rmdir()

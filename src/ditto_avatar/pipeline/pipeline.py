@@ -1,10 +1,10 @@
 """The way of a turn: think, voice, speak, draw, keep; tasks joined by bounded queues.
 
-    think ──sentences──▶ voice ──sound──▶ speak ──▶ face engine ──pictures──▶ draw ──takes──▶ keep
+    think ──sentences──▶ voice ──sound──▶ speak ──▶ face engine ──pictures──▶ draw ──segments──▶ keep
                                             └────── scenes, or takes from the cache ────▲
 
 The sound of the next sentence is asked for while the last one is still being spoken: services take
-their time to begin. Cancelling `Pipeline.perform` cancels all of it and leaves nothing behind: the
+their time to begin. Cancelling `Pipeline.run` cancels all of it and leaves nothing behind: the
 iterators of the dialogue and the speech engine are closed, the stream is cancelled, encoders
 are freed.
 """
@@ -28,20 +28,20 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine, FaceStream
 from ditto_avatar.media.encode import FragmentEncoder, mime_type
 from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.answer_length import AnswerLength, AnswerLimits, Cut
 from ditto_avatar.pipeline.cache import SHARED, CacheKey, SegmentCache, SegmentMedia, cache_key
 from ditto_avatar.pipeline.clips import Clip, ClipFolder
 from ditto_avatar.pipeline.notices import cut_text, fallback_text
 from ditto_avatar.pipeline.segment import Pace, Segment
 from ditto_avatar.pipeline.sentence_audio import SentenceAudio
-from ditto_avatar.session import turn as t
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.voices import voice_for
 from ditto_avatar.types import FRAME_RATE_HZ, Fallback, FloatArray, Language, Voice
 
 log = logging.getLogger(__name__)
 
-Notify = Callable[[t.Input], object]
+Notify = Callable[[progress.Progress], object]
 
 # Sentences wait here while the last one is spoken, segments while the last one is drawn. Small:
 # what waits was made too early and is lost when the turn is interrupted.
@@ -77,7 +77,7 @@ class Engines:
     speech: SpeechEngine
 
 
-# The engines for an avatar's turn; the callback hears when one fails and another takes over.
+# The engines for an avatar's turn; the callback hears when one fails and another segments over.
 EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
 
 
@@ -98,7 +98,7 @@ class _Replay:
     id: str
     index: int
     sentence: Sentence
-    take: SegmentMedia
+    media: SegmentMedia
 
 
 @dataclass(slots=True)
@@ -179,13 +179,13 @@ class Pipeline:
         self._own_sentences = own_sentences
         self._discarding: set[Future[None]] = set()
 
-    async def perform(self, job: Job, notify: Notify) -> None:
+    async def run(self, job: Job, notify: Notify) -> None:
         """Run the turn and tell `notify` what happens; ends with `PipelineEnded` or
         `PipelineFailed`, unless it is cancelled."""
 
         def tell(fallback: Fallback) -> None:
             run.fallbacks += 1
-            notify(t.Noticed("fallback", fallback_text(fallback, job.language)))
+            notify(progress.Noticed("fallback", fallback_text(fallback, job.language)))
 
         engines = self._engines(job.avatar, tell)
         group = asyncio.TaskGroup()
@@ -201,16 +201,18 @@ class Pipeline:
         except ExceptionGroup as errors:
             notify(self._failure(errors))
         else:
-            notify(t.PipelineEnded(self._clock.now()))
+            notify(progress.PipelineEnded(self._clock.now()))
         finally:
             await run.let_go()
 
-    def _failure(self, errors: ExceptionGroup[Exception]) -> t.PipelineFailed:
+    def _failure(self, errors: ExceptionGroup[Exception]) -> progress.PipelineFailed:
         known = errors.subgroup(DittoAvatarError)
         error = _first(known or errors)
         if known is None:
             log.error("a turn failed", exc_info=errors)
-        return t.PipelineFailed(outcome_of(error).code, public_text(error), self._clock.now())
+        return progress.PipelineFailed(
+            outcome_of(error).code, public_text(error), self._clock.now()
+        )
 
     async def discarded(self) -> None:
         """Return once nothing is left on disk of the clips that cancelled turns were storing.
@@ -225,11 +227,11 @@ class Pipeline:
             async for item in stream:
                 now = self._clock.now()
                 if isinstance(item, TextDelta):
-                    run.notify(t.TextArrived(item.text, now))
+                    run.notify(progress.TextArrived(item.text, now))
                     run.length.shown(item.text)
                     cut = run.length.mute
                 else:
-                    run.notify(t.Reached(t.Mark.FIRST_SENTENCE, now))
+                    run.notify(progress.Reached(progress.Stage.FIRST_SENTENCE, now))
                     run.length.queued(item.text)
                     await run.sentences.put(item)
                     cut = run.length.filled
@@ -242,7 +244,7 @@ class Pipeline:
         """Tell once that the answer ends here."""
         if run.cut is None:
             run.cut = cut
-            run.notify(t.Noticed("answer_cut", cut_text(cut, run.job.language)))
+            run.notify(progress.Noticed("answer_cut", cut_text(cut, run.job.language)))
             self._limits.on_cut(cut)
 
     async def _pieces(self, run: _Run) -> AsyncGenerator[str, None]:
@@ -277,10 +279,10 @@ class Pipeline:
             if (cut := run.length.over) is not None:
                 self._cut(run, cut)
                 voiced.abandon()
-            elif (take := await self._find_take(run, voiced.key)) is not None:
+            elif (take := await self._find_cached(run, voiced.key)) is not None:
                 voiced.abandon()
                 await self._end_scene(run)
-                await self._replay(run, voiced.sentence, take)
+                await self._replay(run, voiced.sentence, media)
             else:
                 voiced.begin(run.group, run.engines.speech)
                 await self._speak_sentence(run, voiced)
@@ -302,25 +304,25 @@ class Pipeline:
             face=f"{self._face.name}/{self._face.fingerprint}",
         )
 
-    async def _find_take(self, run: _Run, key: CacheKey) -> SegmentMedia | None:
+    async def _find_cached(self, run: _Run, key: CacheKey) -> SegmentMedia | None:
         first = run.next_frame is None
         near = run.job.start_frame() if run.next_frame is None else run.next_frame
         loop = run.job.avatar.frame_count
         return await asyncio.to_thread(self._cache.find, key, loop, near, exact=not first)
 
-    async def _replay(self, run: _Run, sentence: Sentence, take: SegmentMedia) -> None:
-        run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
-        await run.acts.put(_Replay(secrets.token_hex(8), run.segments, sentence, take))
+    async def _replay(self, run: _Run, sentence: Sentence, media: SegmentMedia) -> None:
+        run.notify(progress.Reached(progress.Stage.FIRST_AUDIO, self._clock.now()))
+        await run.acts.put(_Replay(secrets.token_hex(8), run.segments, sentence, media))
         run.segments += 1
-        run.length.spoken(sentence.text, take.frames / FRAME_RATE_HZ)
-        run.next_frame = (take.last_frame + 1) % run.job.avatar.frame_count
+        run.length.spoken(sentence.text, media.frames / FRAME_RATE_HZ)
+        run.next_frame = (media.last_frame + 1) % run.job.avatar.frame_count
 
     async def _speak_sentence(self, run: _Run, voiced: SentenceAudio) -> None:
         segment: Segment | None = None
         sentence = voiced.sentence
         async with aclosing(voiced.sound()) as chunks:
             async for chunk in chunks:
-                run.notify(t.Reached(t.Mark.FIRST_AUDIO, self._clock.now()))
+                run.notify(progress.Reached(progress.Stage.FIRST_AUDIO, self._clock.now()))
                 scene = run.scene or await self._begin_scene(run)
                 if segment is None:
                     segment = self._new_segment(run, sentence, voiced.key)
@@ -376,7 +378,7 @@ class Pipeline:
         """Pictures to fragments; each picture belongs to the segment whose sound it shows."""
         segment: Segment | None = None
         async for frame in scene.stream:
-            run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
+            run.notify(progress.Reached(progress.Stage.FIRST_FRAME, self._clock.now()))
             if segment is None or segment.complete:
                 segment = await scene.segments.get()
             await self._keep_pace(run, 1)
@@ -396,22 +398,22 @@ class Pipeline:
             await self._complete(run, segment)
 
     async def _show_again(self, run: _Run, act: _Replay) -> None:
-        take = act.take
-        run.notify(t.Reached(t.Mark.FIRST_FRAME, self._clock.now()))
-        await self._keep_pace(run, take.frames)
+        media = act.take
+        run.notify(progress.Reached(progress.Stage.FIRST_FRAME, self._clock.now()))
+        await self._keep_pace(run, media.frames)
         run.notify(
             self._began(
                 run.job.avatar,
                 act.id,
                 act.index,
                 act.sentence,
-                take.first_frame,
-                lambda: take.audio,
+                media.first_frame,
+                lambda: media.audio,
             )
         )
-        self._tell_fragments(run, act.id, take.fragments, end=len(take.fragments))
-        run.notify(t.SegmentDrawn(act.id, take.frames / FRAME_RATE_HZ))
-        await run.finished.put((act.id, take))
+        self._tell_fragments(run, act.id, media.fragments, end=len(media.fragments))
+        run.notify(progress.SegmentDrawn(act.id, media.frames / FRAME_RATE_HZ))
+        await run.finished.put((act.id, media))
 
     async def _keep_pace(self, run: _Run, frames: int) -> None:
         await run.pace.wait(run.frames_shown / FRAME_RATE_HZ)
@@ -425,11 +427,11 @@ class Pipeline:
         sentence: Sentence,
         frame: int,
         sound: Callable[[], FloatArray],
-    ) -> t.SegmentBegan:
+    ) -> progress.SegmentBegan:
         now = self._clock.now()
         text, emotion = sentence.text, sentence.emotion
         mime = mime_type(avatar.width, avatar.height)
-        return t.SegmentBegan(segment, index, text, emotion, frame, mime, now, sound)
+        return progress.SegmentBegan(segment, index, text, emotion, frame, mime, now, sound)
 
     async def _complete(self, run: _Run, segment: Segment) -> None:
         """Finish `segment` if its last picture has been drawn. Whoever comes last does it: the
@@ -439,11 +441,11 @@ class Pipeline:
         del run.unfinished[segment.id]
         made = await segment.finish()
         self._tell_fragments(run, segment.id, made, end=len(segment.fragments))
-        run.notify(t.SegmentDrawn(segment.id, segment.seconds))
-        take = segment.take()
+        run.notify(progress.SegmentDrawn(segment.id, segment.seconds))
+        media = segment.media()
         if segment.key is not None and not self._face.strained:
-            await asyncio.to_thread(self._cache.keep, segment.key, take)
-        await run.finished.put((segment.id, take))
+            await asyncio.to_thread(self._cache.keep, segment.key, media)
+        await run.finished.put((segment.id, media))
 
     def _tell_fragments(
         self, run: _Run, segment: str, made: Sequence[Fragment], *, end: int | None = None
@@ -454,37 +456,37 @@ class Pipeline:
             run.under_way.set()
         for fragment in made:
             last = end is not None and fragment.index == end - 1
-            run.notify(t.FragmentMade(segment, fragment.index, fragment.data, last, now))
+            run.notify(progress.FragmentMade(segment, fragment.index, fragment.data, last, now))
         if end is not None and not made:
-            run.notify(t.FragmentMade(segment, end, b"", True, now))
+            run.notify(progress.FragmentMade(segment, end, b"", True, now))
 
     async def _keep(self, run: _Run) -> None:
         """Finished segments to clips on disk, in order."""
         while (finished := await run.finished.get()) is not None:
-            segment, take = finished
+            segment, media = finished
             if not run.job.keeps_clips:
                 continue
             try:
-                clip = await self._store(take)
+                clip = await self._store(media)
             except DittoAvatarError as error:
                 # The person has seen it live; only its replay is lost.
-                run.notify(t.Troubled(outcome_of(error).code, str(error)))
+                run.notify(progress.Troubled(outcome_of(error).code, str(error)))
                 continue
             run.notify(
-                t.ClipStored(
+                progress.ClipStored(
                     segment,
                     clip.name,
                     clip.video_url,
                     clip.audio_url,
-                    take.frames / FRAME_RATE_HZ,
-                    take.last_frame,
+                    media.frames / FRAME_RATE_HZ,
+                    media.last_frame,
                 )
             )
 
-    async def _store(self, take: SegmentMedia) -> Clip:
-        """The take as a clip on disk. A thread cannot be stopped: what it still writes after a
+    async def _store(self, media: SegmentMedia) -> Clip:
+        """The segment as a clip on disk. A thread cannot be stopped: what it still writes after a
         cancellation is removed, behind it and without being waited for."""
-        storing = self._executor.submit(self._clips.store, take.stream, take.audio)
+        storing = self._executor.submit(self._clips.store, media.stream, media.audio)
         try:
             return await asyncio.wrap_future(storing)
         except asyncio.CancelledError:

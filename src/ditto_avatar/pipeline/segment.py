@@ -44,7 +44,7 @@ class Segment:
     """A sentence while it is spoken and drawn.
 
     The speaking task adds sound and at last closes it; the drawing task adds pictures. Picture
-    ``i`` takes samples ``640 i`` to ``640 (i + 1)``; after `close` the segment is complete when
+    ``i`` segments samples ``640 i`` to ``640 (i + 1)``; after `close` the segment is complete when
     as many pictures were drawn as the sound is long. `key` names it in the cache; None keeps it
     out.
     """
@@ -105,7 +105,7 @@ class Segment:
         self.drawn += 1
         return made
 
-    def take(self) -> SegmentMedia:
+    def media(self) -> SegmentMedia:
         """The finished sentence as it can be kept and played again."""
         return SegmentMedia(tuple(self.fragments), self.audio, self.first_frame, self.last_frame)
 

@@ -13,9 +13,9 @@ from ditto_avatar.dialogue.clauses import split
 from ditto_avatar.errors import InvalidAvatar, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SHARED
 from ditto_avatar.pipeline.pipeline import Job, Pipeline
-from ditto_avatar.session import turn as t
 from ditto_avatar.types import SAMPLES_PER_FRAME, Language
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ async def warm_up(
     """Draw `phrases` once, so that they come from the cache for everybody. Cancelling is safe."""
     for phrase in phrases:
 
-        def happened(what: t.Input, phrase: str = phrase) -> None:
-            if isinstance(what, t.PipelineFailed):
+        def happened(what: progress.Progress, phrase: str = phrase) -> None:
+            if isinstance(what, progress.PipelineFailed):
                 log.warning("%r could not be drawn beforehand: %s", phrase, what.message)
 
         job = Job(
@@ -86,6 +86,6 @@ async def warm_up(
             scope=SHARED,
             keeps_clips=False,
         )
-        await pipeline.perform(job, happened)
+        await pipeline.run(job, happened)
     if phrases:
         log.info("%d phrases are ready", len(phrases))

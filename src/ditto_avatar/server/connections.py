@@ -91,7 +91,7 @@ class Connections:
         return len(self._open)
 
     def opened(self, transport: asyncio.Transport) -> bool:
-        """SegmentMedia a place for a new connection, from which a request is expected; False if there is
+        """Take a place for a new connection, from which a request is expected; False if there is
         none, and the connection is ended."""
         peer = get_remote_addr(transport)
         host = peer[0] if peer is not None else "unknown"

@@ -21,7 +21,7 @@ class Shares:
         return len(self._held)
 
     def take(self, holder: Hashable) -> bool:
-        """SegmentMedia one more for `holder`; False when it has `most` already."""
+        """Take one more for `holder`; False when it has `most` already."""
         held = self._held.get(holder, 0)
         if held >= self.most:
             return False

@@ -1,4 +1,4 @@
-"""Serving a parts, and stopping without cutting anybody off."""
+"""Serve, and stop without cutting anybody off."""
 
 from __future__ import annotations
 

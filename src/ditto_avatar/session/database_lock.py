@@ -33,7 +33,7 @@ class DatabaseLock:
         self._connection: AsyncConnection | None = None
 
     async def acquire(self) -> None:
-        """SegmentMedia the lock. PostgreSQL waits up to 30 s for another server to stop. Raises
+        """Take the lock. PostgreSQL waits up to 30 s for another server to stop. Raises
         `Unavailable` if one goes on. Cancelling is safe once `release` is called."""
         if not await self._try():
             raise Unavailable(

@@ -39,21 +39,21 @@ class Erasure:
     called again after it failed or was cancelled, and goes on where it was."""
 
     def __init__(
-        self, store: Store, clips: ClipFolder, takes: SegmentCache, pipeline: Pipeline
+        self, store: Store, clips: ClipFolder, cache: SegmentCache, pipeline: Pipeline
     ) -> None:
         self._store = store
         self._clips = clips
-        self._takes = takes
-        self._performer = pipeline
+        self._cache = cache
+        self._pipeline = pipeline
 
     async def erase(self, session_id: str) -> None:
         """Remove everything of a session that nothing runs in any more. Raises `StorageFailed` with
         the conversation still there. Call `purge` when all is erased."""
-        await self._performer.discarded()
+        await self._pipeline.discarded()
         names = await self._store.clip_names(session_id)
         try:
             await asyncio.to_thread(self._clips.remove, names)
-            await asyncio.to_thread(self._takes.erase, session_id)
+            await asyncio.to_thread(self._cache.erase, session_id)
         except OSError as error:
             raise StorageFailed(
                 f"A file of the conversation could not be removed: {error.strerror}."
@@ -95,9 +95,9 @@ class Erasure:
         await asyncio.to_thread(self._clips.remove, names)
         await self._store.remove_turns([turn.turn_id for turn in turns])
 
-    async def expire_takes(self, age_s: float) -> None:
+    async def expire_cache(self, age_s: float) -> None:
         """Remove what was cached of sessions and not used for `age_s` seconds."""
-        await asyncio.to_thread(self._takes.expire, age_s)
+        await asyncio.to_thread(self._cache.expire, age_s)
 
     async def purge(self) -> None:
         """Remove what the database still has of erased rows in its log; nothing to do where it

@@ -133,7 +133,7 @@ class Registry:
             for turn in old:
                 if (session := self._sessions.get(turn.session_id)) is not None:
                     session.forget(turn.turn_id)
-        await self._erasure.expire_takes(age_s)
+        await self._erasure.expire_cache(age_s)
         await self._erasure.purge()
 
     async def export(self, session: Session) -> AsyncGenerator[bytes, None]:
@@ -145,7 +145,7 @@ class Registry:
         return export(session.id, services.store, services.clips)
 
     async def close(self, grace_s: float) -> None:
-        """SegmentMedia no new turns, give running ones `grace_s` seconds, then end all."""
+        """Take no new turns, give running ones `grace_s` seconds, then end all."""
         self._closing = True
         closing = [session.close("shutdown", grace_s) for session in self._sessions.values()]
         for failure in await asyncio.gather(*closing, return_exceptions=True):
@@ -199,7 +199,7 @@ class Registry:
             self._tasks.start(session.close("idle"), "closing an empty session")
 
     def _reserve(self, address: str) -> None:
-        """SegmentMedia a place for one more session of `address`; `_give_back` frees it."""
+        """Take a place for one more session of `address`; `_give_back` frees it."""
         if self._closing:
             raise ShuttingDown("The server is stopping; please try again in a moment.")
         allowed = self._services.share.of(self._max_sessions, address)

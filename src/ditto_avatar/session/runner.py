@@ -16,6 +16,7 @@ from ditto_avatar.dialogue.base import Prompt
 from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.metrics import Metrics
+from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.pipeline.pipeline import Job, Pipeline
 from ditto_avatar.session import turn as t
@@ -153,19 +154,19 @@ class TurnRunner:
     def handle(self, happened: t.Input) -> list[t.Action]:
         """Hand an input to the state machine and carry out what follows; the actions."""
         turn = self.turn
-        if isinstance(happened, t.PipelineFailed) and turn.phase not in t.FINAL:
+        if isinstance(happened, progress.PipelineFailed) and turn.phase not in t.FINAL:
             self._services.metrics.errors.labels(happened.code).inc()
             log.warning("turn %s failed (%s): %s", turn.id, happened.code, happened.message)
-        if isinstance(happened, t.Troubled):
+        if isinstance(happened, progress.Troubled):
             self._services.metrics.errors.labels(happened.code).inc()
             log.warning(
                 "a clip of turn %s was lost (%s): %s", turn.id, happened.code, happened.message
             )
         actions = turn.handle(happened)
         self._apply(actions)
-        if isinstance(happened, t.SegmentBegan) and actions:
+        if isinstance(happened, progress.SegmentBegan) and actions:
             self._begin_to_sound(happened)
-        if isinstance(happened, t.ClipStored) and not actions:
+        if isinstance(happened, progress.ClipStored) and not actions:
             self._discard(happened.name)  # the turn ended meanwhile: nobody will ask for it
         return actions
 
@@ -173,7 +174,7 @@ class TurnRunner:
         try:
             async with self._services.admission.place(self._claim()):
                 if t.Perform() in self.handle(t.Admitted()):
-                    await self._services.pipeline.perform(self._job(), self.handle)
+                    await self._services.pipeline.run(self._job(), self.handle)
         except DittoAvatarError as error:
             self.handle(self._failed(error))
         except Exception as error:
@@ -228,8 +229,10 @@ class TurnRunner:
             for wait in waits:
                 wait.cancel()
 
-    def _failed(self, error: Exception) -> t.PipelineFailed:
-        return t.PipelineFailed(outcome_of(error).code, public_text(error), self._clock.now())
+    def _failed(self, error: Exception) -> progress.PipelineFailed:
+        return progress.PipelineFailed(
+            outcome_of(error).code, public_text(error), self._clock.now()
+        )
 
     def _apply(self, actions: list[t.Action]) -> None:
         for action in actions:
@@ -246,7 +249,7 @@ class TurnRunner:
                 case t.Perform():
                     pass  # `_run` waits for exactly this one
 
-    def _keep_clip(self, clip: t.ClipStored, then: tuple[events.Event, ...]) -> None:
+    def _keep_clip(self, clip: progress.ClipStored, then: tuple[events.Event, ...]) -> None:
         segment = self.turn.segment(clip.segment)
         if segment is None:
             return
@@ -317,17 +320,17 @@ class TurnRunner:
         removing = asyncio.to_thread(self._services.clips.remove, [clip])
         self._context.tasks.start(removing, "removing a clip that is in no conversation")
 
-    def _begin_to_sound(self, began: t.SegmentBegan) -> None:
+    def _begin_to_sound(self, began: progress.SegmentBegan) -> None:
         # Only a microphone of the server's needs it.
         if self._services.transcription == "server" and began.sound is not None:
             self._context.loudspeaker.begin(began.segment, began.text, began.sound)
 
     def _painted(self, after_s: float) -> None:
         turn = self.turn
-        if t.Mark.FIRST_PAINTED in turn.marks:
+        if progress.Stage.FIRST_PAINTED in turn.marks:
             return
         self._services.metrics.observe_painted(after_s)
-        self.handle(t.Reached(t.Mark.FIRST_PAINTED, turn.started + after_s))
-        made = turn.marks.get(t.Mark.FIRST_FRAME)
+        self.handle(progress.Reached(progress.Stage.FIRST_PAINTED, turn.started + after_s))
+        made = turn.marks.get(progress.Stage.FIRST_FRAME)
         if made is not None:
             self._context.idle.painted(turn.started + after_s - made)

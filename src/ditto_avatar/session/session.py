@@ -220,7 +220,7 @@ class Session:
         return stopped
 
     async def select_avatar(self, name: str) -> None:
-        """SegmentMedia another presenter from the next turn on. Raises `NotFound` and `StorageFailed`;
+        """Take another presenter from the next turn on. Raises `NotFound` and `StorageFailed`;
         then the old one stays. Cancelling is safe."""
         avatar = self._services.find_avatar(name)
 

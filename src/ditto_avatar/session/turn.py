@@ -12,13 +12,25 @@ painted. Whatever arrives in a final phase changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ditto_avatar.pipeline.progress import (
+    ClipStored,
+    FragmentMade,
+    Noticed,
+    PipelineEnded,
+    PipelineFailed,
+    Progress,
+    Reached,
+    SegmentBegan,
+    SegmentDrawn,
+    Stage,
+    TextArrived,
+    Troubled,
+)
 from ditto_avatar.session.segment_playback import SegmentPlayback, words_heard
 from ditto_avatar.transport import events
-from ditto_avatar.types import Emotion, FloatArray
 
 
 class Phase(StrEnum):
@@ -36,18 +48,6 @@ FINAL = frozenset({Phase.FINISHED, Phase.INTERRUPTED})
 _PERFORMING = frozenset({Phase.THINKING, Phase.SPEAKING})
 
 
-class Mark(StrEnum):
-    """The stages of the latency waterfall, in their order."""
-
-    FIRST_TOKEN = "first_token"
-    FIRST_SENTENCE = "first_sentence"
-    FIRST_AUDIO = "first_audio"
-    FIRST_FRAME = "first_frame"
-    FIRST_FRAGMENT = "first_fragment"
-    FIRST_PAINTED = "first_painted"
-    FINISHED = "finished"
-
-
 # Inputs: what happened, with the time in seconds where it matters.
 
 
@@ -59,60 +59,6 @@ class Queued:
 @dataclass(frozen=True, slots=True)
 class Admitted:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A stage of the waterfall was reached at `at`; only the first time counts."""
-
-    mark: Mark
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class TextArrived:
-    text: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentBegan:
-    segment: str
-    index: int
-    text: str
-    emotion: Emotion
-    first_frame: int
-    mime: str
-    at: float
-    sound: Callable[[], FloatArray] | None = None
-    """Its samples (n,) at 16 kHz so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class FragmentMade:
-    segment: str
-    index: int
-    data: bytes
-    last: bool
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentDrawn:
-    """All of a segment was drawn: how long it plays."""
-
-    segment: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ClipStored:
-    segment: str
-    name: str
-    video_url: str
-    audio_url: str
-    seconds: float
-    last_frame: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,58 +94,12 @@ class PlaybackEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineEnded:
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineFailed:
-    code: str
-    message: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Troubled:
-    """Something went wrong that the turn survives."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Noticed:
-    """Something the person should know, that is no error."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Interrupt:
     reason: str
     at: float
 
 
-Input = (
-    Queued
-    | Admitted
-    | Reached
-    | TextArrived
-    | SegmentBegan
-    | FragmentMade
-    | SegmentDrawn
-    | ClipStored
-    | Played
-    | Dropped
-    | Drifted
-    | PlaybackEnded
-    | PipelineEnded
-    | PipelineFailed
-    | Troubled
-    | Noticed
-    | Interrupt
-)
+Input = Queued | Admitted | Played | Dropped | Drifted | PlaybackEnded | Interrupt | Progress
 
 
 # Actions: what the session has to do.
@@ -251,7 +151,7 @@ class Turn:
     client_id: str | None = None
     phase: Phase = Phase.WAITING
     answer: str = ""
-    marks: dict[Mark, float] = field(default_factory=dict)
+    marks: dict[Stage, float] = field(default_factory=dict)
     heard: str | None = None
     """What was heard of an interrupted answer; None when all of it was."""
     reason: str | None = None
@@ -274,7 +174,7 @@ class Turn:
         """The waterfall: ms from the text's arrival to each stage reached."""
         return {
             mark.value: round((self.marks[mark] - self.started) * 1000, 1)
-            for mark in Mark
+            for mark in Stage
             if mark in self.marks
         }
 
@@ -340,7 +240,7 @@ class Turn:
     def _text_arrived(self, text: str, at: float) -> list[Action]:
         if self.phase not in _PERFORMING:
             return []
-        self.marks.setdefault(Mark.FIRST_TOKEN, at)
+        self.marks.setdefault(Stage.FIRST_TOKEN, at)
         self.answer += text
         return [Send(events.TextDelta(self.id, self.generation, text))]
 
@@ -370,7 +270,7 @@ class Turn:
         if made.segment not in self._segments:
             return []
         if made.data:
-            self.marks.setdefault(Mark.FIRST_FRAGMENT, made.at)
+            self.marks.setdefault(Stage.FIRST_FRAGMENT, made.at)
         return [
             Send(
                 events.SegmentData(
@@ -435,7 +335,7 @@ class Turn:
     def _performance_ended(self, at: float) -> list[Action]:
         if self.phase not in _PERFORMING:
             return []
-        self.marks[Mark.FINISHED] = at
+        self.marks[Stage.FINISHED] = at
         self.phase = Phase.HEARING
         finished = events.TurnFinished(self.id, self.generation, self.answer, self.timings_ms())
         if self._all_ended():

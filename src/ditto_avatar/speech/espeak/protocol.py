@@ -39,7 +39,7 @@ def speak(text: bytes, voice: bytes, rate_wpm: int, pitch: int, pitch_range: int
 
 
 def read_speak(payload: bytes) -> tuple[bytes, bytes, int, int, int]:
-    """SegmentMedia a SPEAK payload apart, in the order of `speak`."""
+    """Take a SPEAK payload apart, in the order of `speak`."""
     rate_wpm, pitch, pitch_range, size = _REQUEST.unpack_from(payload)
     text_at = _REQUEST.size + size
     return payload[text_at:], payload[_REQUEST.size : text_at], rate_wpm, pitch, pitch_range
@@ -52,7 +52,7 @@ def sound(marks: list[tuple[int, bytes]], samples: bytes) -> bytes:
 
 
 def read_sound(payload: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """SegmentMedia a SOUND payload apart, in the order of `sound`. Raises `struct.error` for one that is
+    """Take a SOUND payload apart, in the order of `sound`. Raises `struct.error` for one that is
     too short or holds half a sample."""
     (count,) = _MARKS.unpack_from(payload)
     samples_at = _MARKS.size + count * _MARK.size

@@ -1,0 +1,117 @@
+"""What the pipeline tells of a turn while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ditto_avatar.types import Emotion, FloatArray
+
+
+class Stage(StrEnum):
+    """The stages of the latency waterfall, in their order."""
+
+    FIRST_TOKEN = "first_token"
+    FIRST_SENTENCE = "first_sentence"
+    FIRST_AUDIO = "first_audio"
+    FIRST_FRAME = "first_frame"
+    FIRST_FRAGMENT = "first_fragment"
+    FIRST_PAINTED = "first_painted"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A stage of the waterfall was reached at `at`; only the first time counts."""
+
+    stage: Stage
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextArrived:
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentBegan:
+    segment: str
+    index: int
+    text: str
+    emotion: Emotion
+    first_frame: int
+    mime: str
+    at: float
+    sound: Callable[[], FloatArray] | None = None
+    """Its samples (n,) at 16 kHz so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentMade:
+    segment: str
+    index: int
+    data: bytes
+    last: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDrawn:
+    """All of a segment was drawn: how long it plays."""
+
+    segment: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipStored:
+    segment: str
+    name: str
+    video_url: str
+    audio_url: str
+    seconds: float
+    last_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineEnded:
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFailed:
+    code: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """Something went wrong that the turn survives."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something the person should know, that is no error."""
+
+    code: str
+    message: str
+
+
+Progress = (
+    Reached
+    | TextArrived
+    | SegmentBegan
+    | FragmentMade
+    | SegmentDrawn
+    | ClipStored
+    | PipelineEnded
+    | PipelineFailed
+    | Troubled
+    | Noticed
+)

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from ditto_avatar.clock import Clock, SystemClock
+from ditto_avatar.errors import NotFound
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.metrics import Metrics
+from ditto_avatar.pipeline.answer_length import AnswerLimits
+from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clips import Clip, ClipFolder
+from ditto_avatar.pipeline.pipeline import Engines, Pipeline
+from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.erasure import Erasure
+from ditto_avatar.session.limits import RateLimit, Share
+from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.runner import Services
+from ditto_avatar.session.session import Session
+from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.transport import events
+from ditto_avatar.transport.outbox import Outbox
+from ditto_avatar.types import FloatArray, Language
+from tests.fakes.engines import LoudnessFace, ScriptedDialogue, ToneSpeech
+from tests.fakes.packs import make_pack
+
+E = TypeVar("E", bound=events.Event)
+THREADS = 2
+
+
+@dataclass
+class Viewer:
+    """Reads a session's events and keeps them."""
+
+    outbox: Outbox
+    events: list[events.Event] = field(default_factory=list)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def read(self) -> None:
+        while (numbered := await self.outbox.get()) is not None:
+            async with self._changed:
+                self.events.append(numbered.event)
+                self._changed.notify_all()
+
+    async def until(
+        self, kind: type[E], count: int = 1, where: Callable[[E], bool] = lambda event: True
+    ) -> E:
+        """Wait for the `count`-th event of a kind `where` it is as wanted."""
+
+        def matching() -> list[E]:
+            return [event for event in self.of(kind) if where(event)]
+
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(lambda: len(matching()) >= count)
+        return matching()[count - 1]
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class GatedClips(ClipFolder):
+    """With `gate` set, writing a clip waits for it; `begun` and `removed` tell what happened."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, max_age_s=1000, max_bytes=10**9)
+        self.gate: threading.Event | None = None
+        self.begun, self.removed = threading.Event(), threading.Event()
+
+    def store(self, stream: bytes, audio: FloatArray) -> Clip:
+        self.begun.set()
+        if self.gate is not None:
+            assert self.gate.wait(20)
+        return super().store(stream, audio)
+
+    def remove(self, names: Iterable[str]) -> None:
+        super().remove(names)
+        self.removed.set()
+
+
+@dataclass
+class World:
+    """Real sessions on a real store, with engines that tests can hold up."""
+
+    registry: Registry
+    services: Services
+    clips: GatedClips
+    takes: SegmentCache
+    dialogue: ScriptedDialogue
+    speech: ToneSpeech
+    face: LoudnessFace
+    data_dir: Path
+    executor: ThreadPoolExecutor
+
+    async def threads_rest(self) -> None:
+        """Return when the threads have done what they were given before."""
+        loop = asyncio.get_running_loop()
+        everyone = threading.Barrier(THREADS)
+        waits = [loop.run_in_executor(self.executor, everyone.wait, 20) for _ in range(THREADS)]
+        await asyncio.gather(*waits)
+
+    @asynccontextmanager
+    async def viewer(
+        self, session: Session, *, streams: bool = True, after: int | None = None
+    ) -> AsyncIterator[Viewer]:
+        outbox = Outbox(streams=streams)
+        session.attach(outbox, resumed=after is not None, after=after)
+        viewer = Viewer(outbox)
+        reading = asyncio.create_task(viewer.read())
+        try:
+            yield viewer
+        finally:
+            session.detach(outbox)
+            outbox.close()
+            await reading
+
+
+@pytest.fixture(scope="session")
+def avatar(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
+    return load_avatar(make_pack(tmp_path_factory.mktemp("avatars") / "oval"))
+
+
+Worlds = Callable[..., Any]
+
+
+@pytest.fixture
+async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
+    """Makes a `World`; keyword arguments change its limits."""
+    executor = ThreadPoolExecutor(THREADS)
+    worlds: list[World] = []
+
+    def find_avatar(name: str) -> Avatar:
+        if name != "oval":
+            raise NotFound(f"There is no avatar named {name!r}.")
+        return avatar
+
+    def describe(avatar: Avatar) -> Mapping[str, Any]:
+        return {"name": avatar.name}
+
+    async def make(
+        *,
+        places: int = 4,
+        max_waiting: int = 4,
+        turns_per_minute: int = 60,
+        sessions_per_minute: int = 60,
+        max_sessions: int = 50,
+        share: float = 1.0,
+        idle_s: float = 3600,
+        lead_s: float = 60.0,
+        cache_bytes: int = 0,
+        own_sentences: frozenset[str] = frozenset(),
+        transcription: str = "browser",
+        clock: Clock | None = None,
+        database_url: str | None = None,
+        limits: AnswerLimits | None = None,
+    ) -> World:
+        clock = clock or SystemClock()
+        dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
+        clips = GatedClips(tmp_path / "clips")
+        takes = SegmentCache(tmp_path / "takes", cache_bytes)
+        store = Store(database_url or sqlite_url(tmp_path))
+        await store.start()
+        services = Services(
+            pipeline=Pipeline(
+                engines=lambda avatar, tell: Engines(dialogue, speech),
+                face=face,
+                clips=clips,
+                cache=takes,
+                executor=executor,
+                clock=clock,
+                lead_s=lead_s,
+                limits=limits,
+                own_sentences=own_sentences,
+            ),
+            clips=clips,
+            admission=Admission(places, max_waiting, Share(share)),
+            store=store,
+            clock=clock,
+            metrics=Metrics(),
+            turn_limit=RateLimit(turns_per_minute, clock, "messages"),
+            share=Share(share),
+            max_text=4_000,
+            find_avatar=find_avatar,
+            describe_avatar=describe,
+            transcription=transcription,
+        )
+        registry = Registry(
+            services,
+            Erasure(store, clips, takes, services.pipeline),
+            session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
+            max_sessions=max_sessions,
+            idle_s=idle_s,
+            default_avatar="oval",
+            default_language=Language.ENGLISH,
+        )
+        world = World(registry, services, clips, takes, dialogue, speech, face, tmp_path, executor)
+        worlds.append(world)
+        return world
+
+    yield make
+    for world in worlds:
+        for gate in (world.dialogue.gate, world.speech.gate, world.clips.gate):
+            if gate is not None:
+                gate.set()
+        await world.registry.close(0)
+        await world.services.store.close()
+    executor.shutdown()
+
+
+@pytest.fixture
+async def world(open_world: Worlds) -> World:
+    made: World = await open_world()
+    return made
