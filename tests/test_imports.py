@@ -13,7 +13,18 @@ import ditto_avatar
 ROOT = Path(ditto_avatar.__file__).parent
 
 # A package may import those that stand below it, and itself.
-ORDER = ["cli", "server", "session", "dialogue", "speech", "face", "guard", "media"]
+ORDER = [
+    "cli",
+    "server",
+    "session",
+    "transport",
+    "pipeline",
+    "dialogue",
+    "speech",
+    "face",
+    "guard",
+    "media",
+]
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "metrics", "settings", "providers"}
 # Puts engines together for the server and the command line; only they may use it.
 ASSEMBLY = {"assembly", "doctor", "render"}

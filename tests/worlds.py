@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.cache import SegmentCache
-from ditto_avatar.pipeline.clips import Clip, ClipFolder
+from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.pipeline.pipeline import Engines, Pipeline
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.erasure import Erasure
@@ -75,7 +75,7 @@ class GatedClips(ClipFolder):
         self.gate: threading.Event | None = None
         self.begun, self.removed = threading.Event(), threading.Event()
 
-    def store(self, stream: bytes, audio: FloatArray) -> Clip:
+    def store(self, stream: bytes, audio: FloatArray) -> str:
         self.begun.set()
         if self.gate is not None:
             assert self.gate.wait(20)
@@ -93,7 +93,7 @@ class World:
     registry: Registry
     services: Services
     clips: GatedClips
-    takes: SegmentCache
+    cache: SegmentCache
     dialogue: ScriptedDialogue
     speech: ToneSpeech
     face: LoudnessFace
@@ -142,9 +142,6 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             raise NotFound(f"There is no avatar named {name!r}.")
         return avatar
 
-    def describe(avatar: Avatar) -> Mapping[str, Any]:
-        return {"name": avatar.name}
-
     async def make(
         *,
         places: int = 4,
@@ -165,7 +162,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         clock = clock or SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
         clips = GatedClips(tmp_path / "clips")
-        takes = SegmentCache(tmp_path / "takes", cache_bytes)
+        cache = SegmentCache(tmp_path / "cache", cache_bytes)
         store = Store(database_url or sqlite_url(tmp_path))
         await store.start()
         services = Services(
@@ -173,7 +170,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
                 engines=lambda avatar, tell: Engines(dialogue, speech),
                 face=face,
                 clips=clips,
-                cache=takes,
+                cache=cache,
                 executor=executor,
                 clock=clock,
                 lead_s=lead_s,
@@ -189,19 +186,18 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             share=Share(share),
             max_text=4_000,
             find_avatar=find_avatar,
-            describe_avatar=describe,
             transcription=transcription,
         )
         registry = Registry(
             services,
-            Erasure(store, clips, takes, services.pipeline),
+            Erasure(store, clips, cache, services.pipeline),
             session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
             max_sessions=max_sessions,
             idle_s=idle_s,
             default_avatar="oval",
             default_language=Language.ENGLISH,
         )
-        world = World(registry, services, clips, takes, dialogue, speech, face, tmp_path, executor)
+        world = World(registry, services, clips, cache, dialogue, speech, face, tmp_path, executor)
         worlds.append(world)
         return world
 

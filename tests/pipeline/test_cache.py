@@ -39,7 +39,7 @@ def size_on_disk(kept: SegmentMedia) -> int:
 
 
 def cache(path: Path, max_bytes: int = 10**8) -> SegmentCache:
-    return SegmentCache(path / "takes", max_bytes)
+    return SegmentCache(path / "cache", max_bytes)
 
 
 def test_a_kept_take_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -83,25 +83,25 @@ def test_beyond_the_limit_the_least_recently_used_goes(tmp_path: Path) -> None:
     segments = cache(tmp_path, int(size_on_disk(drawn()) * 2.5))
     for age, first in ((30, 10), (20, 20)):
         segments.keep(KEY, drawn(first))
-        path = next((tmp_path / "takes").glob(f"me/*.{first}.*.m4s"))
+        path = next((tmp_path / "cache").glob(f"me/*.{first}.*.m4s"))
         os.utime(path, (time.time() - age, time.time() - age))
     segments = cache(tmp_path, int(size_on_disk(drawn()) * 2.5))
     assert segments.find(KEY, LOOP, 10, exact=True) is not None  # used now, so 20 is the oldest
     segments.keep(KEY, drawn(30))
     assert segments.find(KEY, LOOP, 20, exact=True) is None
     assert segments.find(KEY, LOOP, 10, exact=True) is not None
-    assert len(list((tmp_path / "takes" / "me").iterdir())) == 4
+    assert len(list((tmp_path / "cache" / "me").iterdir())) == 4
 
 
 def test_a_damaged_take_is_as_good_as_none(tmp_path: Path) -> None:
     cache(tmp_path).keep(KEY, drawn())
-    path = next((tmp_path / "takes").glob("me/*.m4s"))
+    path = next((tmp_path / "cache").glob("me/*.m4s"))
     path.write_bytes(path.read_bytes()[:-5])
     segments = cache(tmp_path)
     assert segments.has(KEY)
     assert segments.find(KEY, LOOP, 10, exact=False) is None
     assert not segments.has(KEY)
-    assert not list((tmp_path / "takes").iterdir())
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
@@ -113,14 +113,14 @@ def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_pat
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(keep, range(200)))  # raises what a thread raised
-    assert len(list((tmp_path / "takes" / "me").iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "me").iterdir())) == 2
 
 
 def test_a_file_that_cannot_be_looked_at_or_removed_is_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     segments = cache(tmp_path, 1)
-    folder = tmp_path / "takes" / "me"
+    folder = tmp_path / "cache" / "me"
     (folder / f"{KEY.digest}.1.2.m4s").mkdir(parents=True)
     (folder / f"{KEY.digest}.1.2.wav").write_bytes(b"x")
     (folder / f"{KEY.digest}.3.4.m4s").symlink_to(tmp_path / "gone")
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_looked_at_or_removed_is_no_error(
 def test_what_a_killed_process_left_half_is_removed_at_the_start(tmp_path: Path) -> None:
     segments = cache(tmp_path)
     segments.keep(KEY, drawn(10))
-    folder, digest = tmp_path / "takes" / "me", KEY.digest
+    folder, digest = tmp_path / "cache" / "me", KEY.digest
     whole = set(folder.iterdir())
     for name in (f".{digest}.20.31.m4s.part", f".{digest}.30.41.wav.part", f"{digest}.20.31.wav"):
         (folder / name).write_bytes(b"half")
@@ -145,16 +145,16 @@ def test_a_smaller_limit_counts_from_the_start(tmp_path: Path) -> None:
     for first in (10, 20):
         cache(tmp_path).keep(KEY, drawn(first))
     cache(tmp_path, size_on_disk(drawn())).clear_unfinished()
-    assert len(list((tmp_path / "takes" / "me").iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "me").iterdir())) == 2
 
 
 def test_a_size_of_nothing_keeps_nothing(tmp_path: Path) -> None:
     cache(tmp_path, 0).keep(KEY, drawn())
-    assert not (tmp_path / "takes").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
-    (tmp_path / "takes").write_text("no folder")
+    (tmp_path / "cache").write_text("no folder")
     cache(tmp_path).keep(KEY, drawn())
     assert cache(tmp_path).find(KEY, LOOP, 10, exact=False) is None
 
@@ -176,7 +176,7 @@ def test_an_erased_session_leaves_no_file_and_keeps_nothing_more(tmp_path: Path)
     segments.erase("me")
     segments.keep(KEY, drawn())  # a turn that was cancelled is still writing
     assert not segments.has(KEY)
-    assert [path.name for path in (tmp_path / "takes").iterdir()] == ["you"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["you"]
     assert segments.has(yours)
     segments.erase("me")  # again is no error
 
@@ -187,18 +187,18 @@ def test_takes_of_sessions_go_before_the_servers_own(tmp_path: Path) -> None:
         segments.keep(replace(KEY, scope=scope), drawn())
     assert segments.has(replace(KEY, scope=SHARED))
     assert not segments.has(KEY)
-    assert not (tmp_path / "takes" / "me").exists()
+    assert not (tmp_path / "cache" / "me").exists()
     assert segments.has(replace(KEY, scope="you"))
 
 
 def test_takes_of_sessions_go_by_age_and_the_servers_own_stay(tmp_path: Path) -> None:
     for scope, age in ((SHARED, 100), ("me", 100), ("you", 10)):
         cache(tmp_path).keep(replace(KEY, scope=scope), drawn())
-        path = next((tmp_path / "takes" / scope).glob("*.m4s"))
+        path = next((tmp_path / "cache" / scope).glob("*.m4s"))
         os.utime(path, (time.time() - age, time.time() - age))
     segments = cache(tmp_path)
     segments.expire(50)
-    assert {path.name for path in (tmp_path / "takes").iterdir()} == {SHARED, "you"}
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {SHARED, "you"}
 
 
 def test_the_folder_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,9 +221,9 @@ def test_what_earlier_versions_kept_of_everybody_together_is_removed(tmp_path: P
     segments = cache(tmp_path)
     segments.keep(KEY, drawn())
     for suffix in (".m4s", ".wav"):
-        (tmp_path / "takes" / f"{KEY.digest}.1.2{suffix}").write_bytes(b"old")
+        (tmp_path / "cache" / f"{KEY.digest}.1.2{suffix}").write_bytes(b"old")
     segments.clear_unfinished()
-    assert [path.name for path in (tmp_path / "takes").iterdir()] == ["me"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["me"]
     assert segments.has(KEY)
 
 
@@ -345,12 +345,12 @@ async def test_a_drawn_sentence_is_followed_by_a_cached_one_that_continues_its_p
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Cached one.", idle_frame=0)
         await viewer.until(events.TurnFinished)
-        (path,) = (world.data_dir / "takes" / session.id).glob("*.m4s")
+        (path,) = (world.data_dir / "cache" / session.id).glob("*.m4s")
         key = CacheKey(session.id, path.name.split(".")[0])
-        kept = world.segments.find(key, session.avatar.frame_count, 0, exact=False)
+        kept = world.cache.find(key, session.avatar.frame_count, 0, exact=False)
         assert kept is not None
         for first in range(session.avatar.frame_count):
-            world.segments.keep(key, replace(kept, first_frame=first))
+            world.cache.keep(key, replace(kept, first_frame=first))
         world.speech.said.clear()
         await session.submit(SAY, "A drawn one. Cached one.", idle_frame=0)
         await viewer.until(events.TurnFinished, 2)

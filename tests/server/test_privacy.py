@@ -71,12 +71,12 @@ async def test_only_the_sessions_own_token_exports_it(server: Server) -> None:
 
 async def test_the_data_folder_is_for_its_owner_only(serve: ServeWith, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    for folder in (data, data / "clips", data / "takes" / "someone"):
+    for folder in (data, data / "clips", data / "cache" / "someone"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
     (data / "conversations.db").touch(0o644)
     async with serve():
-        for folder in (data, data / "clips", data / "takes"):
+        for folder in (data, data / "clips", data / "cache"):
             assert mode(folder) == 0o700
         assert mode(data / "conversations.db") == 0o600
         assert mode(data / "conversations.db-wal") == 0o600

@@ -70,7 +70,7 @@ async def test_a_session_lives_on_whenever_its_caller_is_cancelled(
             number + 1 for number in range(len(kept.turns))
         ]
         assert {turn.id for turn in kept.turns} == {
-            entry["turn"] for entry in session.conversation.history()
+            entry.turn for entry in session.conversation.history()
         }
     assert world.services.admission.speaking == 0
     if name in ("submit", "keep"):

@@ -97,7 +97,7 @@ async def test_old_turns_go_with_their_clips_and_the_conversation_goes_on(
     await say(world, session, "Just now.")
     await make_older(world, 40, turns=[old], sessions=True)
     await world.registry.expire(30 * DAY_S)
-    assert [entry["text"] for entry in session.conversation.history()] == ["Just now."]
+    assert [entry.text for entry in session.conversation.history()] == ["Just now."]
     assert await session.find_turn(old) is None
     stored = await world.services.store.session(session.id)
     assert stored is not None
@@ -128,8 +128,8 @@ async def test_a_conversation_in_which_nothing_was_said_for_long_goes_as_a_whole
     with pytest.raises(NotFound):
         await world.registry.find(session.id, session.token)
     assert await world.registry.find(recent.id, recent.token) is recent
-    assert not (world.data_dir / "takes" / session.id).exists()
-    assert (world.data_dir / "takes" / recent.id).exists()
+    assert not (world.data_dir / "cache" / session.id).exists()
+    assert (world.data_dir / "cache" / recent.id).exists()
 
 
 async def test_many_old_turns_go_in_small_batches(open_world: Worlds) -> None:

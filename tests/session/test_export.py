@@ -45,10 +45,10 @@ async def test_an_export_has_every_text_and_every_clip(world: World) -> None:
     assert told["turns"][0]["id"] == "c1"
     assert session.token not in json.dumps(told)
     files = [clip for turn in told["turns"] for clip in turn["clips"]]
-    assert [clip["text"] for clip in files] == [clip.text for clip in clips]
+    assert [clip["text"] for clip in files] == [ready.clip.text for ready in clips]
     for clip, ready in zip(files, clips, strict=True):
-        for kind, url in (("video", ready.video_url), ("audio", ready.audio_url)):
-            path = world.clips.find(kind, url.rsplit("/", 1)[1])
+        for kind, end in (("video", ".mp4"), ("audio", ".wav")):
+            path = world.clips.find(kind, ready.clip.name + end)
             assert archive.read(clip[kind]) == path.read_bytes()
             assert archive.getinfo(clip[kind]).compress_type == zipfile.ZIP_STORED
 
@@ -59,7 +59,7 @@ async def test_a_clip_that_was_removed_is_named_as_gone(world: World) -> None:
         await session.submit(SAY, "Hi.")
         ready = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-    world.clips.remove([ready.video_url.rsplit("/", 1)[1].removesuffix(".mp4")])
+    world.clips.remove([ready.clip.name])
     archive = await exported(world, session)
     (clip,) = conversation(archive)["turns"][0]["clips"]
     assert (clip["video"], clip["audio"]) == (None, None)

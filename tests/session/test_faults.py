@@ -30,7 +30,7 @@ async def everything_is_kept(world: World, session: Session) -> None:
     await session.close("idle")
     kept = await world.services.store.session(session.id)
     assert kept is not None
-    shown = {e["turn"]: e["text"] for e in session.conversation.history() if e["role"] != "user"}
+    shown = {e.turn: e.text for e in session.conversation.history() if e.role != "user"}
     assert {turn.id: turn.answer for turn in kept.turns} == shown
     assert len(shown) == len(kept.turns)
 

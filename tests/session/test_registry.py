@@ -132,7 +132,7 @@ async def test_a_removed_presenter_costs_nobody_a_conversation(world: World) -> 
     await world.registry.sweep()
     found = await world.registry.find(session.id, session.token)
     assert found.avatar.name == "oval"
-    assert [entry["text"] for entry in found.conversation.history()] == ["Hi."]
+    assert [entry.text for entry in found.conversation.history()] == ["Hi."]
 
 
 async def test_a_session_that_was_watched_is_not_forgotten_when_the_page_is_closed(
@@ -158,7 +158,7 @@ async def test_a_conversation_survives_a_restart(open_world: Worlds) -> None:
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Hi.")
-        clip = await viewer.until(events.VideoReady)
+        ready = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
     await world.registry.close(0)
     await world.services.store.close()
@@ -167,8 +167,8 @@ async def test_a_conversation_survives_a_restart(open_world: Worlds) -> None:
     found = await after.registry.find(session.id, session.token)
     assert found is not session
     (entry,) = found.conversation.history()
-    assert entry["text"] == "Hi."
-    assert entry["clips"][0]["video_url"] == clip.video_url
+    assert entry.text == "Hi."
+    assert entry.clips == (ready.clip,)
     with pytest.raises(Unauthorized):
         await after.registry.find(session.id, "wrong")
 

@@ -25,6 +25,7 @@ from ditto_avatar.errors import (
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SegmentMedia
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.pipeline.pipeline import Job, Notify, Pipeline
 from ditto_avatar.pipeline.segment import Segment, Sound
 from ditto_avatar.pipeline.sentence_audio import SentenceAudio
@@ -34,13 +35,12 @@ from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import (
     FINISHED,
-    StoredClip,
     StoredSession,
     StoredTurn,
     hash_token,
 )
 from ditto_avatar.transport import events
-from ditto_avatar.types import Language, SpeechChunk, VideoFrame
+from ditto_avatar.types import Emotion, Language, SpeechChunk, VideoFrame
 from tests.fakes.clock import ManualClock
 from tests.fakes.engines import LoudnessStream
 from tests.worlds import Viewer, World, Worlds
@@ -76,11 +76,11 @@ async def test_an_answer_comes_as_text_fragments_and_clips(world: World) -> None
     started = viewer.of(events.SegmentStarted)
     assert [e.text for e in started] == ["Hello there.", "How are you today?"]
     ready = viewer.of(events.VideoReady)
-    assert [e.index for e in ready] == [0, 1]
-    for clip in ready:
-        data = streamed(viewer, clip.segment)
+    assert [e.clip.index for e in ready] == [0, 1]
+    for segment, clip in ((e.segment, e.clip) for e in ready):
+        data = streamed(viewer, segment)
         assert frames_in(data) == round(clip.duration * 25)
-        path = world.clips.find("video", clip.video_url.rsplit("/", 1)[1])
+        path = world.clips.find("video", f"{clip.name}.mp4")
         assert frames_in(path.read_bytes()) == round(clip.duration * 25)
 
 
@@ -104,7 +104,7 @@ async def test_sentences_follow_one_another_frame_by_frame(world: World) -> None
     async with world.viewer(session) as viewer:
         await session.submit(MESSAGE, "Hello?", idle_frame=3)
         await viewer.until(events.TurnFinished)
-    first, second = viewer.of(events.VideoReady)
+    first, second = (ready.clip for ready in viewer.of(events.VideoReady))
     assert second.first_frame == (first.last_frame + 1) % session.avatar.frame_count
     started = viewer.of(events.SegmentStarted)
     assert [e.first_frame for e in started] == [first.first_frame, second.first_frame]
@@ -226,6 +226,9 @@ async def test_an_interrupted_turn_lets_go_of_its_pictures_and_its_sound(world: 
         assert len(media_alive()) == len(before)
 
 
+LATE = Clip("late", 0, "Late.", Emotion.NEUTRAL, 1.0, 0, 24)
+
+
 class LatePipeline:
     """Hands over a clip in the moment in which it is cancelled."""
 
@@ -238,7 +241,7 @@ class LatePipeline:
         finally:
             for suffix in (".mp4", ".wav"):
                 (self._clips / f"late{suffix}").write_bytes(b"late")
-            notify(progress.ClipStored("s", "late", "/video/late.mp4", "/audio/late.wav", 1.0, 24))
+            notify(progress.ClipStored("s", LATE))
 
 
 async def test_a_clip_that_comes_after_the_end_of_its_turn_is_removed(world: World) -> None:
@@ -274,7 +277,7 @@ async def test_a_clip_that_no_record_could_be_made_of_is_removed(world: World) -
     assert not list((world.data_dir / "clips").glob("*"))
     told = await session.find_turn(turn)
     assert told is not None
-    assert told["clips"] == []
+    assert told.clips == ()
 
 
 async def test_who_asks_after_a_turn_hears_that_it_is_over_when_its_clips_are_there(
@@ -284,7 +287,7 @@ async def test_who_asks_after_a_turn_hears_that_it_is_over_when_its_clips_are_th
     add, settle = world.services.store.add_clip, session.conversation.settle
     writable, settled = asyncio.Event(), asyncio.Event()
 
-    async def add_later(turn_id: str, clip: StoredClip) -> None:
+    async def add_later(turn_id: str, clip: Clip) -> None:
         await writable.wait()
         await add(turn_id, clip)
 
@@ -302,8 +305,8 @@ async def test_who_asks_after_a_turn_hears_that_it_is_over_when_its_clips_are_th
         writable.set()
         told = await asking
     assert told is not None
-    assert told["state"] == FINISHED
-    assert [clip["text"] for clip in told["clips"]] == ["Hi."]
+    assert told.state == FINISHED
+    assert [clip.text for clip in told.clips] == ["Hi."]
 
 
 async def test_asking_again_interrupts_the_answer_in_progress(world: World) -> None:
@@ -328,9 +331,11 @@ async def test_the_history_keeps_what_was_heard_of_an_interrupted_answer(world: 
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(MESSAGE, "Count?")
-        clip = await viewer.until(events.VideoReady)
+        ready = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, PlaybackState.PLAYING, clip.duration / 2))
+        session.playback(
+            PlaybackReport(ready.segment, PlaybackState.PLAYING, ready.clip.duration / 2)
+        )
         await session.interrupt()
         await session.submit(MESSAGE, "Go on?")
         await viewer.until(events.TurnFinished, 2)
@@ -344,13 +349,15 @@ async def test_a_page_that_drops_what_it_plays_does_not_end_the_answer(world: Wo
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(MESSAGE, "Count?")
-        clip = await viewer.until(events.VideoReady)
+        ready = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, PlaybackState.DROPPED, clip.duration / 4))
+        session.playback(
+            PlaybackReport(ready.segment, PlaybackState.DROPPED, ready.clip.duration / 4)
+        )
         assert await session.interrupt()
         await viewer.until(events.TurnInterrupted)
     entry = session.conversation.history()[-1]
-    assert (entry["heard"], entry["text"]) == ("One two", world.dialogue.answer)
+    assert (entry.heard, entry.text) == ("One two", world.dialogue.answer)
 
 
 async def test_what_a_page_drops_is_not_on_the_loudspeaker(open_world: Worlds) -> None:
@@ -358,10 +365,10 @@ async def test_what_a_page_drops_is_not_on_the_loudspeaker(open_world: Worlds) -
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Nobody should mistake this for a person.")
-        clip = await viewer.until(events.VideoReady)
-        session.playback(PlaybackReport(clip.segment, PlaybackState.PLAYING, 0.5))
+        ready = await viewer.until(events.VideoReady)
+        session.playback(PlaybackReport(ready.segment, PlaybackState.PLAYING, 0.5))
         assert session.spoken(0.0) == "Nobody should mistake this for a person."
-        session.playback(PlaybackReport(clip.segment, PlaybackState.DROPPED, 0.5))
+        session.playback(PlaybackReport(ready.segment, PlaybackState.DROPPED, 0.5))
         assert session.spoken(0.0) == ""
 
 
@@ -372,16 +379,16 @@ async def test_a_turns_record_has_what_the_page_reported_after_its_drawing(
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         turn = await session.submit(SAY, "Hi.")
-        clip = await viewer.until(events.VideoReady)
+        ready = await viewer.until(events.VideoReady)
         done = await viewer.until(events.TurnFinished)
         assert not viewer.of(events.TurnTimings)
-        report = PlaybackReport(clip.segment, PlaybackState.PAINTED, 0.0, painted_after_s=0.7)
+        report = PlaybackReport(ready.segment, PlaybackState.PAINTED, 0.0, painted_after_s=0.7)
         session.playback(report)
         for drift_ms in (10.0, -70.0, 20.0):
             session.playback(
-                PlaybackReport(clip.segment, PlaybackState.PLAYING, 0.1, drift_ms=drift_ms)
+                PlaybackReport(ready.segment, PlaybackState.PLAYING, 0.1, drift_ms=drift_ms)
             )
-        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
+        session.playback(PlaybackReport(ready.segment, PlaybackState.ENDED, ready.clip.duration))
         told = await viewer.until(events.TurnTimings)
     assert (told.turn, told.drift_ms) == (turn, -70.0)
     assert told.timings == {**done.timings, "first_painted": 700.0}
@@ -401,13 +408,13 @@ async def test_only_reports_on_what_is_spoken_count_and_no_more_than_a_page_send
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Hi.")
-        clip = await viewer.until(events.VideoReady)
-        for segment, reports in (("made up", 1_000), (clip.segment, 1_000)):
+        ready = await viewer.until(events.VideoReady)
+        for segment, reports in (("made up", 1_000), (ready.segment, 1_000)):
             for _ in range(reports):
                 session.playback(
                     PlaybackReport(segment, PlaybackState.PLAYING, 0.1, drift_ms=60_000)
                 )
-        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
+        session.playback(PlaybackReport(ready.segment, PlaybackState.ENDED, ready.clip.duration))
         await viewer.until(events.TurnTimings)
     assert "ditto_av_drift_seconds_count 120.0" in exposition(world)
 
@@ -434,7 +441,7 @@ async def test_a_report_about_an_older_answer_is_not_the_new_ones(world: World) 
         await viewer.until(events.VideoReady, 2)
     told = await session.find_turn(new)
     assert told is not None
-    assert "first_painted" not in told["timings"]
+    assert "first_painted" not in told.timings
 
 
 @pytest.mark.parametrize("reported", ["ended", "playing", "dropped", "with its position"])
@@ -445,17 +452,17 @@ async def test_the_next_answer_continues_the_idle_loop_where_the_page_was_last(
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "This takes its time to say.", idle_frame=0)
-        clip = await viewer.until(events.VideoReady)
-        ended = PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration)
+        ready = await viewer.until(events.VideoReady)
+        ended = PlaybackReport(ready.segment, PlaybackState.ENDED, ready.clip.duration)
         report, expected = {
-            "ended": (ended, clip.last_frame + 1),
+            "ended": (ended, ready.clip.last_frame + 1),
             "playing": (
                 replace(ended, state=PlaybackState.PLAYING, seconds=0.2),
-                clip.first_frame + 5,
+                ready.clip.first_frame + 5,
             ),
             "dropped": (
                 replace(ended, state=PlaybackState.DROPPED, seconds=0.4),
-                clip.first_frame + 10,
+                ready.clip.first_frame + 10,
             ),
             "with its position": (replace(ended, idle_frame=33.7), 33),
         }[reported]
@@ -478,9 +485,9 @@ async def test_a_viewer_is_told_which_turn_is_still_running(world: World) -> Non
             world.dialogue.gate.set()
             await two.until(events.TurnFinished)
     assert during.running_turn == turn
-    assert during.history[-1]["text"] == "One"
+    assert during.history[-1].text == "One"
     seen = "".join(e.text for e in two.of(events.TextDelta))
-    assert during.history[-1]["text"] + seen == world.dialogue.answer
+    assert during.history[-1].text + seen == world.dialogue.answer
     async with world.viewer(session) as three:
         after = await three.until(events.SessionReady)
     assert after.running_turn is None
@@ -529,7 +536,7 @@ async def test_a_viewer_with_a_number_from_another_life_begins_anew(world: World
     async with world.viewer(session, after=999) as again:
         ready = await again.until(events.SessionReady)
     assert ready.gap
-    assert [entry["text"] for entry in ready.history] == ["Hi."]
+    assert [entry.text for entry in ready.history] == ["Hi."]
 
 
 async def test_the_same_message_sent_twice_is_answered_once(world: World) -> None:
@@ -555,9 +562,9 @@ async def test_whoever_asks_again_is_told_alone_how_the_answer_stands(world: Wor
             return asker.events[seen:-1]
 
         first = await session.submit(SAY, "Hi.", client_id="c1")
-        clip = await other.until(events.VideoReady)
+        ready = await other.until(events.VideoReady)
         await other.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
+        session.playback(PlaybackReport(ready.segment, PlaybackState.ENDED, ready.clip.duration))
         second = await session.submit(SAY, "A long one to interrupt.", client_id="c2")
         await other.until(events.SegmentStarted, 2)
         assert await ask_again("c2") == [
@@ -716,9 +723,9 @@ async def test_a_session_is_free_as_soon_as_all_was_heard(world: World) -> None:
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Hi.")
-        clip = await viewer.until(events.VideoReady)
+        ready = await viewer.until(events.VideoReady)
         await viewer.until(events.TurnFinished)
-        session.playback(PlaybackReport(clip.segment, PlaybackState.ENDED, clip.duration))
+        session.playback(PlaybackReport(ready.segment, PlaybackState.ENDED, ready.clip.duration))
         async with asyncio.timeout(2):  # without the report it waits for five seconds
             await session.close("idle", grace_s=10)
     assert not viewer.of(events.TurnInterrupted)
@@ -809,4 +816,4 @@ async def test_an_answer_that_nobody_watches_gives_its_place_to_a_watched_one(
         await viewer.until(events.TurnFinished)
     told = await first.find_turn(turn)
     assert told is not None
-    assert told["state"] == "interrupted"
+    assert told.state == "interrupted"

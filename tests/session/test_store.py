@@ -17,20 +17,21 @@ from ditto_avatar.errors import (
     StorageFull,
     Unavailable,
 )
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session import database_lock
 from ditto_avatar.session.store import (
     FINISHED,
     INTERRUPTED,
     RUNNING,
     Store,
-    StoredClip,
     StoredSession,
     StoredTurn,
     hash_token,
     sqlite_url,
 )
+from ditto_avatar.types import Emotion
 
-CLIP = StoredClip("n" * 22, 0, "Hi.", "neutral", 1.2, 5, 34)
+CLIP = Clip("n" * 22, 0, "Hi.", Emotion.NEUTRAL, 1.2, 5, 34)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

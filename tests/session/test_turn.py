@@ -6,11 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from ditto_avatar.pipeline import progress
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session import turn as t
 from ditto_avatar.transport import events
 from ditto_avatar.types import Emotion
 
 BEGAN = progress.SegmentBegan("s0", 0, "One two three four.", Emotion.HAPPY, 7, "video/mp4", 10.4)
+CLIP = Clip("n", 0, "One two three four.", Emotion.HAPPY, 2.0, 7, 56)
 INPUTS: dict[str, t.Input] = {
     "queued": t.Queued(2),
     "admitted": t.Admitted(),
@@ -19,7 +21,7 @@ INPUTS: dict[str, t.Input] = {
     "began": BEGAN,
     "fragment": progress.FragmentMade("s0", 0, b"abc", False, 10.5),
     "drawn": progress.SegmentDrawn("s0", 2.0),
-    "clip": progress.ClipStored("s0", "n", "/video/n.mp4", "/audio/n.wav", 2.0, 56),
+    "clip": progress.ClipStored("s0", CLIP),
     "played": t.Played("s0", 0.9, False),
     "heard out": t.Played("s0", 2.0, True),
     "dropped": t.Dropped("s0", 0.9),

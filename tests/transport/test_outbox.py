@@ -6,16 +6,18 @@ import weakref
 
 import pytest
 
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.transport.events import (
-    AvatarSelected,
     Event,
     Failure,
     SegmentData,
     TextDelta,
     TurnInterrupted,
     TurnStarted,
+    VideoReady,
 )
 from ditto_avatar.transport.outbox import NumberedEvent, Outbox, Overflow
+from ditto_avatar.types import Emotion
 
 
 class Text(str):
@@ -118,7 +120,7 @@ async def test_bytes_that_are_not_read_end_the_connection_whatever_they_are() ->
     for event in (
         TextDelta("t", 1, "x" * 2_000),
         Failure("code", "x" * 2_000),
-        AvatarSelected({"display_name": {"en": "x" * 2_000}}),
+        VideoReady("t", 1, "s", Clip("n", 0, "x" * 2_000, Emotion.NEUTRAL, 1.0, 0, 24)),
     ):
         outbox = Outbox(max_bytes=10_000)
         for _ in range(5):

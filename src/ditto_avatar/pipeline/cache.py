@@ -109,7 +109,7 @@ class SegmentCache:
         self._folder = folder
         self._max_bytes = max_bytes
         self._clock = clock or AgeClock()
-        # Held while files change, so that erasing a scope waits for a segment that is being written.
+        # Held while files change: erasing a scope waits for a segment that is being written.
         self._changing = threading.Lock()
         # Held for moments only: whoever looks for a segment does not wait for another one's files.
         self._indexing = threading.Lock()
@@ -252,8 +252,8 @@ class SegmentCache:
             self._remove_while(lambda _: self._bytes > self._max_bytes)
 
     def _remove_while(self, wanted: Callable[[_Entry], bool]) -> None:
-        """Remove segments that are `wanted` away, asked for one by one: those of sessions first, the
-        least recently used first."""
+        """Remove segments that are `wanted` away, asked for one by one: those of sessions first,
+        the least recently used first."""
         with self._indexing:
             known = [(key, entry) for key, entries in self._index.items() for entry in entries]
         known.sort(key=lambda found: (found[1].shared, found[1].used_at))

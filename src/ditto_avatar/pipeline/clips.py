@@ -17,7 +17,7 @@ from pathlib import Path
 from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import NotFound
 from ditto_avatar.media.clip import write_mp4, write_wav
-from ditto_avatar.types import FloatArray
+from ditto_avatar.types import Emotion, FloatArray
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +27,17 @@ _KINDS = {"video": ".mp4", "audio": ".wav"}
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A finished sentence on disk, with the URLs it is served under."""
+    """A finished segment that can be replayed: the name of its files, its place in the turn, what
+    is said in it and how, its length in seconds, and the idle frames of its first and last
+    picture."""
 
     name: str
-
-    @property
-    def video_url(self) -> str:
-        return f"/video/{self.name}.mp4"
-
-    @property
-    def audio_url(self) -> str:
-        return f"/audio/{self.name}.wav"
+    index: int
+    text: str
+    emotion: Emotion
+    duration: float
+    first_frame: int
+    last_frame: int
 
 
 class ClipFolder:
@@ -51,17 +51,18 @@ class ClipFolder:
         self._max_bytes = max_bytes
         self._clock = clock or AgeClock()
 
-    def store(self, stream: bytes, audio: FloatArray) -> Clip:
-        """Write a complete fragmented MP4 and its samples as a clip. Raises `StorageFull`."""
-        clip = Clip(secrets.token_urlsafe(16))
+    def store(self, stream: bytes, audio: FloatArray) -> str:
+        """Write a complete fragmented MP4 and its samples under a new name; the name. Raises
+        `StorageFull`."""
+        name = secrets.token_urlsafe(16)
         try:
-            write_mp4(stream, self._folder / f"{clip.name}.mp4")
-            write_wav(audio, self._folder / f"{clip.name}.wav")
+            write_mp4(stream, self._folder / f"{name}.mp4")
+            write_wav(audio, self._folder / f"{name}.wav")
         except BaseException:
             with contextlib.suppress(OSError):
-                self.remove([clip.name])
+                self.remove([name])
             raise
-        return clip
+        return name
 
     def find(self, kind: str, file_name: str) -> Path:
         """The file behind ``/video/<file_name>`` or ``/audio/<file_name>``. Raises `NotFound` for

@@ -1,7 +1,7 @@
-"""The way of a turn: think, voice, speak, draw, keep; tasks joined by bounded queues.
+"""The way of a turn from words to media: five tasks joined by bounded queues.
 
-    think ──sentences──▶ voice ──sound──▶ speak ──▶ face engine ──pictures──▶ draw ──segments──▶ keep
-                                            └────── scenes, or takes from the cache ────▲
+    think ──sentences──▶ voice ──sound──▶ speak ──▶ face stream ──pictures──▶ draw ──▶ keep
+                                            └──── or a segment from the cache ────▲
 
 The sound of the next sentence is asked for while the last one is still being spoken: services take
 their time to begin. Cancelling `Pipeline.run` cancels all of it and leaves nothing behind: the
@@ -82,7 +82,7 @@ EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
 
 
 @dataclass(slots=True)
-class _Scene:
+class _Stretch:
     """Consecutive sentences that one stream draws, and how many pictures those have whose
     sound is complete."""
 
@@ -99,6 +99,22 @@ class _Replay:
     index: int
     sentence: Sentence
     media: SegmentMedia
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A segment that is complete, on its way to disk."""
+
+    id: str
+    index: int
+    sentence: Sentence
+    media: SegmentMedia
+
+    def as_clip(self, name: str) -> Clip:
+        media, said = self.media, self.sentence
+        seconds = media.frames / FRAME_RATE_HZ
+        frames = media.first_frame, media.last_frame
+        return Clip(name, self.index, said.text, said.emotion, seconds, *frames)
 
 
 @dataclass(slots=True)
@@ -121,14 +137,14 @@ class _Run:
     voices: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_VOICED_AT_ONCE))
     voiced_any: bool = False
     under_way: asyncio.Event = field(default_factory=asyncio.Event)
-    acts: asyncio.Queue[_Scene | _Replay | None] = field(
+    acts: asyncio.Queue[_Stretch | _Replay | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
-    finished: asyncio.Queue[tuple[str, SegmentMedia] | None] = field(
+    finished: asyncio.Queue[_Finished | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
     unfinished: dict[str, Segment] = field(default_factory=dict)
-    scene: _Scene | None = None
+    stretch: _Stretch | None = None
     streams: list[FaceStream] = field(default_factory=list)
     segments: int = 0
     next_frame: int | None = None
@@ -148,7 +164,7 @@ class _Run:
                 queue.get_nowait()
         self.unfinished.clear()
         self.streams.clear()
-        self.scene = None
+        self.stretch = None
 
 
 class Pipeline:
@@ -279,16 +295,16 @@ class Pipeline:
             if (cut := run.length.over) is not None:
                 self._cut(run, cut)
                 voiced.abandon()
-            elif (take := await self._find_cached(run, voiced.key)) is not None:
+            elif (media := await self._find_cached(run, voiced.key)) is not None:
                 voiced.abandon()
-                await self._end_scene(run)
+                await self._end_stretch(run)
                 await self._replay(run, voiced.sentence, media)
             else:
                 voiced.begin(run.group, run.engines.speech)
                 await self._speak_sentence(run, voiced)
             run.under_way.set()
             run.voices.release()
-        await self._end_scene(run)
+        await self._end_stretch(run)
         await run.acts.put(None)
 
     def _key(self, job: Job, sentence: Sentence, voice: Voice, speech: str) -> CacheKey:
@@ -323,37 +339,37 @@ class Pipeline:
         async with aclosing(voiced.sound()) as chunks:
             async for chunk in chunks:
                 run.notify(progress.Reached(progress.Stage.FIRST_AUDIO, self._clock.now()))
-                scene = run.scene or await self._begin_scene(run)
+                stretch = run.stretch or await self._begin_stretch(run)
                 if segment is None:
                     segment = self._new_segment(run, sentence, voiced.key)
-                    await scene.segments.put(segment)
+                    await stretch.segments.put(segment)
                 segment.add_audio(chunk.samples)
-                await scene.stream.push(chunk.samples, chunk.phonemes, sentence.emotion)
-        if segment is None or run.scene is None:
+                await stretch.stream.push(chunk.samples, chunk.phonemes, sentence.emotion)
+        if segment is None or run.stretch is None:
             run.length.spoken(sentence.text, 0.0)
             return  # nothing in it can be spoken, a lone emoji for instance
         if run.fallbacks > voiced.fallbacks:
             segment.key = None  # perhaps another voice spoke than the one that the key names
         frames = segment.close()
-        run.scene.frames += frames
-        run.next_frame = run.scene.stream.idle_frame(run.scene.frames)
+        run.stretch.frames += frames
+        run.next_frame = run.stretch.stream.idle_frame(run.stretch.frames)
         run.length.spoken(sentence.text, frames / FRAME_RATE_HZ)
-        await run.scene.stream.flush()
+        await run.stretch.stream.flush()
         await self._complete(run, segment)
 
-    async def _begin_scene(self, run: _Run) -> _Scene:
+    async def _begin_stretch(self, run: _Run) -> _Stretch:
         if run.next_frame is None:
             run.next_frame = run.job.start_frame()
         stream = await self._face.open(run.job.avatar, run.next_frame)
         run.streams.append(stream)
-        run.scene = _Scene(stream)
-        await run.acts.put(run.scene)
-        return run.scene
+        run.stretch = _Stretch(stream)
+        await run.acts.put(run.stretch)
+        return run.stretch
 
-    async def _end_scene(self, run: _Run) -> None:
-        if run.scene is not None:
-            await run.scene.stream.finish()
-            run.scene = None
+    async def _end_stretch(self, run: _Run) -> None:
+        if run.stretch is not None:
+            await run.stretch.stream.finish()
+            run.stretch = None
 
     def _new_segment(self, run: _Run, sentence: Sentence, key: CacheKey) -> Segment:
         avatar = run.job.avatar
@@ -366,21 +382,21 @@ class Pipeline:
         return segment
 
     async def _draw(self, run: _Run) -> None:
-        """Scenes and replays to fragments, in order."""
+        """Stretches and replays to fragments, in order."""
         while (act := await run.acts.get()) is not None:
             if isinstance(act, _Replay):
                 await self._show_again(run, act)
             else:
-                await self._draw_scene(run, act)
+                await self._draw_stretch(run, act)
         await run.finished.put(None)
 
-    async def _draw_scene(self, run: _Run, scene: _Scene) -> None:
+    async def _draw_stretch(self, run: _Run, stretch: _Stretch) -> None:
         """Pictures to fragments; each picture belongs to the segment whose sound it shows."""
         segment: Segment | None = None
-        async for frame in scene.stream:
+        async for frame in stretch.stream:
             run.notify(progress.Reached(progress.Stage.FIRST_FRAME, self._clock.now()))
             if segment is None or segment.complete:
-                segment = await scene.segments.get()
+                segment = await stretch.segments.get()
             await self._keep_pace(run, 1)
             made = await segment.draw(frame)
             if segment.drawn == 1:
@@ -398,7 +414,7 @@ class Pipeline:
             await self._complete(run, segment)
 
     async def _show_again(self, run: _Run, act: _Replay) -> None:
-        media = act.take
+        media = act.media
         run.notify(progress.Reached(progress.Stage.FIRST_FRAME, self._clock.now()))
         await self._keep_pace(run, media.frames)
         run.notify(
@@ -413,7 +429,7 @@ class Pipeline:
         )
         self._tell_fragments(run, act.id, media.fragments, end=len(media.fragments))
         run.notify(progress.SegmentDrawn(act.id, media.frames / FRAME_RATE_HZ))
-        await run.finished.put((act.id, media))
+        await run.finished.put(_Finished(act.id, act.index, act.sentence, media))
 
     async def _keep_pace(self, run: _Run, frames: int) -> None:
         await run.pace.wait(run.frames_shown / FRAME_RATE_HZ)
@@ -445,7 +461,7 @@ class Pipeline:
         media = segment.media()
         if segment.key is not None and not self._face.strained:
             await asyncio.to_thread(self._cache.keep, segment.key, media)
-        await run.finished.put((segment.id, media))
+        await run.finished.put(_Finished(segment.id, segment.index, segment.sentence, media))
 
     def _tell_fragments(
         self, run: _Run, segment: str, made: Sequence[Fragment], *, end: int | None = None
@@ -463,29 +479,19 @@ class Pipeline:
     async def _keep(self, run: _Run) -> None:
         """Finished segments to clips on disk, in order."""
         while (finished := await run.finished.get()) is not None:
-            segment, media = finished
             if not run.job.keeps_clips:
                 continue
             try:
-                clip = await self._store(media)
+                name = await self._store(finished.media)
             except DittoAvatarError as error:
                 # The person has seen it live; only its replay is lost.
                 run.notify(progress.Troubled(outcome_of(error).code, str(error)))
                 continue
-            run.notify(
-                progress.ClipStored(
-                    segment,
-                    clip.name,
-                    clip.video_url,
-                    clip.audio_url,
-                    media.frames / FRAME_RATE_HZ,
-                    media.last_frame,
-                )
-            )
+            run.notify(progress.ClipStored(finished.id, finished.as_clip(name)))
 
-    async def _store(self, media: SegmentMedia) -> Clip:
-        """The segment as a clip on disk. A thread cannot be stopped: what it still writes after a
-        cancellation is removed, behind it and without being waited for."""
+    async def _store(self, media: SegmentMedia) -> str:
+        """Store `media` as a clip; its name. A thread cannot be stopped: a clip that it still
+        writes after a cancellation is removed, behind it and without being waited for."""
         storing = self._executor.submit(self._clips.store, media.stream, media.audio)
         try:
             return await asyncio.wrap_future(storing)
@@ -495,9 +501,9 @@ class Pipeline:
             discarding.add_done_callback(self._discarding.discard)
             raise
 
-    def _discard(self, storing: Future[Clip]) -> None:
+    def _discard(self, storing: Future[str]) -> None:
         with contextlib.suppress(CancelledError, DittoAvatarError):
-            self._clips.remove([storing.result().name])
+            self._clips.remove([storing.result()])
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

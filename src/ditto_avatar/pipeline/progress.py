@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.types import Emotion, FloatArray
 
 
@@ -67,12 +68,10 @@ class SegmentDrawn:
 
 @dataclass(frozen=True, slots=True)
 class ClipStored:
+    """A segment was stored as a clip."""
+
     segment: str
-    name: str
-    video_url: str
-    audio_url: str
-    seconds: float
-    last_frame: int
+    clip: Clip
 
 
 @dataclass(frozen=True, slots=True)

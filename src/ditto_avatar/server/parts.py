@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ditto_avatar.assembly import (
     open_avatars,
@@ -43,7 +42,6 @@ from ditto_avatar.providers.checks import warn_of_failures
 from ditto_avatar.server.limits import Throttle
 from ditto_avatar.server.private_files import keep_private
 from ditto_avatar.server.readiness import Readiness
-from ditto_avatar.server.wire import AvatarOut
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.limits import RateLimit, Share
@@ -55,7 +53,7 @@ from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.listening import Listener, Transcriber
-from ditto_avatar.types import FRAME_RATE_HZ, Fallback
+from ditto_avatar.types import Fallback
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +117,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             max_bytes=settings.clip_max_mb * 1024 * 1024,
             clock=ages,
         )
-        cache = SegmentCache(settings.data_dir / "takes", settings.cache_mb * 1024 * 1024, ages)
-        for clear in (clips.clear_unfinished, cache.clear_unfinished):
+        cache = SegmentCache(settings.data_dir / "cache", settings.cache_mb * 1024 * 1024, ages)
+        # Version 0.1 kept everybody's sentences together there.
+        former = partial(shutil.rmtree, settings.data_dir / "takes", ignore_errors=True)
+        for clear in (clips.clear_unfinished, cache.clear_unfinished, former):
             await asyncio.to_thread(clear)
         store = Store(settings.database_url or sqlite_url(settings.data_dir), ages)
         stack.push_async_callback(store.close)
@@ -174,7 +174,6 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             share=share,
             max_text=settings.max_text,
             find_avatar=avatars.find,
-            describe_avatar=describe_avatar,
             transcription="browser" if transcriber is None else "server",
         )
         registry = Registry(
@@ -267,22 +266,3 @@ async def _expire(registry: Registry, age_s: float | None, metrics: Metrics) -> 
             log.exception("what is older than DITTO_RETENTION_DAYS could not be removed")
             metrics.errors.labels("sweep").inc()
         await asyncio.sleep(_EXPIRE_S)
-
-
-def describe_avatar(avatar: Avatar) -> Mapping[str, Any]:
-    """The avatar as pages and programs see it."""
-    about = avatar.about
-    return AvatarOut(
-        name=avatar.name,
-        display_name=dict(about.display_name),
-        description=dict(about.description),
-        license=about.license,
-        provenance=about.provenance,
-        consent=about.consent,
-        poster_url=f"/avatars/{avatar.name}/poster.webp",
-        idle_url=f"/avatars/{avatar.name}/idle.mp4",
-        width=avatar.width,
-        height=avatar.height,
-        fps=FRAME_RATE_HZ,
-        frames=avatar.frame_count,
-    ).model_dump()

@@ -28,7 +28,7 @@ def keep_private(folder: Path) -> None:
         log.warning("%s holds more than this server's data: its mode was not changed", folder)
     else:
         _close(folder, _FOLDER)
-    for name in ("clips", "takes"):
+    for name in ("clips", "cache"):
         for part in [folder / name, *(folder / name).glob("*/")]:
             if part.is_dir() and not part.is_symlink():
                 _close(part, _FOLDER)

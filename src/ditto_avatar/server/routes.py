@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized
 from ditto_avatar.server.gate import visitor_of
-from ditto_avatar.server.parts import ServerParts, describe_avatar
+from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.wire import (
     AvatarOut,
     ErrorOut,
@@ -21,6 +21,9 @@ from ditto_avatar.server.wire import (
     TurnAccepted,
     TurnOut,
     VoiceOut,
+    avatar_out,
+    clip_out,
+    entry_out,
 )
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.session import Session
@@ -64,7 +67,7 @@ async def open_session(wanted: NewSession, request: Request, parts: Parts) -> Se
     return SessionOut(
         session=session.id,
         token=session.token,
-        avatar=AvatarOut.model_validate(describe_avatar(session.avatar)),
+        avatar=avatar_out(session.avatar),
         language=session.language,
     )
 
@@ -72,7 +75,12 @@ async def open_session(wanted: NewSession, request: Request, parts: Parts) -> Se
 @api.get("/sessions/{session}")
 async def show_session(session: TheSession) -> HistoryOut:
     """The session and what has been said in it."""
-    return HistoryOut.model_validate(session.describe())
+    return HistoryOut(
+        session=session.id,
+        avatar=avatar_out(session.avatar),
+        language=session.language,
+        history=[entry_out(entry) for entry in session.history()],
+    )
 
 
 @api.delete("/sessions/{session}", status_code=204)
@@ -122,13 +130,20 @@ async def show_turn(session: TheSession, turn: str) -> TurnOut:
     found = await session.find_turn(turn)
     if found is None:
         raise NotFound("There is no such turn in this session.")
-    return TurnOut.model_validate(found)
+    return TurnOut(
+        turn=found.turn,
+        state=found.state,
+        text=found.text,
+        answer=found.answer,
+        clips=[clip_out(clip) for clip in found.clips],
+        timings=dict(found.timings),
+    )
 
 
 @api.get("/avatars")
 async def list_avatars(parts: Parts) -> list[AvatarOut]:
     """The presenters that can be chosen."""
-    return [AvatarOut.model_validate(describe_avatar(avatar)) for avatar in parts.avatars]
+    return [avatar_out(avatar) for avatar in parts.avatars]
 
 
 @api.get("/voices")

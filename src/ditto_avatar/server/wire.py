@@ -11,12 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from ditto_avatar.dialogue.base import Role
 from ditto_avatar.dialogue.cleaning import joined_halves
 from ditto_avatar.errors import InvalidInput
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.playback import PlaybackState
-from ditto_avatar.transport.events import Event
+from ditto_avatar.transport.events import Event, HistoryEntry
 from ditto_avatar.transport.outbox import NumberedEvent
-from ditto_avatar.types import Language
+from ditto_avatar.types import FRAME_RATE_HZ, Language
 
 _LONGEST_ID = 64
 # What is shown of a name or a value that was sent.
@@ -163,6 +166,8 @@ def encode(numbered: NumberedEvent) -> str:
         value = getattr(event, field.name)
         if isinstance(value, bytes):
             message["bytes"] = len(value)
+        elif isinstance(value, Clip):
+            message.update(clip_out(value))
         else:
             message[field.name] = value
     text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), default=_plain)
@@ -171,9 +176,41 @@ def encode(numbered: NumberedEvent) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Event):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    return dict(value)
+    """What the JSON of an event is made of; URLs are made here and nowhere else."""
+    match value:
+        case Avatar():
+            return avatar_out(value).model_dump()
+        case HistoryEntry():
+            return entry_out(value)
+        case Event():
+            return {field.name: getattr(value, field.name) for field in fields(value)}
+        case _:
+            return dict(value)
+
+
+def clip_out(clip: Clip) -> dict[str, Any]:
+    """A clip with the URLs of its files."""
+    return {
+        "index": clip.index,
+        "text": clip.text,
+        "emotion": clip.emotion,
+        "video_url": f"/video/{clip.name}.mp4",
+        "audio_url": f"/audio/{clip.name}.wav",
+        "duration": clip.duration,
+        "first_frame": clip.first_frame,
+        "last_frame": clip.last_frame,
+    }
+
+
+def entry_out(entry: HistoryEntry) -> dict[str, Any]:
+    """A text of the history; an answer with its clips, a question with what its page called it."""
+    shown: dict[str, Any] = {"role": entry.role, "text": entry.text, "turn": entry.turn}
+    shown["clips"] = [clip_out(clip) for clip in entry.clips]
+    if entry.role == Role.ASSISTANT:
+        shown["heard"] = entry.heard
+    elif entry.id is not None:
+        shown["id"] = entry.id
+    return shown
 
 
 # REST
@@ -205,6 +242,25 @@ class AvatarOut(BaseModel):
     height: int
     fps: int
     frames: int
+
+
+def avatar_out(avatar: Avatar) -> AvatarOut:
+    """A presenter with the URLs of its files."""
+    about = avatar.about
+    return AvatarOut(
+        name=avatar.name,
+        display_name=dict(about.display_name),
+        description=dict(about.description),
+        license=about.license,
+        provenance=about.provenance,
+        consent=about.consent,
+        poster_url=f"/avatars/{avatar.name}/poster.webp",
+        idle_url=f"/avatars/{avatar.name}/idle.mp4",
+        width=avatar.width,
+        height=avatar.height,
+        fps=FRAME_RATE_HZ,
+        frames=avatar.frame_count,
+    )
 
 
 class SessionOut(BaseModel):

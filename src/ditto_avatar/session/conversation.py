@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ditto_avatar.dialogue.base import Message, Role
 from ditto_avatar.pipeline.clips import Clip
-from ditto_avatar.session.store import FINISHED, INTERRUPTED, RUNNING, StoredClip, StoredTurn
+from ditto_avatar.session.store import FINISHED, INTERRUPTED, RUNNING, StoredTurn
 from ditto_avatar.transport import events
+from ditto_avatar.transport.events import HistoryEntry
 
 MESSAGE, SAY = "message", "say"
 REMEMBERED_TURNS = 200
@@ -36,7 +36,7 @@ class Conversation:
         """A turn was accepted."""
         self._turns.append(turn)
 
-    def add_clip(self, turn_id: str, clip: StoredClip) -> None:
+    def add_clip(self, turn_id: str, clip: Clip) -> None:
         """A sentence of a turn was finished."""
         if (turn := self.find(turn_id)) is not None:
             self._replace(replace(turn, clips=(*turn.clips, clip)))
@@ -93,7 +93,7 @@ class Conversation:
                 messages.append(Message(Role.ASSISTANT, turn.answer, turn.heard))
         return messages
 
-    def history(self, answering: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    def history(self, answering: Mapping[str, str] | None = None) -> list[HistoryEntry]:
         """What a page is given, oldest first, answers with their clips. `answering` has the text
         so far of a turn that is still running, by its id."""
         so_far = answering or {}
@@ -119,21 +119,6 @@ def catch_up(turn: StoredTurn, *, running: bool) -> list[events.Event]:
     return [*told, events.TurnInterrupted(turn.id, turn.generation, reason)]
 
 
-def clip_entry(stored: StoredClip) -> dict[str, Any]:
-    """A clip as the wire shows it."""
-    clip = Clip(stored.name)
-    return {
-        "index": stored.index,
-        "text": stored.text,
-        "emotion": stored.emotion,
-        "video_url": clip.video_url,
-        "audio_url": clip.audio_url,
-        "duration": stored.duration,
-        "first_frame": stored.first_frame,
-        "last_frame": stored.last_frame,
-    }
-
-
 def _recovered(turn: StoredTurn) -> StoredTurn:
     """The turn, with an answer that was cut off before it was stored (a killed process) made up
     of the sentences that were: nobody knows more of it, so they count as heard."""
@@ -144,20 +129,13 @@ def _recovered(turn: StoredTurn) -> StoredTurn:
     return replace(turn, answer=answer, heard=said) if answer else turn
 
 
-def _entries(turn: StoredTurn) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
+def _entries(turn: StoredTurn) -> list[HistoryEntry]:
+    entries = []
     if turn.kind == MESSAGE:
-        asked = {"role": Role.USER.value, "text": turn.text, "turn": turn.id, "clips": []}
-        # So that a page knows again what it sent.
-        entries.append(asked if turn.client_id is None else {**asked, "id": turn.client_id})
+        entries.append(HistoryEntry(Role.USER.value, turn.text, turn.id, id=turn.client_id))
     if turn.answer:
-        entries.append(
-            {
-                "role": Role.ASSISTANT.value,
-                "text": turn.answer,
-                "heard": turn.heard,
-                "turn": turn.id,
-                "clips": [clip_entry(clip) for clip in turn.clips],
-            }
+        answered = HistoryEntry(
+            Role.ASSISTANT.value, turn.answer, turn.id, heard=turn.heard, clips=turn.clips
         )
+        entries.append(answered)
     return entries

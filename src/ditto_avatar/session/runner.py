@@ -6,10 +6,9 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Prompt
@@ -17,7 +16,7 @@ from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline import progress
-from ditto_avatar.pipeline.clips import ClipFolder
+from ditto_avatar.pipeline.clips import Clip, ClipFolder
 from ditto_avatar.pipeline.pipeline import Job, Pipeline
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission, Claim
@@ -26,7 +25,7 @@ from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
-from ditto_avatar.session.store import FINISHED, INTERRUPTED, Store, StoredClip
+from ditto_avatar.session.store import FINISHED, INTERRUPTED, Store
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Write, Writer
 from ditto_avatar.transport import events
@@ -57,7 +56,6 @@ class Services:
     share: Share
     max_text: int
     find_avatar: Callable[[str], Avatar]
-    describe_avatar: Callable[[Avatar], Mapping[str, Any]]
     transcription: str = "browser"
 
 
@@ -167,7 +165,7 @@ class TurnRunner:
         if isinstance(happened, progress.SegmentBegan) and actions:
             self._begin_to_sound(happened)
         if isinstance(happened, progress.ClipStored) and not actions:
-            self._discard(happened.name)  # the turn ended meanwhile: nobody will ask for it
+            self._discard(happened.clip.name)  # the turn ended meanwhile: nobody will ask for it
         return actions
 
     async def _run(self) -> None:
@@ -249,22 +247,9 @@ class TurnRunner:
                 case t.Perform():
                     pass  # `_run` waits for exactly this one
 
-    def _keep_clip(self, clip: progress.ClipStored, then: tuple[events.Event, ...]) -> None:
-        segment = self.turn.segment(clip.segment)
-        if segment is None:
-            return
-        stored = StoredClip(
-            clip.name,
-            segment.index,
-            segment.text,
-            segment.emotion.value,
-            clip.seconds,
-            segment.first_frame,
-            clip.last_frame,
-        )
-
+    def _keep_clip(self, clip: Clip, then: tuple[events.Event, ...]) -> None:
         def saved() -> None:
-            self._context.conversation.add_clip(self.turn.id, stored)
+            self._context.conversation.add_clip(self.turn.id, clip)
             self._tell(then)
 
         def failed(error: Exception) -> None:
@@ -272,7 +257,7 @@ class TurnRunner:
             self._discard(clip.name)
 
         store = self._services.store
-        self._context.writer.put(Write(lambda: store.add_clip(self.turn.id, stored), saved, failed))
+        self._context.writer.put(Write(lambda: store.add_clip(self.turn.id, clip), saved, failed))
 
     def _settle(self, then: tuple[events.Event, ...]) -> None:
         turn = self.turn

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ditto_avatar.errors import SessionEnded, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session import turn as t
-from ditto_avatar.session.conversation import Conversation, catch_up, clip_entry
+from ditto_avatar.session.conversation import Conversation, catch_up
 from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.message_text import checked_message
@@ -34,6 +35,18 @@ _STORED_S = 30.0
 
 def _nobody_cares(_: Session) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """How far a turn is."""
+
+    turn: str
+    state: str
+    text: str
+    answer: str
+    clips: tuple[Clip, ...]
+    timings: Mapping[str, float]
 
 
 class Session:
@@ -227,7 +240,7 @@ class Session:
         def select() -> events.Event:
             self._context.avatar = avatar
             self.place_idle(0)
-            return events.AvatarSelected(self._services.describe_avatar(avatar))
+            return events.AvatarSelected(avatar)
 
         await self._context.tasks.finish(self._change(select, avatar=name))
 
@@ -313,17 +326,12 @@ class Session:
         that asks again has missed."""
         outbox.put(NumberedEvent(event, None))
 
-    def describe(self) -> dict[str, Any]:
-        """The session as REST shows it."""
+    def history(self) -> list[events.HistoryEntry]:
+        """What has been said, oldest first, with the answer so far of a turn that runs."""
         self.used_at = self._clock.now()
-        return {
-            "session": self.id,
-            "avatar": self._services.describe_avatar(self.avatar),
-            "language": self.language.value,
-            "history": self._history(),
-        }
+        return self._history()
 
-    async def find_turn(self, turn_id: str) -> dict[str, Any] | None:
+    async def find_turn(self, turn_id: str) -> TurnView | None:
         """How far a turn is, with its clips; None if it is not of this session.
 
         A turn is shown as over once all of it is stored, so that a program that asks again and
@@ -338,14 +346,14 @@ class Session:
             return None
         turn = self._runner.turn if self._runner is not None else None
         live = turn if turn is not None and turn.id == turn_id else None
-        return {
-            "turn": stored.id,
-            "state": live.phase.value if live else stored.state,
-            "text": stored.text,
-            "answer": live.answer if live else stored.answer,
-            "clips": [clip_entry(clip) for clip in stored.clips],
-            "timings": live.timings_ms() if live else {},
-        }
+        return TurnView(
+            stored.id,
+            live.phase.value if live else stored.state,
+            stored.text,
+            live.answer if live else stored.answer,
+            stored.clips,
+            live.timings_ms() if live else {},
+        )
 
     async def close(self, reason: str, grace_s: float = 0.0) -> None:
         """End the running turn, after `grace_s` seconds if it does not end by itself, wait for what
@@ -371,7 +379,7 @@ class Session:
         runner = self._runner
         return None if runner is None or runner.complete else runner.turn
 
-    def _history(self) -> list[dict[str, Any]]:
+    def _history(self) -> list[events.HistoryEntry]:
         running = self._running
         if running is None:
             return self.conversation.history()
@@ -385,7 +393,7 @@ class Session:
             resumed=resumed,
             gap=gap,
             seq=self._context.audience.seq,
-            avatar=self._services.describe_avatar(self.avatar),
+            avatar=self.avatar,
             language=self.language,
             history=self._history(),
             running_turn=running.id if running is not None else None,

@@ -43,8 +43,10 @@ from ditto_avatar.errors import (
     StorageFull,
     Unavailable,
 )
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.database_lock import DatabaseLock
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
+from ditto_avatar.types import Emotion
 
 # SQLite lets one connection write at a time; a second one reads meanwhile. Each is a thread.
 _SQLITE_CONNECTIONS = 2
@@ -55,19 +57,6 @@ _DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"
             "sqlite": "sqlite+aiosqlite"}  # fmt: skip
 
 RUNNING, FINISHED, INTERRUPTED = "running", "finished", "interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredClip:
-    """A replayable clip of a turn."""
-
-    name: str
-    index: int
-    text: str
-    emotion: str
-    duration: float
-    first_frame: int
-    last_frame: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +73,7 @@ class StoredTurn:
     client_id: str | None = None
     reason: str | None = None
     """Why it was interrupted: `user`, `shutdown`, or the code of the error that ended it."""
-    clips: tuple[StoredClip, ...] = ()
+    clips: tuple[Clip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +291,7 @@ class Store:
                 .values(answer=answer, heard=heard, state=state, timings=timings, reason=reason)
             )
 
-    async def add_clip(self, turn_id: str, clip: StoredClip) -> None:
+    async def add_clip(self, turn_id: str, clip: Clip) -> None:
         """Keep a finished clip of a turn."""
         async with self._writing() as db:
             db.add(
@@ -311,7 +300,7 @@ class Store:
                     turn_id=turn_id,
                     index=clip.index,
                     text=clip.text,
-                    emotion=clip.emotion,
+                    emotion=clip.emotion.value,
                     duration=clip.duration,
                     first_frame=clip.first_frame,
                     last_frame=clip.last_frame,
@@ -475,7 +464,13 @@ def _turn_of(row: TurnRow) -> StoredTurn:
     )
 
 
-def _clip_of(row: ClipRow) -> StoredClip:
-    return StoredClip(
-        row.name, row.index, row.text, row.emotion, row.duration, row.first_frame, row.last_frame
+def _clip_of(row: ClipRow) -> Clip:
+    return Clip(
+        row.name,
+        row.index,
+        row.text,
+        Emotion(row.emotion),
+        row.duration,
+        row.first_frame,
+        row.last_frame,
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.pipeline.progress import (
     ClipStored,
     FragmentMade,
@@ -124,7 +125,7 @@ class Send:
 class Keep:
     """A finished clip is to be stored; then the events are sent."""
 
-    clip: ClipStored
+    clip: Clip
     then: tuple[events.Event, ...]
 
 
@@ -288,25 +289,13 @@ class Turn:
             self._segments[segment].seconds = seconds
         return []
 
-    def _clip_stored(self, clip: ClipStored) -> list[Action]:
-        segment = self._segments.get(clip.segment)
+    def _clip_stored(self, stored: ClipStored) -> list[Action]:
+        segment = self._segments.get(stored.segment)
         if segment is None:
             return []
-        segment.last_frame = clip.last_frame
-        ready = events.VideoReady(
-            self.id,
-            self.generation,
-            clip.segment,
-            segment.index,
-            segment.text,
-            segment.emotion,
-            clip.video_url,
-            clip.audio_url,
-            clip.seconds,
-            segment.first_frame,
-            clip.last_frame,
-        )
-        return [Keep(clip, (ready,))]
+        segment.last_frame = stored.clip.last_frame
+        ready = events.VideoReady(self.id, self.generation, stored.segment, stored.clip)
+        return [Keep(stored.clip, (ready,))]
 
     def _played(self, segment_id: str, seconds: float, ended: bool) -> list[Action]:
         segment = self._segments.get(segment_id)

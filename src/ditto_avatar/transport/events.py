@@ -7,9 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.types import Emotion, Language
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One text of a conversation. `id` is what a page called its message, `heard` how much of an
+    interrupted answer was heard (None: all of it)."""
+
+    role: str
+    text: str
+    turn: str
+    id: str | None = None
+    heard: str | None = None
+    clips: tuple[Clip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +91,13 @@ class SegmentData(Event):
 
 @dataclass(frozen=True, slots=True)
 class VideoReady(Event):
+    """A segment can be replayed; on the wire the fields of `clip` stand beside the others."""
+
     type: ClassVar[str] = "video_ready"
     turn: str
     generation: int
     segment: str
-    index: int
-    text: str
-    emotion: Emotion
-    video_url: str
-    audio_url: str
-    duration: float
-    first_frame: int
-    last_frame: int
+    clip: Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ class TurnInterrupted(Event):
 @dataclass(frozen=True, slots=True)
 class AvatarSelected(Event):
     type: ClassVar[str] = "avatar.selected"
-    avatar: Mapping[str, Any]
+    avatar: Avatar
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +177,9 @@ class SessionReady(Event):
     resumed: bool
     gap: bool
     seq: int
-    avatar: Mapping[str, Any]
+    avatar: Avatar
     language: Language
-    history: Sequence[Mapping[str, Any]]
+    history: Sequence[HistoryEntry]
     running_turn: str | None
     notices: Sequence[Notice] = ()
     transcription: str = "browser"

@@ -15,7 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ditto_avatar.transport.events import Event, SegmentData, TurnInterrupted, TurnStarted
+from ditto_avatar.pipeline.clips import Clip
+from ditto_avatar.transport.events import (
+    Event,
+    HistoryEntry,
+    SegmentData,
+    TurnInterrupted,
+    TurnStarted,
+)
 
 # About what an object costs beside its text.
 _OBJECT_BYTES = 100
@@ -137,7 +144,7 @@ def _size(value: Any) -> int:
     match value:
         case str() | bytes():
             return _OBJECT_BYTES + len(value)
-        case Event():
+        case Event() | HistoryEntry() | Clip():
             return sum(_size(getattr(value, field.name)) for field in fields(value))
         case Mapping():
             return sum(_size(key) + _size(part) for key, part in value.items())
