@@ -231,7 +231,7 @@ class SegmentCache:
             self._bytes += entry.size
 
     def _drop(self, key: CacheKey, entry: _Entry) -> bool:
-        """SegmentMedia `entry` out of the index; whether it was there."""
+        """Take `entry` out of the index; whether it was there."""
         with self._indexing:
             others = self._index.get(key, [])
             if entry not in others:

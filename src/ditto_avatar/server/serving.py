@@ -15,8 +15,8 @@ from ditto_avatar.errors import where_raised
 from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.app import create_app
 from ditto_avatar.server.connections import MAX_HEAD_BYTES, Connections, protocols
-from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.server.memory import allow_open_files, keep_for_good, return_large_buffers
+from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -102,7 +102,7 @@ class Outbox:
         await self._overflowed.wait()
 
     def close(self) -> None:
-        """SegmentMedia nothing more; the reader ends after what is queued."""
+        """Take nothing more; the reader ends after what is queued."""
         self._closed = True
         self._changed.set()
 
