@@ -24,6 +24,8 @@ else:
     import protocol
 
 _BUFFER_MS = 40
+# 100 ms: the first chunk of speech is no shorter, so smaller frames would only be more work.
+_FRAME_BYTES = 2 * protocol.SAMPLE_RATE_HZ // 10
 # Some ten times what the interpreter, the library and its data take.
 _MEMORY_BYTES = 256 << 20
 _OPEN_FILES = 32
@@ -66,6 +68,8 @@ class Library:
 
     def __init__(self, library: str, data: str, out: int) -> None:
         self._out = out
+        self._sound = bytearray()
+        self._marks: list[tuple[int, bytes]] = []
         self._lib = ctypes.CDLL(library)
         self._lib.espeak_Info.restype = ctypes.c_char_p
         self._lib.espeak_Synth.argtypes = (
@@ -105,17 +109,25 @@ class Library:
         code = self._lib.espeak_Synth(
             text + b"\0", len(text) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
         )
+        self._flush()
         return protocol.FAILED if code else protocol.SAID
 
     def _on_sound(self, samples: Any, count: int, events: Any) -> int:
         # While a sentence is spoken nothing comes but STOP, or the end of the server.
         if select.select([0], [], [], 0)[0]:
             return 1
-        sound = ctypes.string_at(samples, 2 * count) if samples and count else b""
-        marks = _marks(events)
-        if sound or marks:
-            write(self._out, protocol.sound(marks, sound))
+        if samples and count:
+            self._sound += ctypes.string_at(samples, 2 * count)
+        self._marks += _marks(events)
+        if len(self._sound) >= _FRAME_BYTES:
+            self._flush()
         return 0
+
+    def _flush(self) -> None:
+        if self._sound or self._marks:
+            write(self._out, protocol.sound(self._marks, bytes(self._sound)))
+        self._sound.clear()
+        self._marks.clear()
 
 
 def _marks(events: Any) -> list[tuple[int, bytes]]:

@@ -2,7 +2,7 @@
 
 A frame is its kind (one byte), the length of its payload (four) and the payload, in the byte
 order of the machine that both ends share. The server sends SPEAK and, while a sentence is being
-spoken, STOP; the child sends READY once, then SOUND for every buffer of a sentence and DONE at
+spoken, STOP; the child sends READY once, then SOUND for every 100 ms of a sentence and DONE at
 its end. The child runs this file as well: nothing but the standard library, and little of it.
 """
 

@@ -11,7 +11,7 @@ from ditto_avatar.speech.phoneme_stream import PhonemeMark
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One buffer of espeak-ng: int16 samples as bytes, and the phonemes that begin in it, their
+    """100 ms of sound: int16 samples as bytes, and the phonemes that begin in it, their
     samples counted from the start of the request."""
 
     samples: bytes
