@@ -159,6 +159,8 @@ class PageServer:
         self.transcription = "server"
         self.notices: list[dict[str, str]] = []
         self.refuse_with: int | None = None
+        self.invitations: list[str] | None = None
+        """Join tokens that are left; None opens a session to everybody."""
         self.release = threading.Event()
         self.first_delay_s = 0.02
         self.url = ""
@@ -318,6 +320,8 @@ class PageServer:
         if hello.get("session") and (known is None or known.token != hello.get("token")):
             await socket.close(4401)
             return
+        if known is None and self.invitations is not None and not await self._joins(socket, hello):
+            return
         session = known or self._new_session()
         session.language = hello.get("language") or session.language
         session.streams = hello.get("playback") == "stream"
@@ -331,6 +335,16 @@ class PageServer:
             pass
         finally:
             self._sockets.discard(socket)
+
+    async def _joins(self, socket: WebSocket, hello: dict[str, Any]) -> bool:
+        assert self.invitations is not None
+        if (join := hello.get("join")) in self.invitations:
+            self.invitations.remove(join)
+            return True
+        code = "join_needed" if join is None else "join_refused"
+        await socket.send_json({"type": "error", "code": code, "message": "Not invited."})
+        await socket.close(4407)
+        return False
 
     def _new_session(self) -> Session:
         number = len(self.sessions) + 1

@@ -6,7 +6,7 @@ const test = suite.test.bind(suite);
 
 const READY = { type: "session.ready", session: "s1", token: "t1", resumed: false, seq: 1 };
 
-function begin({ storage = new FakeStorage() } = {}) {
+function begin({ storage = new FakeStorage(), join = null } = {}) {
   const sockets = [];
   const clock = new FakeClock();
   const connection = new Connection({
@@ -22,6 +22,7 @@ function begin({ storage = new FakeStorage() } = {}) {
   connection.on("state", (state) => states.push(state));
   connection.on("fragment", (fragment) => fragments.push(fragment));
   connection.on("fault", (fault) => faults.push(fault));
+  if (join !== null) connection.join(join);
   connection.start();
   return { connection, sockets, clock, storage, events, states, fragments, faults };
 }
@@ -247,3 +248,74 @@ test("an old socket is not heard any more", async () => {
   sockets[0].say({ type: "text.delta", seq: 99 });
   equal(events.length, before);
 });
+
+test("opens a session with a join token, and goes on with the session's own", async () => {
+  const { connection, sockets, clock } = begin({ join: "head.body.signature" });
+  sockets[0].open();
+  equal(sockets[0].sent[0].join, "head.body.signature");
+  sockets[0].say(READY);
+  sockets[0].hangUp(1006);
+  await clock.advance(3000);
+  sockets[1].open();
+  equal([sockets[1].sent[0].join, sockets[1].sent[0].token], [undefined, "t1"]);
+  equal(connection.state, "connecting");
+});
+
+test("keeps a join token until it has opened a session", async () => {
+  const { sockets, clock } = begin({ join: "one" });
+  sockets[0].open();
+  sockets[0].hangUp(1006);
+  await clock.advance(3000);
+  sockets[1].open();
+  equal(sockets[1].sent[0].join, "one");
+});
+
+test("an invitation that is followed again goes on with its session", () => {
+  const { storage } = joined("one");
+  const again = begin({ storage, join: "one" });
+  again.sockets[0].open();
+  equal([again.sockets[0].sent[0].join, again.sockets[0].sent[0].session], [undefined, "s1"]);
+});
+
+test("another invitation opens another session, in a page that is open too", () => {
+  const { connection, sockets } = joined("one");
+  connection.join("one");
+  equal(sockets.length, 1);
+  connection.join("two");
+  sockets[1].open();
+  equal([sockets[1].sent[0].join, sockets[1].sent[0].session], ["two", undefined]);
+});
+
+test("without an invitation that is needed it does not try again", async () => {
+  const { sockets, clock, states, storage } = beginReady();
+  sockets[0].hangUp(4407);
+  await clock.advance(60_000);
+  equal(sockets.length, 1);
+  equal([states.at(-1).state, states.at(-1).code], ["closed", 4407]);
+  equal(storage.getItem("ditto-avatar.session"), null);
+});
+
+test("an invitation that comes later opens a session", () => {
+  const { connection, sockets } = begin();
+  sockets[0].open();
+  sockets[0].hangUp(4407);
+  connection.join("one");
+  sockets[1].open();
+  equal(sockets[1].sent[0].join, "one");
+});
+
+test("a refused invitation leads back to the session before it", () => {
+  const { connection, sockets } = beginReady();
+  connection.join("two");
+  sockets[1].open();
+  sockets[1].hangUp(4407);
+  sockets[2].open();
+  equal([sockets[2].sent[0].join, sockets[2].sent[0].session], [undefined, "s1"]);
+});
+
+function joined(token) {
+  const all = begin({ join: token });
+  all.sockets[0].open();
+  all.sockets[0].say(READY);
+  return all;
+}

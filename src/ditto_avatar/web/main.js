@@ -1,11 +1,12 @@
 /** Puts the page together: the core on one side, the views on the other. */
-import { Connection, FOREIGN_PAGE } from "./core/connection.js";
+import { Connection, FOREIGN_PAGE, NOT_INVITED } from "./core/connection.js";
 import { Conversation } from "./core/conversation.js";
 import { Player } from "./core/player.js";
 import { Timeline } from "./core/timeline.js";
 import { ComposerView } from "./ui/composer.js";
 import { DebugView } from "./ui/debug.js";
 import { byId } from "./ui/dom.js";
+import { takeJoinToken } from "./ui/invitation.js";
 import { LanguagesView } from "./ui/languages.js";
 import { LogView } from "./ui/log.js";
 import { NoticesView } from "./ui/notices.js";
@@ -17,6 +18,8 @@ import { VoiceInput } from "./ui/voice.js";
 const LANGUAGE_KEY = "ditto-avatar.language";
 const LOW_WINDOW_PX = 430;
 const OVERLAY_MS = 250;
+// What the server says when it does not open a session, and what then stands in its way.
+const INVITATIONS = { join_needed: "needed", join_refused: "refused" };
 
 class Page {
   #timeline = new Timeline();
@@ -28,6 +31,7 @@ class Page {
   #avatars = [];
   #language = null;
   #drawing = false;
+  #invitation = null;
 
   constructor() {
     this.#conversation.state.language = this.#rememberedLanguage();
@@ -57,6 +61,7 @@ class Page {
     this.#watchWindow();
     if (new URLSearchParams(location.search).has("debug")) this.#showDebug();
     this.#draw();
+    this.#join();
     this.#connection.start();
     this.#loadAvatars();
     // On a phone this would open the keyboard over the face.
@@ -78,6 +83,11 @@ class Page {
     this.#conversation.interrupted();
     this.#player.interrupt();
     this.#connection.send({ type: "interrupt" });
+  }
+
+  #join() {
+    const token = takeJoinToken();
+    if (token) this.#connection.join(token);
   }
 
   #createViews(voice) {
@@ -126,7 +136,14 @@ class Page {
   #receive(event) {
     // The connection begins anew by itself.
     if (event.type === "error" && event.code === "unauthorized") return;
+    if (event.type === "error" && event.code in INVITATIONS) {
+      this.#invitation = INVITATIONS[event.code];
+      return;
+    }
     if (event.type === "session.ready") {
+      // The conversation before an invitation that was refused goes on.
+      if (this.#invitation === "refused") this.#conversation.notify("join_refused");
+      this.#invitation = null;
       if (!event.resumed) this.#timeline.reset();
       else if (event.gap) this.#timeline.skip(event.running_turn ?? null);
     }
@@ -143,6 +160,10 @@ class Page {
     if (line === "waiting") this.#timeline.breakOff();
     if (code === 1013) this.#conversation.notify("busy");
     if (code === FOREIGN_PAGE) this.#conversation.notify("foreign_page");
+    if (code === NOT_INVITED) {
+      this.#conversation.update({ invitation: this.#invitation ?? "needed" });
+      this.#invitation = null;
+    }
     if (line === "open") for (const done of ["busy", "shutting_down"]) this.#conversation.dismiss(done);
     this.#conversation.update({ line });
   }
@@ -189,6 +210,8 @@ class Page {
     addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !document.querySelector("dialog[open]")) this.interrupt();
     });
+    // A link that is opened where the page is already open changes nothing but the fragment.
+    addEventListener("hashchange", () => this.#join());
     addEventListener("online", () => this.#connection.retryNow());
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;

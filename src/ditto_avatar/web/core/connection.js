@@ -20,10 +20,15 @@ export const FIRST_RETRY_MS = 3_000;
 export const LONGEST_RETRY_MS = 30_000;
 
 const STORAGE_KEY = "ditto-avatar.session";
+/** The end of the join token that the session was opened with. */
+const JOINED_KEY = "ditto-avatar.joined";
+const JOINED_CHARACTERS = 24;
 const WRONG_TOKEN = 4401;
 const NO_HELLO = 4400;
 /** The server does not take this page's address, now or later. */
 export const FOREIGN_PAGE = 4403;
+/** The server wants a join token, or another one than it was given. */
+export const NOT_INVITED = 4407;
 // Messages that wait for their `turn.started`; a person does not type more than this in a break.
 const MOST_UNANSWERED = 8;
 // Beyond this the line is too slow for live sound: what was said late helps nobody.
@@ -48,6 +53,8 @@ export class Connection extends Emitter {
   #state = "connecting";
   #attempt = 0;
   #header = null;
+  // A join token that no session was opened with yet.
+  #join = null;
   // The last event this page saw. A page that was loaded anew has seen none and gets the history.
   #seen = null;
   #unanswered = new Map();
@@ -91,6 +98,14 @@ export class Connection extends Emitter {
 
   start() {
     if (!this.#socket) this.#open();
+  }
+
+  /** Open a new session with a join token. The one that the present session was opened with
+   * changes nothing: a link may be followed twice. */
+  join(token) {
+    if (this.session && this.#storage.getItem(JOINED_KEY) === ending(token)) return;
+    this.#join = token;
+    if (this.#socket || this.#state !== "connecting") this.#open();
   }
 
   /** Try again at once, when waiting: the network is back or the person asks for it. */
@@ -139,8 +154,15 @@ export class Connection extends Emitter {
   }
 
   #hello() {
-    const hello = { type: "hello", ...this.#preferences(), ...this.session };
-    if (this.session && this.#seen !== null) hello.after = this.#seen;
+    const hello = { type: "hello", ...this.#preferences() };
+    if (this.#join !== null) {
+      hello.join = this.#join;
+      // The token says which presenters there are, not the page's last session.
+      delete hello.avatar;
+    } else {
+      Object.assign(hello, this.session);
+      if (this.session && this.#seen !== null) hello.after = this.#seen;
+    }
     this.#socket.send(JSON.stringify(hello));
   }
 
@@ -183,6 +205,8 @@ export class Connection extends Emitter {
     if (!event.resumed || event.gap) this.#seen = event.seq;
     const { session, token } = event;
     this.#storage.setItem(STORAGE_KEY, JSON.stringify({ session, token }));
+    if (this.#join !== null) this.#storage.setItem(JOINED_KEY, ending(this.#join));
+    this.#join = null;
     this.#enter("open");
     this.#pingLater();
     for (const message of this.#unanswered.values()) this.#socket.send(JSON.stringify(message));
@@ -200,6 +224,7 @@ export class Connection extends Emitter {
     if (this.#state === "closed") return;
     this.#drop();
     if (code === NO_HELLO || code === FOREIGN_PAGE) return this.#enter("closed", code);
+    if (code === NOT_INVITED) return this.#notInvited();
     if (code === WRONG_TOKEN && this.session) {
       this.#storage.removeItem(STORAGE_KEY);
       this.#seen = null;
@@ -209,6 +234,16 @@ export class Connection extends Emitter {
     this.#attempt += 1;
     this.#after("retry", retryMs, () => this.#open());
     this.#enter("waiting", code, retryMs);
+  }
+
+  /** Go back to the session there was before a token that was refused, if there was one. */
+  #notInvited() {
+    const before = this.#join !== null && this.session;
+    this.#join = null;
+    if (before) return this.#open();
+    this.#storage.removeItem(STORAGE_KEY);
+    this.#seen = null;
+    this.#enter("closed", NOT_INVITED);
   }
 
   #drop() {
@@ -233,4 +268,8 @@ export class Connection extends Emitter {
     this.#clock.clearTimeout(this.#timers[name]);
     this.#timers[name] = null;
   }
+}
+
+function ending(token) {
+  return token.slice(-JOINED_CHARACTERS);
 }

@@ -24,13 +24,18 @@ export class Conversation extends Emitter {
     language: "en",
     avatar: null,
     transcription: null,
+    // Presenters that may be chosen; null for all.
+    avatars: null,
+    // What stands in the way of a session: null, "needed" or "refused".
+    invitation: null,
     timings: null,
   };
 
-  /** One word for what is happening: connecting, waiting, closed, queued, thinking, speaking,
-   * listening or ready. */
+  /** One word for what is happening: connecting, waiting, closed, uninvited, queued, thinking,
+   * speaking, listening or ready. */
   get phase() {
-    const { line, turn, speaking, queue, listening } = this.state;
+    const { line, invitation, turn, speaking, queue, listening } = this.state;
+    if (invitation !== null) return "uninvited";
     if (line !== "open") return line;
     if (speaking) return "speaking";
     if (turn) return queue > 0 ? "queued" : "thinking";
@@ -126,8 +131,8 @@ const HANDLERS = {
     for (const { code, message } of event.notices ?? []) this.notify(code, message);
     // Without a gap the missed events tell how the turn went on.
     if (!event.resumed || event.gap) this.giveUp(event.running_turn ?? null);
-    const { avatar, language, transcription = null } = event;
-    Object.assign(this.state, { avatar, language, transcription });
+    const { avatar, avatars = null, language, transcription = null } = event;
+    Object.assign(this.state, { avatar, avatars, language, transcription, invitation: null });
   },
 
   "turn.started"({ turn, id, kind, text }) {

@@ -28,7 +28,8 @@ export class ComposerView {
     this.#text.focus({ preventScroll: true });
   }
 
-  render({ busy }) {
+  render({ state, busy }) {
+    this.#form.hidden = state.invitation !== null;
     this.#busy = busy;
     this.#adjustButtons();
   }

@@ -1,6 +1,7 @@
 import { byId, element, icon, setLabel, setText } from "./dom.js";
 
 const NEAR_THE_END_PX = 80;
+const INVITATION_TEXTS = { needed: "invitationNeeded", refused: "invitationRefused" };
 
 /** What has been said, with the welcome before anything has. */
 export class LogView {
@@ -8,6 +9,7 @@ export class LogView {
   #list = byId("messages");
   #welcome = byId("welcome");
   #title = byId("welcome-title");
+  #text = byId("welcome-text");
   #suggestions = byId("suggestions");
   #items = new Map();
   #language = null;
@@ -20,10 +22,13 @@ export class LogView {
   }
 
   render({ state, busy }, strings) {
-    const { messages, avatar, language } = state;
+    const { messages, avatar, language, invitation } = state;
     const name = avatar?.display_name?.[language] ?? "Ditto";
     this.#welcome.hidden = messages.length > 0;
-    setText(this.#title, strings.welcomeTitle(name));
+    setText(this.#title, invitation ? strings.invitationTitle : strings.welcomeTitle(name));
+    setText(this.#text, strings[INVITATION_TEXTS[invitation] ?? "welcome"]);
+    this.#welcome.classList.toggle("invitation", invitation !== null);
+    this.#suggestions.hidden = invitation !== null;
     if (this.#language !== language) this.#suggest(strings);
     this.#language = language;
     const follow = this.#atTheEnd();

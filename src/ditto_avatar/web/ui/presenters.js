@@ -19,8 +19,9 @@ export class PresentersView {
     });
   }
 
-  render({ state }, strings, avatars) {
+  render({ state }, strings, all) {
     const { avatar, language } = state;
+    const avatars = all.filter(({ name }) => state.avatars?.includes(name) ?? true);
     this.#button.hidden = !avatar || avatars.length < 2;
     if (!avatar) return;
     const name = avatar.display_name?.[language] ?? avatar.name;

@@ -15,16 +15,18 @@ export class StageView {
     this.#poster.addEventListener("error", () => (this.#poster.hidden = true));
   }
 
-  render({ state, phase }, strings) {
+  render({ state, phase }, strings, avatars) {
     this.#stage.dataset.phase = phase;
     const text = strings.phases[phase];
     setText(this.#status, typeof text === "function" ? text(state.queue) : text);
     setText(this.#caption, state.transcript || state.caption);
     const { blocked, muted } = state.sound;
     this.#unmute.hidden = !blocked;
+    this.#mute.hidden = phase === "uninvited";
     setIcon(this.#mute, muted || blocked ? "muted" : "sound");
     setToggle(this.#mute, strings.mute, muted || blocked);
-    this.#showPoster(state.avatar);
+    // Without a session nobody was chosen yet.
+    this.#showPoster(state.avatar ?? (state.invitation && avatars[0]));
   }
 
   #showPoster(avatar) {
