@@ -22,6 +22,7 @@ from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.pipeline.pipeline import Engines, Pipeline
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.erasure import Erasure
+from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
@@ -158,6 +159,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         clock: Clock | None = None,
         database_url: str | None = None,
         limits: AnswerLimits | None = None,
+        admits: Callable[[Grant | None], bool] = lambda grant: True,
     ) -> World:
         clock = clock or SystemClock()
         dialogue, speech, face = ScriptedDialogue(), ToneSpeech(), LoudnessFace()
@@ -187,6 +189,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             max_text=4_000,
             find_avatar=find_avatar,
             transcription=transcription,
+            admits=admits,
         )
         registry = Registry(
             services,

@@ -13,11 +13,12 @@ from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
+from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from ditto_avatar import assembly, cli_ditto
+from ditto_avatar import assembly, cli_ditto, cli_keys
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_ditto.checkpoints, name="checkpoints")
 app.add_typer(cli_ditto.engines, name="engines")
+app.add_typer(cli_keys.keys, name="keys")
 app.command()(cli_ditto.register)
 
 # Variables without the prefix of the others.
@@ -60,10 +62,13 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Serve the page and the API."""
+    from ditto_avatar.server.exposure import warning_for
     from ditto_avatar.server.serving import serve as serve_settings
 
     given = {"host": host, "port": port}
     settings = _settings(**{name: value for name, value in given.items() if value is not None})
+    if (warning := warning_for(settings)) is not None:
+        console.print(Panel(escape(warning), title="Open to everybody", border_style="bold red"))
     asyncio.run(serve_settings(settings))
 
 

@@ -47,8 +47,20 @@ class Unauthorized(DittoAvatarError):
     """The session's token is missing or wrong."""
 
 
+class JoinNeeded(Unauthorized):
+    """A session was asked for without a join token, where one is needed."""
+
+
+class JoinRefused(Unauthorized):
+    """A join token or key that does not open this session."""
+
+
 class Forbidden(DittoAvatarError):
-    """A web page of another origin may not ask for this."""
+    """Something that the caller may not do: a page of another origin, or beyond an invitation."""
+
+
+class UsedUp(DittoAvatarError):
+    """Everything that was allowed has been used."""
 
 
 class Misdirected(DittoAvatarError):
@@ -130,7 +142,11 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidInput: Outcome("invalid_input", 422),
     NotFound: Outcome("not_found", 404, close=4404),
     Unauthorized: Outcome("unauthorized", 401, close=4401),
+    # A code of their own: to try again is of no use without another token.
+    JoinNeeded: Outcome("join_needed", 401, close=4407),
+    JoinRefused: Outcome("join_refused", 403, close=4407),
     Forbidden: Outcome("forbidden", 403, close=4403),
+    UsedUp: Outcome("used_up", 403),
     TooSlow: Outcome("too_slow", 408),
     TooLarge: Outcome("too_large", 413),
     Misdirected: Outcome("misdirected", 421, close=4403),

@@ -125,6 +125,32 @@ class Settings(BaseSettings):
     )
     speaking_rate: float = Field(1.1, ge=0.25, le=2, description="how fast Google's voices speak")
 
+    api_keys: str = Field(
+        "",
+        description="keys that open sessions and make join tokens, as `ditto-avatar keys new` "
+        "prints them, by commas; without any, everybody may open sessions",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="a file with such keys, one a line, besides those above"
+    )
+    token_secret: SecretStr | None = Field(
+        None,
+        description="signs join tokens, at least 32 characters; the same for servers that share "
+        "them (default: made at first start, kept in the data folder)",
+    )
+    admin_keys: str = Field(
+        "",
+        description="keys of operators, as `ditto-avatar keys new --admin` prints them, by commas",
+    )
+    admin_host: str = Field("127.0.0.1", description="address of the admin port")
+    admin_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of its own for metrics, docs and the admin interface; without it they "
+        "are on the main port where that is on this machine only, else nowhere",
+    )
+
     allowed_origins: str = Field(
         "", description="other web pages that may connect, as https://example.org, by commas"
     )

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from ditto_avatar.server.parts import ServerParts, open_parts
-from ditto_avatar.server.serving import GracefulServer
+from ditto_avatar.server.serving import GracefulServer, admin_port
 from ditto_avatar.settings import Settings
 from tests.fakes.packs import make_pack
 
@@ -26,6 +26,8 @@ class Server:
     port: int
     data_dir: Path
     http: httpx.AsyncClient
+    admin: httpx.AsyncClient
+    """Speaks to the admin port, or to the main one where there is no other."""
     parts: ServerParts | None = None
     """What it holds, where it runs in this process."""
 
@@ -81,6 +83,10 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ServeWith = Callable[..., Any]
 
 
+def client(port: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20)
+
+
 @pytest.fixture
 def serve(packs: Path, tmp_path: Path) -> ServeWith:
     """Starts a server with other settings than the usual: `async with serve(max_body_kb=1)`."""
@@ -97,19 +103,18 @@ def serve(packs: Path, tmp_path: Path) -> ServeWith:
             "_env_file": None,
         }
         settings = Settings(**{**values, **changes})
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        port = listening.getsockname()[1]
-        async with open_parts(settings) as parts:
+        async with AsyncExitStack() as stack:
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = listening.getsockname()[1]
+            parts = await stack.enter_async_context(open_parts(settings))
+            own_port = await stack.enter_async_context(admin_port(parts))
             server = GracefulServer(parts)
             serving = asyncio.create_task(server.serve(sockets=[listening]))
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+            async with client(port) as http, client(own_port or port) as admin:
                 await http.get("/readyz")  # the socket listens already: this waits for the start
-                yield Server(port, settings.data_dir, http, parts)
+                yield Server(port, settings.data_dir, http, admin, parts)
             server.should_exit = True
             await serving
-        listening.close()
 
     return start
 

@@ -50,7 +50,7 @@ async def process(
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             await _until_ready(http, running)
-            yield Process(Server(port, data, http), running)
+            yield Process(Server(port, data, http, http), running)
     finally:
         if running.returncode is None:
             running.kill()
@@ -244,6 +244,28 @@ async def test_asked_to_stop_it_finishes_what_it_says_and_takes_nothing_new(
             await client.raw.wait_closed()
             assert client.raw.close_code == 1012
         assert await running.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+
+
+async def test_both_ports_stop_together_the_admin_port_last(packs: Path, data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {"DITTO_ADMIN_PORT": str(port)}
+    async with (
+        process(packs, data, sqlite_url(data), **settings) as running,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as admin,
+        running.server.socket() as client,
+    ):
+        await client.send(type="say", text="A sentence to finish.")
+        await client.until("segment.started")
+        running.send(signal.SIGTERM)
+        await client.until("turn.finished")
+        # The main port is still giving running answers their time.
+        answer = await admin.get("/readyz")
+        assert answer.json()["error"]["code"] == "shutting_down"
+        assert "ditto_viewers 1.0" in (await admin.get("/metrics")).text
+        assert await running.end(signal.SIGINT) in (0, -signal.SIGTERM, -signal.SIGINT)
+        with pytest.raises(httpx.ConnectError):
+            await admin.get("/healthz")
 
 
 async def test_a_second_ctrl_c_ends_the_time_that_running_answers_get(

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from ditto_avatar import __version__
-from ditto_avatar.server import failures, routes, websocket
+from ditto_avatar.server import failures, operator, routes, websocket
 from ditto_avatar.server.body_limit import BodyLimit
+from ditto_avatar.server.exposure import OperatorPort, operator_port
 from ditto_avatar.server.gate import Gate, Rules
 from ditto_avatar.server.headers import SecurityHeaders
 from ditto_avatar.server.limits import Shares
@@ -20,20 +20,33 @@ WEB = Path(__file__).parent.parent / "web"
 
 
 def create_app(parts: ServerParts) -> FastAPI:
-    """The application that shows `house` to the outside. Raises `InvalidInput` for settings that
+    """The application that shows `parts` to the outside. Raises `InvalidInput` for settings that
     cannot be read."""
-    app = FastAPI(
-        title="Ditto Avatar",
-        version=__version__,
-        description="A talking face that answers in real time.",
-    )
-    app.state.parts = parts
+    app = _empty_app(parts)
     app.include_router(routes.api)
     app.include_router(routes.files)
     app.include_router(routes.health)
     app.include_router(websocket.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_api_route("/", _page, include_in_schema=False, methods=["GET", "HEAD"])
+    if operator_port(parts.settings) is OperatorPort.MAIN:
+        operator.install(app, parts)
+    return app
+
+
+def create_admin_app(parts: ServerParts) -> FastAPI:
+    """The application for operators, for a port of its own. Raises like `create_app`."""
+    app = _empty_app(parts)
+    app.include_router(routes.health)
+    operator.install(app, parts)
+    return app
+
+
+def _empty_app(parts: ServerParts) -> FastAPI:
+    """An application without routes, with all that stands in front of them."""
+    # The description is served by `operator`, and drawn without files from elsewhere.
+    app = FastAPI(openapi_url=None)
+    app.state.parts = parts
     failures.install(app)
     settings = parts.settings
     # The last one stands outermost.

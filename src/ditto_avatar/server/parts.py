@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from pydantic import SecretStr
+
 from ditto_avatar.assembly import (
     open_avatars,
     open_budgets,
@@ -40,12 +42,18 @@ from ditto_avatar.pipeline.warm_up import (
     warm_up,
 )
 from ditto_avatar.providers.checks import warn_of_failures
+from ditto_avatar.server.access import Access
+from ditto_avatar.server.audit import AuditLog
+from ditto_avatar.server.keys import Keyring
 from ditto_avatar.server.limits import Throttle
 from ditto_avatar.server.private_files import keep_private
 from ditto_avatar.server.readiness import Readiness
+from ditto_avatar.server.secret import ServerSecret
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.drain import Drain
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.limits import RateLimit, Share
+from ditto_avatar.session.overview import Overview
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.sound_limits import SoundLimits
@@ -80,6 +88,12 @@ class ServerParts:
     admission: Admission
     registry: Registry
     metrics: Metrics
+    drain: Drain
+    overview: Overview
+    access: Access
+    admin_keys: Keyring
+    secret: ServerSecret
+    audit: AuditLog
     listener: Listener | None
     """What understands microphones; None leaves it to the browsers."""
     sound_limits: SoundLimits
@@ -96,6 +110,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
     `settings.shutdown_s`, then they are interrupted."""
     clock = SystemClock()
     metrics = Metrics()
+    secret = ServerSecret.of(_plain(settings.token_secret), settings.data_dir)
+    access = Access(
+        Keyring.read("DITTO_API_KEYS", settings.api_keys, settings.api_keys_file),
+        secret.key_for("join"),
+        settings.avatar,
+    )
+    admin_keys = Keyring.read("DITTO_ADMIN_KEYS", settings.admin_keys)
     async with AsyncExitStack() as stack:
         avatars = await open_avatars(settings)
         metrics.avatars_refused.set(len(avatars.refused))
@@ -176,6 +197,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             max_text=settings.max_text,
             find_avatar=avatars.find,
             transcription="browser" if transcriber is None else "server",
+            admits=access.holds,
         )
         registry = Registry(
             services,
@@ -214,12 +236,22 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             admission,
             registry,
             metrics,
+            services.drain,
+            Overview(registry, store, clock),
+            access,
+            admin_keys,
+            secret,
+            AuditLog(settings.data_dir / "audit.jsonl"),
             listener,
             SoundLimits(clock, settings.turns_per_minute, metrics.sound_refused_s.inc),
             readiness=Readiness(store, settings.data_dir, clock),
             pace=Throttle(rate, rate * _BURST_S, clock),
             address_pace=Throttle(rate * _SOCKETS_SHARE, rate * _SOCKETS_SHARE * _BURST_S, clock),
         )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def places_for(settings: Settings, face: FaceEngine) -> int:

@@ -8,16 +8,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
-from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized
+from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized, Unavailable
+from ditto_avatar.server.access import Asked
+from ditto_avatar.server.credentials import bearer
 from ditto_avatar.server.gate import visitor_of
+from ditto_avatar.server.opening import open_session
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.wire import (
     AvatarOut,
     ErrorOut,
     HistoryOut,
     NewSession,
+    NewToken,
     NewTurn,
     SessionOut,
+    TokenOut,
     TurnAccepted,
     TurnOut,
     VoiceOut,
@@ -28,12 +33,15 @@ from ditto_avatar.server.wire import (
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.session import Session
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorOut} for status in (401, 404, 413, 422, 429, 503, 507)
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorOut} for status in (401, 403, 404, 413, 422, 429, 503, 507)
 }
-api = APIRouter(prefix="/api", responses=_ERRORS)
+api = APIRouter(prefix="/api", responses=ERRORS)
 files = APIRouter()
 health = APIRouter()
+
+
+Authorization = Annotated[str | None, Header()]
 
 
 def parts_of(request: Request) -> ServerParts:
@@ -46,24 +54,44 @@ async def session_of(
     session: str,
     request: Request,
     parts: Annotated[ServerParts, Depends(parts_of)],
-    authorization: Annotated[str | None, Header()] = None,
+    authorization: Authorization = None,
 ) -> Session:
     """The session of the path, opened by the bearer token."""
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    token = bearer(authorization)
+    if token is None:
         raise Unauthorized("Expected 'Authorization: Bearer <token>' with the session's token.")
-    return await parts.registry.find(session, token.strip(), visitor_of(request))
+    return await parts.registry.find(session, token, visitor_of(request))
 
 
 Parts = Annotated[ServerParts, Depends(parts_of)]
 TheSession = Annotated[Session, Depends(session_of)]
 
 
+@api.post("/tokens", status_code=201)
+async def create_token(
+    wanted: NewToken, response: Response, parts: Parts, authorization: Authorization = None
+) -> TokenOut:
+    """Make a join token, with which a page opens a session."""
+    if parts.access.open:
+        raise Unavailable("This server has no keys (DITTO_API_KEYS): sessions need no token.")
+    key = parts.access.key(bearer(authorization) or "")
+    if key is None:
+        raise Unauthorized("Expected 'Authorization: Bearer <key>' with a key of this server.")
+    for name in wanted.avatars or ():
+        parts.avatars.find(name)
+    join, expires_at = parts.access.issue(key, wanted)
+    response.headers["Cache-Control"] = "no-store"
+    return TokenOut(join=join, expires_at=expires_at)
+
+
 @api.post("/sessions", status_code=201)
-async def open_session(wanted: NewSession, request: Request, parts: Parts) -> SessionOut:
-    """Open a session."""
-    session = await parts.registry.open(visitor_of(request), wanted.avatar, wanted.language)
-    await session.keep()
+async def create_session(
+    wanted: NewSession, request: Request, parts: Parts, authorization: Authorization = None
+) -> SessionOut:
+    """Open a session; where the server has keys, with a join token or a key."""
+    origin = request.headers.get("origin")
+    asked = Asked(bearer(authorization), origin, wanted.avatar, wanted.language)
+    session = await open_session(parts, visitor_of(request), asked, keep=True)
     return SessionOut(
         session=session.id,
         token=session.token,
@@ -160,7 +188,7 @@ _PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 
 @files.head("/video/{name}", include_in_schema=False)
-@files.get("/video/{name}", responses=_ERRORS)
+@files.get("/video/{name}", responses=ERRORS)
 async def video(name: str, parts: Parts) -> FileResponse:
     """A finished clip; answers range requests."""
     path = await asyncio.to_thread(parts.clips.find, "video", name)
@@ -168,7 +196,7 @@ async def video(name: str, parts: Parts) -> FileResponse:
 
 
 @files.head("/audio/{name}", include_in_schema=False)
-@files.get("/audio/{name}", responses=_ERRORS)
+@files.get("/audio/{name}", responses=ERRORS)
 async def audio(name: str, parts: Parts) -> FileResponse:
     """The sound of a clip."""
     path = await asyncio.to_thread(parts.clips.find, "audio", name)
@@ -176,7 +204,7 @@ async def audio(name: str, parts: Parts) -> FileResponse:
 
 
 @files.head("/avatars/{name}/idle.mp4", include_in_schema=False)
-@files.get("/avatars/{name}/idle.mp4", responses=_ERRORS)
+@files.get("/avatars/{name}/idle.mp4", responses=ERRORS)
 async def idle_loop(name: str, parts: Parts) -> FileResponse:
     """The loop that plays while nobody speaks."""
     path = parts.avatars.find(name).idle_path
@@ -184,7 +212,7 @@ async def idle_loop(name: str, parts: Parts) -> FileResponse:
 
 
 @files.head("/avatars/{name}/poster.webp", include_in_schema=False)
-@files.get("/avatars/{name}/poster.webp", responses=_ERRORS)
+@files.get("/avatars/{name}/poster.webp", responses=ERRORS)
 async def poster(name: str, parts: Parts) -> FileResponse:
     """A still picture of the presenter."""
     path = parts.avatars.find(name).poster_path
@@ -197,21 +225,11 @@ async def alive() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@health.get("/readyz", responses=_ERRORS)
+@health.get("/readyz", responses=ERRORS)
 async def ready(parts: Parts) -> dict[str, str]:
-    """The server takes turns: it is not stopping, and what is said can be stored."""
+    """The server takes turns: it neither stops nor drains, and what is said can be stored."""
     if parts.registry.closing:
         raise ShuttingDown("The server is stopping.")
+    parts.drain.check()
     await parts.readiness.check()
     return {"status": "ready"}
-
-
-@health.get("/metrics")
-async def metrics(parts: Parts) -> Response:
-    """Prometheus metrics."""
-    gauges = parts.metrics
-    gauges.sessions.set(len(parts.registry))
-    gauges.viewers.set(parts.registry.viewers)
-    gauges.speaking.set(parts.admission.speaking)
-    gauges.waiting.set(parts.admission.waiting)
-    return Response(gauges.exposition(), media_type=gauges.content_type)

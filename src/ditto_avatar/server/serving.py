@@ -6,15 +6,19 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from ditto_avatar.clock import SystemClock
-from ditto_avatar.errors import where_raised
+from ditto_avatar.errors import Unavailable, where_raised
 from ditto_avatar.server.addresses import TrustedProxies
-from ditto_avatar.server.app import create_app
+from ditto_avatar.server.app import create_admin_app, create_app
 from ditto_avatar.server.connections import MAX_HEAD_BYTES, Connections, protocols
+from ditto_avatar.server.exposure import OperatorPort, operator_port, warning_for
 from ditto_avatar.server.memory import allow_open_files, keep_for_good, return_large_buffers
 from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.settings import Settings
@@ -31,19 +35,51 @@ async def serve(settings: Settings) -> None:
     return_large_buffers()
     allow_open_files(settings.max_connections + _OTHER_FILES)
     os.umask(0o077)  # what people say is for nobody else on this machine
-    async with open_parts(settings) as parts:
+    if (warning := warning_for(settings)) is not None:
+        log.warning("%s", warning)
+    async with open_parts(settings) as parts, admin_port(parts):
         keep_for_good()
         await GracefulServer(parts).serve()
 
 
-class GracefulServer(uvicorn.Server):
-    """Before connections are closed, running answers get the time that the settings give them;
-    new turns are refused meanwhile. A second Ctrl-C ends that time."""
+@asynccontextmanager
+async def admin_port(parts: ServerParts) -> AsyncIterator[int | None]:
+    """Serve the operator's side on a port of its own inside the block, if the settings name one;
+    the port. It answers until the main one has stopped. Raises `Unavailable` if it is taken."""
+    settings = parts.settings
+    if operator_port(settings) is OperatorPort.NONE:
+        log.info("metrics, docs and the admin interface are not served: set DITTO_ADMIN_PORT")
+    if settings.admin_port is None:
+        yield None
+        return
+    listening = _listen(settings.admin_host, settings.admin_port)
+    port: int = listening.getsockname()[1]
+    server = AdminServer(create_admin_app(parts), parts, settings.admin_host, port)
+    serving = asyncio.create_task(server.serve([listening]), name="admin port")
+    log.info(
+        "metrics, docs and the admin interface are on port %d of %s", port, settings.admin_host
+    )
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        await serving
 
-    def __init__(self, parts: ServerParts) -> None:
-        self._parts = parts
-        self._forced = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise Unavailable(
+            f"DITTO_ADMIN_PORT: port {port} of {host} cannot be opened: {error.strerror}."
+        ) from error
+
+
+class LimitedServer(uvicorn.Server):
+    """A server whose connections are limited as the settings say."""
+
+    def __init__(self, app: FastAPI, parts: ServerParts, host: str, port: int) -> None:
         settings = parts.settings
         self._places = Connections(
             most=settings.max_connections,
@@ -57,9 +93,9 @@ class GracefulServer(uvicorn.Server):
         http, websocket = protocols(self._places)
         super().__init__(
             uvicorn.Config(
-                create_app(parts),
-                host=settings.host,
-                port=settings.port,
+                app,
+                host=host,
+                port=port,
                 lifespan="off",
                 log_config=None,
                 access_log=settings.log_level == "debug",
@@ -83,6 +119,25 @@ class GracefulServer(uvicorn.Server):
         if counter % 5 == 0:
             self._places.sweep()
         return await super().on_tick(counter)
+
+
+class AdminServer(LimitedServer):
+    """The operator's port. It leaves the signals of the process to the main server."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Called by uvicorn."""
+        return nullcontext()
+
+
+class GracefulServer(LimitedServer):
+    """Before connections are closed, running answers get the time that the settings give them;
+    new turns are refused meanwhile. A second Ctrl-C ends that time."""
+
+    def __init__(self, parts: ServerParts) -> None:
+        self._parts = parts
+        self._forced = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        super().__init__(create_app(parts), parts, parts.settings.host, parts.settings.port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called for a signal, between any two instructions."""

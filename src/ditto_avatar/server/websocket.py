@@ -18,7 +18,9 @@ from ditto_avatar.errors import (
     where_raised,
 )
 from ditto_avatar.server import wire
+from ditto_avatar.server.access import Asked
 from ditto_avatar.server.gate import visitor_of
+from ditto_avatar.server.opening import open_session
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
@@ -46,7 +48,7 @@ async def connect(socket: WebSocket) -> None:
         hello = await _greeting(parts, socket)
         if hello is None:
             return
-        session, resumed = await _session_for(parts, hello, visitor_of(socket))
+        session, resumed = await _session_for(parts, hello, socket)
         if session.viewers >= parts.settings.max_viewers:
             raise Busy(f"This session is open in {session.viewers} places already.")
     except DittoAvatarError as error:
@@ -111,17 +113,21 @@ async def _greeting(parts: ServerParts, socket: WebSocket) -> wire.Hello | None:
     return message
 
 
-async def _session_for(parts: ServerParts, hello: wire.Hello, address: str) -> tuple[Session, bool]:
+async def _session_for(
+    parts: ServerParts, hello: wire.Hello, socket: WebSocket
+) -> tuple[Session, bool]:
+    visitor = visitor_of(socket)
     if hello.session is not None and hello.token is not None:
         try:
-            return await parts.registry.find(hello.session, hello.token, address), True
+            return await parts.registry.find(hello.session, hello.token, visitor), True
         except SessionEnded:
             # It ended while the page was away: the person goes on with a new one.
             log.info("a viewer came back to a session that has ended")
     # A page remembers its presenter; one that was removed gives way to the default.
     known = any(avatar.name == hello.avatar for avatar in parts.avatars)
     avatar = hello.avatar if known else None
-    return await parts.registry.open(address, avatar, hello.language), False
+    asked = Asked(hello.join, socket.headers.get("origin"), avatar, hello.language)
+    return await open_session(parts, visitor, asked), False
 
 
 async def _refuse(parts: ServerParts, socket: WebSocket, error: DittoAvatarError) -> None:

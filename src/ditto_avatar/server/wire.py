@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,8 @@ _LONGEST_PROBLEM = 300
 
 Id = Annotated[str, Field(min_length=1, max_length=_LONGEST_ID)]
 IdleFrame = Annotated[float, Field(ge=0, le=100_000)]
+Join = Annotated[str, Field(min_length=1, max_length=16_384)]
+Origin = Annotated[str, Field(max_length=256, pattern=r"^https?://[^/\s,@]+$")]
 
 
 class Incoming(BaseModel):
@@ -52,6 +55,7 @@ class Hello(Incoming):
     avatar: Id | None = None
     language: Language | None = None
     playback: PlaybackMode = PlaybackMode.STREAM
+    join: Join | None = None
 
 
 class UserText(Incoming):
@@ -221,6 +225,34 @@ class NewSession(Incoming):
     language: Language | None = None
 
 
+class NewToken(Incoming):
+    """What a join token allows."""
+
+    expires_s: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """How long it may be used to open a session; the session may last longer."""
+    uses: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """How many sessions it opens."""
+    session_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 3_600
+    """How long each of these sessions may last, from its opening."""
+    origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=16)] | None = None
+    """Pages that may use it, as https://example.org; None for those that may connect anyway."""
+    avatars: Annotated[tuple[Id, ...], Field(min_length=1, max_length=64)] | None = None
+    """Presenters of the session; None for all."""
+    language: Language | None = None
+    """Language in which the session begins."""
+    turns: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Turns that the session may have in all."""
+    turns_per_minute: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """Turns that the session may begin in a minute, within what the server allows anyway."""
+
+
+class TokenOut(BaseModel):
+    """A join token: `join` is what a page sends in its hello."""
+
+    join: str
+    expires_at: float
+
+
 class NewTurn(Incoming):
     text: str
     id: Id | None = None
@@ -301,6 +333,61 @@ class VoiceOut(BaseModel):
     language: Language
     engine: str
     label: str
+
+
+# The admin interface
+
+
+class ServerFigures(BaseModel):
+    """How full the server is."""
+
+    draining: bool
+    sessions: int
+    viewers: int
+    speaking: int
+    waiting: int
+
+
+class DrainOut(BaseModel):
+    draining: bool
+
+
+class SessionFigures(BaseModel):
+    """A session without a word of what was said in it."""
+
+    session: str
+    avatar: str
+    language: Language
+    created_at: datetime | None
+    used_at: datetime
+    turns: int
+    state: str
+    viewers: int
+    visitor: str | None
+    """Stands for the visitor's address, which it does not tell: the same for the same address."""
+    key: str | None
+
+
+class SessionList(BaseModel):
+    sessions: list[SessionFigures]
+    more: bool
+
+
+class TurnFigures(BaseModel):
+    """A turn without its words."""
+
+    turn: str
+    kind: str
+    state: str
+    reason: str | None
+    created_at: datetime
+    timings: dict[str, float]
+
+
+class SessionDetails(SessionFigures):
+    """A session with its newest turns."""
+
+    timeline: list[TurnFigures]
 
 
 class ErrorDetail(BaseModel):

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from ditto_avatar.errors import Busy, NotFound, SessionEnded, ShuttingDown, Unauthorized
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.export import export
+from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
@@ -64,23 +66,38 @@ class Registry:
         return self._closing
 
     @property
+    def sessions(self) -> list[Session]:
+        """The sessions in memory."""
+        return list(self._sessions.values())
+
+    @property
     def viewers(self) -> int:
         """Connections of all sessions."""
         return sum(session.viewers for session in self._sessions.values())
 
     async def open(
-        self, address: str, avatar: str | None = None, language: Language | None = None
+        self,
+        address: str,
+        avatar: str | None = None,
+        language: Language | None = None,
+        grant: Grant | None = None,
     ) -> Session:
-        """Open a session for somebody at `address`. It is stored with its first turn; until then
-        it ends when its viewer leaves. Raises `NotFound` for an unknown avatar, `RateLimited`, and
-        `Busy` when there are too many. Cancelling is safe."""
+        """Open a session for somebody at `address`, with the limits of `grant`. It is stored with
+        its first turn; until then it ends when its viewer leaves. Raises `NotFound` for an unknown
+        avatar, `RateLimited`, `ShuttingDown`, and `Busy` when there are too many. Cancelling is
+        safe."""
+        self._services.drain.check()
         name = avatar or self._default_avatar
         self._services.find_avatar(name)
         self._session_limit.take(address)
         self._reserve(address)
         token = secrets.token_urlsafe(24)
         stored = StoredSession(
-            secrets.token_hex(16), hash_token(token), name, language or self._default_language
+            secrets.token_hex(16),
+            hash_token(token),
+            name,
+            language or self._default_language,
+            grant=grant,
         )
         return self._add(stored, token, address, is_new=True)
 
@@ -95,7 +112,37 @@ class Registry:
             session = await self._load(session_id, token, address)
         if not secrets.compare_digest(session.token.encode(), token.encode()):
             raise Unauthorized("The token does not belong to this session.")
+        if not self._services.admits(session.grant):
+            raise SessionEnded("The time of this session is over.")
         return session
+
+    def get(self, session_id: str) -> Session | None:
+        """The session of that id if it is in memory, for operators: no token is asked for."""
+        return self._sessions.get(session_id)
+
+    async def end(self, session_id: str) -> bool:
+        """End a session for good and keep what was said; False if there is none. Raises
+        `StorageFailed`. Cancelling is safe: it ends all the same."""
+        return await self._tasks.finish(self._end(session_id))
+
+    async def erase(self, session_id: str) -> bool:
+        """End a session with everything it stored, whether it is in memory or not; False if there
+        is none. Raises and can be cancelled like `remove`."""
+        found = await self._tasks.finish(self._erase_any(session_id))
+        await self._erasure.purge()
+        return found
+
+    async def _erase_any(self, session_id: str) -> bool:
+        stored = await self._services.store.session(session_id, newest_turns=0)
+        if stored is None and session_id not in self._sessions:
+            return False
+        await self._erase(session_id, "operator")
+        return True
+
+    async def _end(self, session_id: str) -> bool:
+        async with self._leaving(session_id, "operator") as session:
+            found = await self._services.store.close_session(session_id)
+        return found or session is not None
 
     async def remove(self, session: Session) -> None:
         """End a session for good, with everything it stored. Raises `StorageFailed`; then it can
@@ -106,6 +153,7 @@ class Registry:
     async def sweep(self) -> None:
         """Let go of sessions that nobody watches, and end those that nobody used for long. Raises
         `StorageFailed`; what was not done is done by the next sweep."""
+        await self._end_overdue()
         now = self._services.clock.now()
         used = [s for s in self._sessions.values() if not s.empty and (s.viewers or s.busy)]
         for session in list(self._sessions.values()):
@@ -144,6 +192,13 @@ class Registry:
         await session.keep()
         return export(session.id, services.store, services.clips)
 
+    async def _end_overdue(self) -> None:
+        """End the sessions whose grant does not hold any more, those that are watched as well."""
+        for session in list(self._sessions.values()):
+            if not self._services.admits(session.grant):
+                self._release(session)
+                await session.close("over")
+
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all."""
         self._closing = True
@@ -169,6 +224,8 @@ class Registry:
             raise SessionEnded("There is no such session; it may have ended.")
         if not stored.accepts(token):
             raise Unauthorized("The token does not belong to this session.")
+        if stored.closed:
+            raise SessionEnded("The session has ended.")
         if self._closing:
             raise ShuttingDown("The server is stopping; please try again in a moment.")
         try:
@@ -238,8 +295,15 @@ class Registry:
             del self._held[address]
 
     async def _erase(self, session_id: str, reason: str) -> None:
-        """Close a session and remove everything of it. Nobody brings it back meanwhile: not who
-        asks for it from now on, nor who is reading it from the store already."""
+        """Close a session and remove everything of it."""
+        async with self._leaving(session_id, reason):
+            await self._erasure.erase(session_id)
+
+    @asynccontextmanager
+    async def _leaving(self, session_id: str, reason: str) -> AsyncIterator[Session | None]:
+        """Close a session, if it is in memory, and keep it away inside the block. Nobody brings it
+        back meanwhile: not who asks for it from now on, nor who is reading it from the store
+        already."""
         self._going.add(session_id)
         try:
             if (loading := self._loading.get(session_id)) is not None:
@@ -247,6 +311,6 @@ class Registry:
             if (session := self._sessions.get(session_id)) is not None:
                 await session.close(reason)
                 self._release(session)
-            await self._erasure.erase(session_id)
+            yield session
         finally:
             self._going.discard(session_id)

@@ -7,7 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from ditto_avatar.clock import Clock
@@ -21,6 +21,8 @@ from ditto_avatar.pipeline.pipeline import Job, Pipeline
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission, Claim
 from ditto_avatar.session.conversation import MESSAGE, Conversation
+from ditto_avatar.session.drain import Drain
+from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.loudspeaker import Loudspeaker
@@ -57,6 +59,9 @@ class Services:
     max_text: int
     find_avatar: Callable[[str], Avatar]
     transcription: str = "browser"
+    drain: Drain = field(default_factory=Drain)
+    admits: Callable[[Grant | None], bool] = lambda grant: True
+    """Whether a session with that grant may go on."""
 
 
 @dataclass(slots=True)

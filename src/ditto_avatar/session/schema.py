@@ -28,6 +28,8 @@ class SessionRow(Base):
     language: Mapped[str] = mapped_column(String(8))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=utc_now)
     used_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=utc_now)
+    grant: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     turns: Mapped[list[TurnRow]] = relationship(
         back_populates="session", cascade="all, delete-orphan", order_by="TurnRow.generation"
     )

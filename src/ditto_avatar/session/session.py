@@ -12,6 +12,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.conversation import Conversation, catch_up
+from ditto_avatar.session.grant import Allowance
 from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.message_text import checked_message
@@ -70,7 +71,9 @@ class Session:
         viewer has gone."""
         self.id = stored.id
         self.token = token
+        self.grant = stored.grant
         self.used_at = services.clock.now()
+        self._allowance = Allowance(stored.grant, services.clock)
         self._services = services
         self._clock = services.clock
         self._is_new = is_new
@@ -124,6 +127,12 @@ class Session:
         return runs or bool(self._context.tasks) or self._context.writer.unsaved > 0
 
     @property
+    def phase(self) -> t.Phase | None:
+        """How far the turn is that runs; None between turns."""
+        runner = self._runner
+        return None if runner is None or runner.over else runner.turn.phase
+
+    @property
     def empty(self) -> bool:
         """Whether nothing was ever stored of it."""
         return self._is_new and not self._context.tasks
@@ -147,7 +156,7 @@ class Session:
 
         The same `client_id` is accepted once and gives the same turn again: `asker`, a viewer that
         may have missed it, gets its events again, and a question that a killed server left without
-        an answer is answered now. Raises `InvalidInput`, `RateLimited`, `ShuttingDown`,
+        an answer is answered now. Raises `InvalidInput`, `RateLimited`, `UsedUp`, `ShuttingDown`,
         `SessionEnded` and `StorageFailed`. Cancelling is safe.
         """
         text = checked_message(text, self._services.max_text)
@@ -169,6 +178,9 @@ class Session:
             if known is not None and not self.conversation.was_lost(known):
                 self._tell_standing(known, asker)
                 return known.id
+            self._services.drain.check()
+            if known is None:
+                self._allowance.take_turn(self.conversation.generation)
             self._services.turn_limit.take(self.id)
             self.used_at = arrived = self._clock.now()
             self.place_idle(idle_frame)
@@ -200,6 +212,7 @@ class Session:
             hash_token(self.token),
             avatar or self.avatar.name,
             language or self.language.value,
+            grant=self.grant,
         )
 
     def _tell_standing(self, turn: StoredTurn, viewer: Outbox | None) -> None:
@@ -233,8 +246,9 @@ class Session:
         return stopped
 
     async def select_avatar(self, name: str) -> None:
-        """Take another presenter from the next turn on. Raises `NotFound` and `StorageFailed`;
-        then the old one stays. Cancelling is safe."""
+        """Take another presenter from the next turn on. Raises `NotFound`, `Forbidden` and
+        `StorageFailed`; then the old one stays. Cancelling is safe."""
+        self._allowance.check_avatar(name)
         avatar = self._services.find_avatar(name)
 
         def select() -> events.Event:
@@ -275,6 +289,8 @@ class Session:
             raise ShuttingDown("The server is stopping; please try again in a moment.")
         if self._closed is not None:
             raise SessionEnded("The session has ended.")
+        if not self._services.admits(self.grant):
+            raise SessionEnded("The time of this session is over.")
 
     # Reports ---------------------------------------------------------------------------------
 
@@ -398,4 +414,5 @@ class Session:
             history=self._history(),
             running_turn=running.id if running is not None else None,
             transcription=self._services.transcription,
+            avatars=None if self.grant is None else self.grant.avatars,
         )

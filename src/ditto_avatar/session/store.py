@@ -45,6 +45,7 @@ from ditto_avatar.errors import (
 )
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.database_lock import DatabaseLock
+from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
 from ditto_avatar.types import Emotion
 
@@ -85,6 +86,9 @@ class StoredSession:
     avatar: str
     language: str
     turns: tuple[StoredTurn, ...] = ()
+    grant: Grant | None = None
+    closed: bool = False
+    """Whether an operator closed it."""
 
     def accepts(self, token: str) -> bool:
         """Whether `token` is this session's."""
@@ -198,7 +202,17 @@ class Store:
                 row.avatar,
                 row.language,
                 tuple(_turn_of(turn) for turn in reversed(turns)),
+                Grant.of_record(row.grant),
+                closed=row.closed_at is not None,
             )
+
+    async def close_session(self, session_id: str) -> bool:
+        """Say that an operator closed a session; False if there is none."""
+        async with self._writing() as db:
+            done = await db.execute(
+                update(SessionRow).where(SessionRow.id == session_id).values(closed_at=utc_now())
+            )
+            return bool(getattr(done, "rowcount", 0))
 
     async def clip_names(self, session_id: str) -> list[str]:
         """The clips of a session, by name."""
@@ -446,6 +460,7 @@ def _session_row(session: StoredSession) -> SessionRow:
         token_hash=session.token_hash,
         avatar=session.avatar,
         language=session.language,
+        grant=None if session.grant is None else session.grant.as_record(),
     )
 
 

@@ -183,6 +183,8 @@ class SessionReady(Event):
     running_turn: str | None
     notices: Sequence[Notice] = ()
     transcription: str = "browser"
+    avatars: Sequence[str] | None = None
+    """Presenters that may be chosen; None for all."""
 
 
 @dataclass(frozen=True, slots=True)

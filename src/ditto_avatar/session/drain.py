@@ -1,0 +1,17 @@
+"""Draining: what runs is finished, nothing new begins."""
+
+from __future__ import annotations
+
+from ditto_avatar.errors import ShuttingDown
+
+
+class Drain:
+    """Whether new sessions and turns are refused for the moment. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self.on = False
+
+    def check(self) -> None:
+        """Raise `ShuttingDown` while the server drains."""
+        if self.on:
+            raise ShuttingDown("The server takes nothing new at the moment; please try again soon.")
