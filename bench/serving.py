@@ -31,6 +31,7 @@ async def serving(**settings: str) -> AsyncIterator[Serving]:
             "DITTO_LOG_LEVEL": "warning",
             "DITTO_TURNS_PER_MINUTE": "100000",
             "DITTO_SESSIONS_PER_MINUTE": "100000",
+            "DITTO_MAX_CONNECTIONS_PER_ADDRESS": "1000",
             "DITTO_SHUTDOWN_S": "1",
             **settings,
         }
