@@ -257,11 +257,12 @@ async def test_the_same_answer_is_spoken_and_drawn_once(open_world: Worlds) -> N
         await session.submit(MESSAGE, "Hello?", idle_frame=30)
         await viewer.until(events.TurnFinished, 2)
     assert world.speech.said == said
-    clips = viewer.of(events.VideoReady)
+    ready = viewer.of(events.VideoReady)
+    clips = [event.clip for event in ready]
     assert [c.text for c in clips] == ["Hello there.", "How are you today?"] * 2
     assert clips[3].first_frame == (clips[2].last_frame + 1) % session.avatar.frame_count
     fragments = viewer.of(events.SegmentData)
-    for once, again in ((clips[0], clips[2]), (clips[1], clips[3])):
+    for once, again in ((ready[0], ready[2]), (ready[1], ready[3])):
         assert b"".join(f.data for f in fragments if f.segment == once.segment) == b"".join(
             f.data for f in fragments if f.segment == again.segment
         )
@@ -307,7 +308,7 @@ async def test_new_words_after_old_ones_continue_their_pose(open_world: Worlds) 
         world.dialogue.answer = "Something new. Hello there. And more."
         await session.submit(MESSAGE, "And?", idle_frame=3)
         await viewer.until(events.TurnFinished, 2)
-    clips = viewer.of(events.VideoReady)[1:]
+    clips = [ready.clip for ready in viewer.of(events.VideoReady)[1:]]
     assert [c.index for c in clips] == [0, 1, 2]
     loop = session.avatar.frame_count
     assert clips[1].first_frame == (clips[0].last_frame + 1) % loop
@@ -329,7 +330,7 @@ async def test_poses_follow_one_another_whatever_was_drawn_before(
         await session.submit(SAY, "Cached one. A drawn one. Cached one.", idle_frame=3)
         await viewer.until(events.TurnFinished, 2)
     assert len(world.speech.said) >= said + 1
-    first, second, third = viewer.of(events.VideoReady)[1:]
+    first, second, third = (ready.clip for ready in viewer.of(events.VideoReady)[1:])
     assert second.first_frame == (first.last_frame + 1) % loop
     # One step of the loop, or the turn of a window, where the same picture comes twice.
     step = (third.first_frame - second.last_frame) % loop
@@ -355,5 +356,5 @@ async def test_a_drawn_sentence_is_followed_by_a_cached_one_that_continues_its_p
         await session.submit(SAY, "A drawn one. Cached one.", idle_frame=0)
         await viewer.until(events.TurnFinished, 2)
     assert world.speech.said == ["A drawn one."]
-    drawn, cached = viewer.of(events.VideoReady)[-2:]
+    drawn, cached = (ready.clip for ready in viewer.of(events.VideoReady)[-2:])
     assert cached.first_frame - drawn.last_frame in (0, 1, -1)

@@ -108,7 +108,9 @@ async def test_old_turns_go_with_their_clips_and_the_conversation_goes_on(
         ready = await viewer.until(events.SessionReady)
     assert ready.gap  # what it missed is not known any more
     later = await say(world, session, "And on.")
-    assert (await session.find_turn(later) or {})["text"] == "And on."
+    found = await session.find_turn(later)
+    assert found is not None
+    assert found.text == "And on."
 
 
 @pytest.mark.parametrize("watched", [True, False])
