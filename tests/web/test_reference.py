@@ -56,6 +56,7 @@ def test_every_operation_is_described(page: Page, address: str) -> None:
     tokens = operations.filter(has_text="/api/tokens")
     tokens.locator("summary").click()
     expect(tokens).to_contain_text("expires_s")
+    expect(tokens).to_contain_text("How many sessions it opens.")
     expect(tokens).to_contain_text("integer from 1 to 86400, 300 by default")
     expect(page.locator("h2").filter(has_text="admin")).to_be_visible()
     assert all(url.startswith((address, "data:")) for url in asked)

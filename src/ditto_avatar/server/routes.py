@@ -36,9 +36,9 @@ from ditto_avatar.session.session import Session
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorOut} for status in (401, 403, 404, 413, 422, 429, 503, 507)
 }
-api = APIRouter(prefix="/api", responses=ERRORS)
-files = APIRouter()
-health = APIRouter()
+api = APIRouter(prefix="/api", tags=["conversations"], responses=ERRORS)
+files = APIRouter(tags=["media"])
+health = APIRouter(tags=["health"])
 
 
 Authorization = Annotated[str | None, Header()]

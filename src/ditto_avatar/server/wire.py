@@ -37,7 +37,9 @@ class Incoming(BaseModel):
     """Base of what clients send: unknown fields are an error, so that a typing mistake is seen."""
 
     # Infinity and NaN are no JSON: they could not be sent back.
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class PlaybackMode(StrEnum):
@@ -229,15 +231,15 @@ class NewToken(Incoming):
     """What a join token allows."""
 
     expires_s: Annotated[int, Field(ge=1, le=86_400)] = 300
-    """How long it may be used to open a session; the session may last longer."""
+    """Seconds within which it opens a session; the session may last longer."""
     uses: Annotated[int, Field(ge=1, le=1_000)] = 1
     """How many sessions it opens."""
     session_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 3_600
-    """How long each of these sessions may last, from its opening."""
+    """Seconds that each of these sessions may last, from its opening."""
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=16)] | None = None
-    """Pages that may use it, as https://example.org; None for those that may connect anyway."""
+    """Pages that may use it, as https://example.org; without it, those that may connect anyway."""
     avatars: Annotated[tuple[Id, ...], Field(min_length=1, max_length=64)] | None = None
-    """Presenters of the session; None for all."""
+    """Presenters of the session; without it, all."""
     language: Language | None = None
     """Language in which the session begins."""
     turns: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
