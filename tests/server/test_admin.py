@@ -182,6 +182,7 @@ async def test_sessions_are_listed_with_figures_and_without_words(serve: ServeWi
         assert (new["created_at"], new["language"], new["state"]) == (None, "ko", "idle")
         assert (kept["session"], kept["turns"], kept["avatar"]) == (session, 1, "oval")
         assert kept["created_at"] <= kept["used_at"]
+        assert kept["created_at"].endswith("Z")
         # The same person, by a mark that does not tell the address.
         assert kept["visitor"] == new["visitor"] is not None
         assert len(kept["visitor"]) == 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
@@ -140,10 +141,15 @@ class GracefulServer(LimitedServer):
         super().__init__(create_app(parts), parts, parts.settings.host, parts.settings.port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called for a signal, between any two instructions."""
-        super().handle_exit(sig, frame)
-        if self.force_exit:
+        """Called for a signal, between any two instructions.
+
+        uvicorn would also raise the signal again once its connections are closed. That would end
+        the process with the database, budgets and children still open.
+        """
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
             self._loop.call_soon_threadsafe(self._forced.set)
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Called once by uvicorn when the process is asked to stop."""
@@ -151,7 +157,7 @@ class GracefulServer(LimitedServer):
         closing = asyncio.create_task(self._parts.registry.close(grace_s))
         forced = asyncio.create_task(self._forced.wait())
         await asyncio.wait({closing, forced}, return_when=asyncio.FIRST_COMPLETED)
-        # What is left is interrupted when the parts is closed.
+        # What is left is interrupted when the parts are closed.
         closing.cancel()
         forced.cancel()
         for ended in await asyncio.gather(closing, forced, return_exceptions=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -86,7 +86,9 @@ class Overview:
         async with self._store.reading() as db:
             rows = (await db.execute(query)).scalars().all()
         return [
-            TurnFigures(row.id, row.kind, row.state, row.reason, row.created_at, row.timings)
+            TurnFigures(
+                row.id, row.kind, row.state, row.reason, _in_utc(row.created_at), row.timings
+            )
             for row in reversed(rows)
         ]
 
@@ -111,8 +113,8 @@ class Overview:
             row.id,
             row.avatar,
             row.language,
-            row.created_at,
-            row.used_at if live is None else self._used_at(live),
+            _in_utc(row.created_at),
+            _in_utc(row.used_at) if live is None else self._used_at(live),
             turns,
             CLOSED if row.closed_at is not None else STORED if live is None else _state(live),
             key=None if grant is None else grant.key,
@@ -135,6 +137,11 @@ class Overview:
 
     def _used_at(self, session: Session) -> datetime:
         return utc_now() - timedelta(seconds=self._clock.now() - session.used_at)
+
+
+def _in_utc(at: datetime) -> datetime:
+    """The time with its zone, which SQLite does not keep."""
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _state(session: Session) -> str:
