@@ -2,16 +2,27 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# The tests of Ditto need torch; a build for the CPU is enough (set TORCH to take another).
+PIP    := $(BIN)/pip --quiet --disable-pip-version-check
+# The tests of Ditto need torch; a build for the CPU is enough (set TORCH to take another). No lock
+# could name it: which build a machine wants is not a question of the version. So the lock holds
+# what every build of torch needs, and torch itself is installed after it, without a hash.
 TORCH  ?= torch==2.13.0
 RUN_READY  := $(VENV)/.ready-run
 TEST_READY := $(VENV)/.ready-test
+# Writes the lock and tries the floors; nothing else needs it.
+UV         := uv==0.13.9
+LOCK       := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --upgrade pyproject.toml requirements/build.in
+# What the floors are tried with: everything but pages, other processes and torch.
+FLOOR_VENV  := $(VENV)-floors
+FLOOR_TESTS := tests/dialogue tests/face/puppet tests/face/test_avatar.py tests/media tests/providers \
+	tests/server/test_rest.py tests/server/test_websocket.py tests/session tests/speech tests/test_cli.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e bench format clean
+.PHONY: help run test check e2e bench format lock test-floors clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(RUN_READY)  ## Set everything up and serve http://localhost:7136
 	$(BIN)/ditto-avatar serve
@@ -35,21 +46,38 @@ format: $(TEST_READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all dependencies
+	$(PIP) install '$(UV)'
+	$(LOCK) --output-file requirements/run.txt
+	$(LOCK) requirements/torch.in --extra dev --extra ditto --constraints requirements/run.txt \
+		--output-file requirements/test.txt
+
+test-floors:  ## Run some tests with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv --clear $(FLOOR_VENV)
+	$(FLOOR_VENV)/bin/pip --quiet --disable-pip-version-check install '$(UV)'
+	$(FLOOR_VENV)/bin/uv pip install --quiet --python $(FLOOR_VENV) --resolution lowest-direct \
+		--editable '.[dev,ditto]'
+	$(FLOOR_VENV)/bin/pytest -q $(FLOOR_TESTS)
+
+clean:  ## Remove the virtual environments and caches; data stays
+	rm -rf $(VENV) $(FLOOR_VENV) .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+		|| { echo "Python 3.11 to 3.14 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); \
 			echo "The venv module is missing: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
 
-$(RUN_READY): pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+# The package itself comes last and brings nothing: everything it needs is in the lock.
+$(RUN_READY): pyproject.toml requirements/run.txt | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(TEST_READY): pyproject.toml scripts/install-test-packages | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,ditto]' '$(TORCH)'
+$(TEST_READY): pyproject.toml requirements/test.txt scripts/install-test-packages | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements/test.txt
+	$(PIP) install '$(TORCH)'
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@scripts/install-test-packages
 	@touch $@
