@@ -31,6 +31,7 @@ from ditto_avatar.session.store import Store, sqlite_url
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox
 from ditto_avatar.types import FloatArray, Language
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.engines import LoudnessFace, ScriptedDialogue, ToneSpeech
 from tests.fakes.packs import make_pack
 
@@ -60,7 +61,7 @@ class Viewer:
         def matching() -> list[E]:
             return [event for event in self.of(kind) if where(event)]
 
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(TEST_DEADLINE_S), self._changed:
             await self._changed.wait_for(lambda: len(matching()) >= count)
         return matching()[count - 1]
 
@@ -79,7 +80,7 @@ class GatedClips(ClipFolder):
     def store(self, stream: bytes, audio: FloatArray) -> str:
         self.begun.set()
         if self.gate is not None:
-            assert self.gate.wait(20)
+            assert self.gate.wait(TEST_DEADLINE_S)
         return super().store(stream, audio)
 
     def remove(self, names: Iterable[str]) -> None:
@@ -105,7 +106,10 @@ class World:
         """Return when the threads have done what they were given before."""
         loop = asyncio.get_running_loop()
         everyone = threading.Barrier(THREADS)
-        waits = [loop.run_in_executor(self.executor, everyone.wait, 20) for _ in range(THREADS)]
+        waits = [
+            loop.run_in_executor(self.executor, everyone.wait, TEST_DEADLINE_S)
+            for _ in range(THREADS)
+        ]
         await asyncio.gather(*waits)
 
     @asynccontextmanager

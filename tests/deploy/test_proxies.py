@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.proxies import NAME, NotInstalled, Proxy, caddy, nginx
 from tests.server.conftest import ServeWith, Socket, packs, serve
 
@@ -83,7 +84,7 @@ async def statuses_of(proxy: Proxy, source: str, count: int) -> list[bytes]:
     )
     request = f"GET /healthz HTTP/1.1\r\nHost: {NAME}:{proxy.port}\r\n".encode()
     writer.write((request + b"\r\n") * (count - 1) + request + b"Connection: close\r\n\r\n")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(TEST_DEADLINE_S):
         answers = await reader.read(-1)
     writer.close()
     return re.findall(rb"^HTTP/1.1 (\d+)", answers, re.MULTILINE)

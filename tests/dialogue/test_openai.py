@@ -18,6 +18,7 @@ from ditto_avatar.errors import BudgetUsedUp, ProviderFailed, ProviderRefused
 from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.types import Language
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.clock import ManualClock
 from tests.fakes.openai_server import FakeOpenAI, Refusal, Script, Talk, fake_openai
 
@@ -167,7 +168,7 @@ async def test_a_model_that_never_begins_is_given_up_after_one_deadline_in_all()
         with pytest.raises(ProviderFailed, match="did not begin to answer within 5 s"):
             await task
         assert len(fake.requests) == 1
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             await fake.closed.wait()
 
 
@@ -225,7 +226,7 @@ async def test_leaving_early_closes_the_connection() -> None:
         stream = dialogue.reply(PROMPT)
         assert await anext(stream) == "One"
         await stream.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             await fake.closed.wait()
 
 
@@ -236,7 +237,7 @@ async def test_cancelling_closes_the_connection() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             await fake.closed.wait()
 
 

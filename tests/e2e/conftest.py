@@ -15,12 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from tests.deadlines import TEST_DEADLINE_MS, TEST_DEADLINE_S
 from tests.fakes.browser import chromium
-
-START_S = 60.0
-STOP_S = 30.0
 
 
 class Server:
@@ -53,7 +51,7 @@ class Server:
             self._process = subprocess.Popen(
                 command, env=environment, cwd=self._data_dir, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + TEST_DEADLINE_S
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
@@ -74,7 +72,7 @@ class Server:
             return
         self._process.send_signal(number)
         try:
-            self._process.wait(STOP_S)
+            self._process.wait(TEST_DEADLINE_S)
         finally:
             self._process.kill()
             self._process.wait()
@@ -110,6 +108,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 def playwright() -> Iterator[Playwright]:
     """One for all browsers; it ends with this folder, because its event loop is in the way of
     asynchronous tests."""
+    expect.set_options(timeout=TEST_DEADLINE_MS)
     with sync_playwright() as playwright:
         yield playwright
 
@@ -123,7 +122,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(TEST_DEADLINE_MS)
     yield context
     context.close()
 

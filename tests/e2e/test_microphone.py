@@ -16,6 +16,7 @@ from playwright.sync_api import Page, Playwright, expect
 
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import FloatArray, joined
+from tests.deadlines import TEST_DEADLINE_MS
 from tests.e2e.conftest import Server
 from tests.e2e.test_conversation import Wire
 from tests.fakes.browser import SOUND_FLAG, chromium
@@ -69,7 +70,7 @@ def speaking_into(playwright: Playwright, sound: Path) -> Iterator[Page]:
     )
     with chromium(playwright, flags) as browser:
         context = browser.new_context(locale="en-US", permissions=["microphone"])
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(TEST_DEADLINE_MS)
         yield context.new_page()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.deadlines import TEST_DEADLINE_S
+
 
 class ManualClock:
     """Starts at 100 s. Whoever sleeps wakes when `advance` passes its time."""
@@ -26,7 +28,7 @@ class ManualClock:
 
     async def until_sleeping(self, count: int) -> None:
         """Return once `count` sleep at the same time."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             while self.sleepers < count:
                 self._fell_asleep.clear()
                 await self._fell_asleep.wait()

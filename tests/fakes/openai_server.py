@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.deadlines import TEST_DEADLINE_S
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -245,7 +247,7 @@ def fake_openai_in_thread(*script: Script) -> Iterator[FakeOpenAI]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    fake, loop, over = started.result(timeout=20)
+    fake, loop, over = started.result(timeout=TEST_DEADLINE_S)
     try:
         yield fake
     finally:

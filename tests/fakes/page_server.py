@@ -33,6 +33,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 import ditto_avatar
 from ditto_avatar.media.encode import FragmentEncoder, mime_type
 from ditto_avatar.types import FRAME_RATE_HZ, SAMPLES_PER_FRAME, ByteArray, FloatArray
+from tests.deadlines import TEST_DEADLINE_S
 
 WIDTH, HEIGHT = 256, 320
 IDLE_FRAMES = 100
@@ -187,8 +188,8 @@ class PageServer:
         started = threading.Event()
         self._on_started = started.set
         thread.start()
-        if not started.wait(20):
-            raise TimeoutError("the fake server did not start within 20 s")
+        if not started.wait(TEST_DEADLINE_S):
+            raise TimeoutError("the fake server did not start")
         # The sockets are bound right after the lifespan's start.
         while not server.started:
             thread.join(0.01)
@@ -200,9 +201,9 @@ class PageServer:
             self.release.set()
             self.hang_up()
             server.should_exit = True
-            thread.join(20)
+            thread.join(TEST_DEADLINE_S)
 
-    def wait_for(self, type_: str, count: int = 1, timeout_s: float = 15, **fields: Any) -> Any:
+    def wait_for(self, type_: str, count: int = 1, **fields: Any) -> Any:
         """The `count`-th message of that type (and fields) from the page, once it has come."""
 
         def matches() -> list[dict[str, Any]]:
@@ -214,7 +215,7 @@ class PageServer:
             ]
 
         with self._changed:
-            if not self._changed.wait_for(lambda: len(matches()) >= count, timeout_s):
+            if not self._changed.wait_for(lambda: len(matches()) >= count, TEST_DEADLINE_S):
                 raise TimeoutError(f"the page did not send {type_} {fields}; got {self.received}")
             return matches()[count - 1]
 
@@ -247,7 +248,7 @@ class PageServer:
 
     def _call(self, work: Any) -> None:
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(15)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(TEST_DEADLINE_S)
 
     async def _hang_up(self, code: int) -> None:
         for socket in list(self._sockets):

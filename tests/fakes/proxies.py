@@ -16,6 +16,8 @@ from types import MappingProxyType
 
 import httpx
 
+from tests.deadlines import TEST_DEADLINE_S
+
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "proxy"
 NAME = "avatar.example.org"
 
@@ -174,7 +176,7 @@ async def _running(command: list[str], port: int, **environment: str) -> AsyncIt
 
 
 async def _until_listening(process: asyncio.subprocess.Process, port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TEST_DEADLINE_S):
         while process.returncode is None:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

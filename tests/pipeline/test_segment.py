@@ -14,6 +14,7 @@ from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline.segment import Pace, Segment
 from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, VideoFrame
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.clock import ManualClock
 
 
@@ -79,7 +80,7 @@ class SlowEncoder(FragmentEncoder):
     def encode(self, yuv: ByteArray, audio: FloatArray) -> list[Fragment]:
         with self._counted():
             self.entered.set()
-            assert self.gate.wait(20)
+            assert self.gate.wait(TEST_DEADLINE_S)
             return super().encode(yuv, audio)
 
     def finish(self) -> list[Fragment]:

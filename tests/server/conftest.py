@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.server.serving import GracefulServer, admin_port
 from ditto_avatar.settings import Settings
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.packs import make_pack
 
 
@@ -53,7 +54,7 @@ class Socket:
 
     async def next(self) -> dict[str, Any]:
         """The next message, fragments read along the way."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             while True:
                 frame = await self.raw.recv()
                 if isinstance(frame, str):
@@ -84,7 +85,7 @@ ServeWith = Callable[..., Any]
 
 
 def client(port: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20)
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=TEST_DEADLINE_S)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from ditto_avatar.server.audit import AuditLog
 from ditto_avatar.server.exposure import OperatorPort, is_loopback, operator_port, warning_for
 from ditto_avatar.server.keys import new_key
 from ditto_avatar.settings import Settings
+from tests.deadlines import TEST_DEADLINE_S
 
 from .conftest import Server, ServeWith
 from .test_join import bearing, refused
@@ -231,7 +232,7 @@ async def test_a_closed_session_is_over_and_kept(serve: ServeWith) -> None:
             await viewer.until("session.ready")
             url = f"/admin/sessions/{session}"
             assert (await server.http.post(f"{url}/close", headers=AUTH)).status_code == 204
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(TEST_DEADLINE_S):
                 await viewer.raw.wait_closed()
         answer = await server.http.get(f"/api/sessions/{session}", headers=auth)
         assert error_of(answer) == (404, "not_found")

@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from ditto_avatar.server.connections import MAX_HEAD_BYTES
+from tests.deadlines import TEST_DEADLINE_S
 
 from .conftest import Server, ServeWith
 
@@ -42,7 +43,7 @@ async def raw(
 async def everything(reader: asyncio.StreamReader) -> bytes:
     """What comes until the other side ends."""
     received = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TEST_DEADLINE_S):
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65_536):
                 received += data
@@ -55,7 +56,7 @@ async def flood(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
     with contextlib.suppress(ConnectionError):
         while sent < most and not writer.is_closing():
             writer.write(piece)
-            await asyncio.wait_for(writer.drain(), 20)
+            await asyncio.wait_for(writer.drain(), TEST_DEADLINE_S)
             sent += len(piece)
             await asyncio.sleep(0)
     return sent
@@ -186,7 +187,7 @@ async def test_a_websocket_keeps_its_place_and_gives_it_back(serve: ServeWith) -
 
 async def _all_gone(server: Server) -> None:
     """Return when the server has seen that its connections were closed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TEST_DEADLINE_S):
         while True:
             async with raw(server) as (one, first), raw(server) as (two, second):
                 for writer in (first, second):
@@ -201,7 +202,7 @@ async def test_an_answer_that_nobody_reads_ends_its_connection(serve: ServeWith)
         # This side does not read: what it is sent stays in the network.
         request = b"GET /avatars/mina/idle.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n"
         writer.write(request * 40)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             # Nothing comes to this side that could be waited for.
             while not await ended(server, "unread"):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -258,7 +259,7 @@ async def test_one_session_has_a_limit_of_viewers(serve: ServeWith) -> None:
                 assert (await three.next())["code"] == "busy"
                 with pytest.raises(ConnectionClosed):
                     await three.next()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             while True:
                 async with server.socket(**known) as again:
                     if (await again.next())["type"] == "session.ready":
@@ -278,7 +279,7 @@ async def test_malformed_messages_that_nobody_reads_the_answers_of_take_no_memor
             sent = 0
             with contextlib.suppress(ConnectionClosed, TimeoutError):
                 while sent < 1500:
-                    await asyncio.wait_for(client.send(message), 5)
+                    await asyncio.wait_for(client.send(message), TEST_DEADLINE_S)
                     sent += 1
             client.transport.abort()
         async with server.socket() as honest:

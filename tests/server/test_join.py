@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from ditto_avatar.server.keys import new_key
+from tests.deadlines import TEST_DEADLINE_S
 
 from .conftest import Server, ServeWith
 from .test_rest import error_of, finished
@@ -37,7 +38,7 @@ async def refused(server: Server, *, origin: str | None = None, **hello: Any) ->
     address = f"ws://127.0.0.1:{server.port}/ws"
     async with connect(address, origin=origin) as socket:  # type: ignore[arg-type]
         await socket.send(json.dumps({"type": "hello", **hello}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             error = json.loads(await socket.recv())
             await socket.wait_closed()
     assert error["type"] == "error"
@@ -99,7 +100,7 @@ async def test_a_session_outlives_its_token_and_ends_at_its_own_time(serve: Serv
         opened = (await server.http.post("/api/sessions", json={}, headers=bearing(token))).json()
         url, auth = f"/api/sessions/{opened['session']}", bearing(opened["token"])
         late = await join_token(server, expires_s=1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             while (await server.http.get(url, headers=auth)).status_code == 200:
                 expired = await server.http.post("/api/sessions", headers=bearing(late), json={})
                 await asyncio.sleep(0.2)

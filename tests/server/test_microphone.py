@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.listening import Int16Array
 from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, joined
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.openai_server import FakeOpenAI, Refusal, Script, Transcript, fake_openai
 
 from .conftest import Server, ServeWith, Socket
@@ -131,7 +132,7 @@ async def test_the_presenters_echo_neither_interrupts_nor_asks(serve: ServeWith)
         # The loudspeaker plays on while the sound of the last seconds arrives.
         await send_sound(client, microphone(sound[32_000:64_000], gain=0.2))
         await client.send(type="audio.stop")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             await openai.asked.wait()
         await client.send(type="say", text="Go on.")
         assert await question(client) == "Go on."

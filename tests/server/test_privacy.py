@@ -13,6 +13,7 @@ import pytest
 
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.server.private_files import keep_private
+from tests.deadlines import TEST_DEADLINE_S
 
 from .conftest import Server, ServeWith
 from .test_rest import error_of, finished, opened
@@ -111,7 +112,7 @@ async def test_what_is_older_than_its_time_goes_by_itself(serve: ServeWith, tmp_
         await finished(server, url, auth, answer.json()["turn"])
     # A thousandth of a second: all there is is older when the next server starts.
     async with serve(retention_days=0.001 / 86_400) as server:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             while (await server.http.get(url, headers=auth)).status_code != 404:
                 pass  # it is still being removed
             while b"Gwendolyn" in await asyncio.to_thread(everything, server.data_dir):

@@ -10,6 +10,8 @@ import av
 import httpx
 import pytest
 
+from tests.deadlines import TEST_DEADLINE_S
+
 from .conftest import Server, ServeWith
 
 
@@ -22,7 +24,7 @@ async def opened(server: Server, **wanted: Any) -> tuple[str, dict[str, str]]:
 
 async def finished(server: Server, url: str, auth: dict[str, str], turn: str) -> dict[str, Any]:
     """The turn once it is complete; asks as a program without a WebSocket would."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TEST_DEADLINE_S):
         while True:
             body: dict[str, Any] = (
                 await server.http.get(f"{url}/turns/{turn}", headers=auth)

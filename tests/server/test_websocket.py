@@ -11,12 +11,14 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.deadlines import TEST_DEADLINE_S
+
 from .conftest import Server, ServeWith, Socket
 
 
 async def closed(client: Socket) -> int:
     """The close code, once the server has closed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TEST_DEADLINE_S):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await client.next()

@@ -8,6 +8,7 @@ import pytest
 from ditto_avatar.errors import Busy
 from ditto_avatar.session.admission import Admission, Claim
 from ditto_avatar.session.limits import Share
+from tests.deadlines import TEST_DEADLINE_S
 
 
 class Visitor:
@@ -210,6 +211,6 @@ async def test_a_wait_cancelled_at_any_moment_leaves_no_gap() -> None:
             await asyncio.sleep(0)
         second.task.cancel()
         third = Visitor(admission)
-        await asyncio.wait_for(third.entered.wait(), 5)
+        await asyncio.wait_for(third.entered.wait(), TEST_DEADLINE_S)
         await end(first, second, third)
         assert (admission.speaking, admission.waiting) == (0, 0)

@@ -17,6 +17,7 @@ from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.speech.google import GoogleSpeech, GoogleSpeechOptions
 from ditto_avatar.types import Language, SpeechChunk, Voice, joined
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.google_speech import FakeGoogle, fake_google
 
 KEY = "AIza-secret-0123456789"
@@ -155,7 +156,7 @@ async def test_leaving_early_cancels_the_call() -> None:
         stream = engine.speak("Hello.", STREAMING)
         await anext(stream)
         await stream.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             await fake.cancelled.wait()
 
 

@@ -14,6 +14,7 @@ from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.retry import Retries
 from ditto_avatar.speech.openai import OpenAISpeech, OpenAISpeechOptions
 from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice, joined
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.openai_server import FakeOpenAI, Refusal, Script, Sound, fake_openai
 
 KEY = "sk-secret-0123456789"
@@ -113,7 +114,7 @@ async def test_leaving_early_closes_the_connection() -> None:
         stream = engine.speak("Hello.", CORAL)
         await anext(stream)
         await stream.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TEST_DEADLINE_S):
             await fake.closed.wait()
 
 

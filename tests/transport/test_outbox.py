@@ -18,6 +18,7 @@ from ditto_avatar.transport.events import (
 )
 from ditto_avatar.transport.outbox import NumberedEvent, Outbox, Overflow
 from ditto_avatar.types import Emotion
+from tests.deadlines import TEST_DEADLINE_S
 
 
 class Text(str):
@@ -144,7 +145,7 @@ async def test_an_overflow_keeps_nothing_and_is_told_while_the_reader_is_stuck()
     item, watched = delta(text), weakref.ref(text)
     for _ in range(4):
         outbox.put(item)
-    await asyncio.wait_for(told, 1)  # nobody has called `get`
+    await asyncio.wait_for(told, TEST_DEADLINE_S)  # nobody has called `get`
     outbox.put(item)
     del item, text
     gc.collect()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from tests.deadlines import TEST_DEADLINE_MS
 from tests.fakes.browser import chromium
 from tests.fakes.page_server import PageServer
 
@@ -15,6 +16,7 @@ from tests.fakes.page_server import PageServer
 def playwright() -> Iterator[Playwright]:
     """One for all browsers; it ends with this folder, because its event loop is in the way of
     asynchronous tests."""
+    expect.set_options(timeout=TEST_DEADLINE_MS)
     with sync_playwright() as playwright:
         yield playwright
 
@@ -34,7 +36,7 @@ def server() -> Iterator[PageServer]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(TEST_DEADLINE_MS)
     yield context
     context.close()
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.deadlines import TEST_DEADLINE_MS
 from tests.fakes.page_server import IDLE_FRAMES
 
 FEWEST_SAMPLES = 20
-# An answer takes as long as it takes to say, and longer on a machine that is busy.
-PHASE_MS = 45_000
 SAMPLER = Path(__file__).parent / "sampler.js"
 
 
@@ -25,13 +24,13 @@ def open_page(page: Page, url: str) -> None:
     wait_until(page, "document.querySelector('#layers video[src]')?.currentTime > 0.1")
 
 
-def wait_until(page: Page, condition: str, timeout_s: float = 20) -> None:
+def wait_until(page: Page, condition: str) -> None:
     """Wait until the JavaScript expression `condition` holds, looked at for every frame of the
     screen. Playwright's own `wait_for_function` evaluates a string, which the page's content
     security policy forbids."""
     page.evaluate(
         f"""() => new Promise((resolve, reject) => {{
-          const end = performance.now() + {timeout_s * 1000};
+          const end = performance.now() + {TEST_DEADLINE_MS};
           const check = () => {{
             if ({condition}) resolve();
             else if (performance.now() > end) reject(new Error("waited in vain"));
@@ -43,7 +42,7 @@ def wait_until(page: Page, condition: str, timeout_s: float = 20) -> None:
 
 
 def expect_phase(page: Page, phase: str) -> None:
-    expect(page.locator("#stage")).to_have_attribute("data-phase", phase, timeout=PHASE_MS)
+    expect(page.locator("#stage")).to_have_attribute("data-phase", phase, timeout=TEST_DEADLINE_MS)
 
 
 def ask(page: Page, text: str) -> None:

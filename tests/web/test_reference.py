@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from ditto_avatar.server.headers import SecurityHeaders
 from ditto_avatar.server.operator import REFERENCE, describe
+from tests.deadlines import TEST_DEADLINE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -38,10 +39,10 @@ def address() -> Iterator[str]:
     server.startup = tell  # type: ignore[method-assign]
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
-    assert started.wait(20)
+    assert started.wait(TEST_DEADLINE_S)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join(20)
+    thread.join(TEST_DEADLINE_S)
 
 
 def test_every_operation_is_described(page: Page, address: str) -> None:

@@ -18,7 +18,6 @@ from ditto_avatar.face.ditto.models import choose_device, load_models
 from ditto_avatar.face.ditto.options import DittoOptions
 
 
-@pytest.mark.timeout(400)  # networks of full size, half a gigabyte of files
 async def test_a_released_folder_draws_frames(checkpoints: Path, avatar: Avatar) -> None:
     options = DittoOptions(checkpoints, device="cpu", sampling_timesteps=1)
     told: list[str] = []

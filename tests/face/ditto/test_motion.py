@@ -204,7 +204,6 @@ def image_controls(count: int) -> tuple[Controls, IndexArray]:
     return Controls(frames=frames), blink_frames(count, 15, (30, 45))
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", CASES)
 def test_a_whole_run_gives_the_reference_motion(name: str) -> None:
     motion, _ = motion_of(CASES[name])
@@ -212,7 +211,6 @@ def test_a_whole_run_gives_the_reference_motion(name: str) -> None:
     assert distance(motion, golden(f"motion_{name}")["motion"][: len(motion)]) < MOTION_TOLERANCE
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", CASES)
 def test_driving_gives_the_reference_keypoints(name: str) -> None:
     case, expected = CASES[name], golden(f"motion_{name}")

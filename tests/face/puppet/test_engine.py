@@ -19,6 +19,7 @@ from ditto_avatar.face.puppet.engine import PuppetEngine
 from ditto_avatar.face.puppet.motion import Pose
 from ditto_avatar.face.puppet.stream import PuppetStream
 from ditto_avatar.types import Emotion, FloatArray, Phoneme, SpeechChunk, VideoFrame, frames_for
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.packs import FRAMES, HEIGHT, WIDTH
 
 Bytes = npt.NDArray[np.uint8]
@@ -262,7 +263,7 @@ class ColdFace:
     def _decode(self) -> Bytes:
         self.times_built += 1
         self.begun.set()
-        assert self.let_go.wait(60)
+        assert self.let_go.wait(TEST_DEADLINE_S)
         return self._patches()
 
 
@@ -281,7 +282,7 @@ async def test_two_cold_presenters_hold_up_nobody_who_draws(
     opening = [asyncio.create_task(two_threads.open(face.avatar)) for face in cold]
     assert await asyncio.to_thread(cold[0].begun.wait, 60)
     # Both are chosen, none is ready, and a whole sentence is drawn meanwhile.
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(TEST_DEADLINE_S):
         frames = await perform(two_threads, oval, [speech])
     assert len(frames) == frames_for(len(speech.samples))
     assert not any(task.done() for task in opening)
