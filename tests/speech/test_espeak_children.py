@@ -27,6 +27,7 @@ from ditto_avatar.speech.espeak.request import Request, pieces
 from ditto_avatar.speech.espeak.voices import VOICES
 from ditto_avatar.types import SpeechChunk, joined
 from tests.cancelling import cancelled_everywhere
+from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.espeak_child import mad_child, picky_child
 
 VOICE = VOICES[0]
@@ -336,7 +337,7 @@ def test_a_child_ends_at_the_end_of_its_input() -> None:
         [sys.executable, "-I", "-S", process._PROGRAM, *paths],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
-    out, _ = child.communicate(b"", timeout=20)
+    out, _ = child.communicate(b"", timeout=TEST_DEADLINE_S)
     assert child.returncode == 0
     assert out.startswith(protocol.HEADER.pack(protocol.READY, 6))
 
