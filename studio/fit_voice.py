@@ -1,4 +1,4 @@
-"""Fit the network that reads the mouth off the sound (`face.puppet.audio_mouth.Listener`).
+"""Fit the network that reads the mouth off the sound (`face.puppet.audio_mouth.MouthNetwork`).
 
     python -m studio.fit_voice            writes src/ditto_avatar/face/puppet/voice.npz
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from ditto_avatar.face.puppet.audio_mouth import CONTEXT, FEATURES, SILENCE, VoiceMeter, sounded
+from ditto_avatar.face.puppet.audio_mouth import CONTEXT, FEATURES, SILENCE, SoundMeter, sounded
 from ditto_avatar.face.puppet.coarticulation import REACH, blend, gestures, pauses
 from ditto_avatar.face.puppet.visemes import CHANNELS, Channel
 from ditto_avatar.speech.espeak import EspeakEngine
@@ -122,7 +122,7 @@ def changed(chunk: SpeechChunk, rng: np.random.Generator) -> SpeechChunk:
 def examples(chunk: SpeechChunk) -> tuple[FloatArray, FloatArray]:
     """Bands around every frame (n, 7 * 52), and its channels (n, 8)."""
     count = len(chunk.samples) // SAMPLES_PER_FRAME
-    meter = VoiceMeter()
+    meter = SoundMeter()
     voices = [
         meter.measure(chunk.samples[i * SAMPLES_PER_FRAME : (i + 1) * SAMPLES_PER_FRAME])
         for i in range(count)

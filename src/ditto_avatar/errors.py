@@ -1,7 +1,7 @@
 """One tree of domain errors and one table that says how each reaches the outside.
 
-Code inside raises these with a sentence that names what was expected and what came; only
-`server/` and `cli` look at the table.
+Code raises these with a sentence that names what was expected and what came. Their rows of the
+table are read where an error leaves: in `server/`, in `cli`, and where a turn tells its viewers.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class IdleFrames:
     """A read-only sequence of `count` I420 pictures, uint8 (height * 3 / 2, width).
 
     Pictures are decoded in groups, from one keyframe to the next. `memory` keeps those that were
-    used last; beyond that whoever keeps a picture keeps its group, and others find it there. Any
+    used last; a group stays in memory for as long as one of its pictures is referenced, too. Any
     thread may read; reading blocks for the some 30 ms that decoding a second takes.
     """
 

@@ -153,8 +153,8 @@ class _Run:
     fallbacks: int = 0
 
     async def let_go(self) -> None:
-        """Free encoders and streams, and hold no picture and no sound any more: the task of
-        an interrupted turn may be remembered for long, and with it this and whoever called it."""
+        """Free encoders and face streams, and drop all pictures and sound. The task of an
+        interrupted turn may be referenced for long, and this object with it."""
         for segment in self.unfinished.values():
             segment.abandon()
         for stream in self.streams:

@@ -1,4 +1,4 @@
-"""What the process asks of the system: how memory is given back, how many files may be open."""
+"""Ask the system to take freed memory back, and to allow as many open files as are needed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _M_ARENA_MAX, _ARENAS = -8, 2
 
 
 def return_large_buffers() -> bool:
-    """Lets every freed buffer of a megabyte or more go back to the system at once, and threads
-    share what smaller ones leave; whether the C library can do that.
+    """Give freed buffers of a megabyte or more back to the system at once; False where the C
+    library cannot do that. Smaller buffers are shared by all threads.
 
     By itself glibc raises this size to the largest buffer it has seen freed, up to 32 MB. Pictures
     and sound then come and go in a heap that long-lived small objects keep from shrinking, and in

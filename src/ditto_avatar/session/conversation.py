@@ -107,7 +107,8 @@ class Conversation:
 
 
 def catch_up(turn: StoredTurn, *, running: bool) -> list[events.Event]:
-    """What tells a viewer that `turn` was accepted, and how it ended if it did."""
+    """Make the events for a viewer that missed them: `turn` was accepted, and how it ended if it
+    did."""
     told: list[events.Event] = [
         events.TurnStarted(turn.id, turn.generation, turn.kind, turn.text, turn.client_id)
     ]

@@ -1,7 +1,7 @@
-"""What comes out of the loudspeaker: the presenter's sound, placed in time by the page's reports.
+"""Follow what a page plays: the presenter's sound, placed in time by the page's reports.
 
-The microphone needs it to tell an echo from a person. Until a page has reported on a sentence, it
-counts as playing from when it began to be drawn, behind the sentences before it.
+The microphone compares itself with it, to tell an echo from a person. Until a page has reported on
+a segment, the segment counts as playing from when it began to be drawn, after those before it.
 """
 
 from __future__ import annotations

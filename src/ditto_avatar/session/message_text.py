@@ -1,4 +1,4 @@
-"""What people wrote, made fit to be spoken."""
+"""Check the length and the characters of a message."""
 
 from __future__ import annotations
 

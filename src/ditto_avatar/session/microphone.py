@@ -182,7 +182,7 @@ class Microphone:
     def _notify(self, code: str, texts: Mapping[Language, str]) -> None:
         self._tell(events.Notice(code, texts[self._session.language]))
 
-    # What the listener asks about, as its `Scene` ------------------------------------------
+    # The listener's `EchoReference` -----------------------------------------------------
 
     @property
     def language(self) -> Language:

@@ -309,7 +309,7 @@ class Session:
             self._context.idle.report(idle_frame)
 
     def played(self, seconds: float) -> FloatArray:
-        """The sound of the last `seconds`, as a microphone's `Scene` has it."""
+        """The samples (n,) at 16 kHz that a page played in the last `seconds`."""
         return self._context.loudspeaker.played(seconds)
 
     def spoken(self, seconds: float) -> str:

@@ -1,6 +1,6 @@
 """From microphone samples to what a person said: when they interrupt, and their words.
 
-    async for event in Listener(transcriber).listen(pieces, ListenMode.HANDS_FREE, scene): ...
+    async for event in Listener(transcriber).listen(pieces, ListenMode.HANDS_FREE, reference): ...
 
 One task looks for speech, another one has it transcribed, so a person who goes on speaking is
 heard while their last sentence is still being understood.
@@ -55,7 +55,7 @@ class Transcriber(Protocol):
         """Free connections."""
 
 
-class Scene(Protocol):
+class EchoReference(Protocol):
     """What the presenter is doing, as the session knows it."""
 
     @property
@@ -117,7 +117,7 @@ class Listener:
         self._options = options or VadOptions()
 
     async def listen(
-        self, pieces: AsyncIterable[Int16Array], mode: ListenMode, scene: Scene
+        self, pieces: AsyncIterable[Int16Array], mode: ListenMode, reference: EchoReference
     ) -> AsyncGenerator[HeardEvent, None]:
         """Events until `pieces` (int16 samples (n,) at 16 kHz) end and everything is understood.
 
@@ -127,7 +127,7 @@ class Listener:
         each utterance once and whole.
         """
         events: asyncio.Queue[HeardEvent | None] = asyncio.Queue(_EVENTS_WAITING)
-        both = asyncio.create_task(self._both_tasks(pieces, mode, scene, events))
+        both = asyncio.create_task(self._both_tasks(pieces, mode, reference, events))
         both.add_done_callback(lambda task: _end(events))
         try:
             while (event := await events.get()) is not None:
@@ -141,19 +141,19 @@ class Listener:
         self,
         pieces: AsyncIterable[Int16Array],
         mode: ListenMode,
-        scene: Scene,
+        reference: EchoReference,
         events: asyncio.Queue[HeardEvent | None],
     ) -> None:
         utterances: asyncio.Queue[_Utterance | None] = asyncio.Queue(_UTTERANCES_WAITING)
         hear = self._hear_freely if mode is ListenMode.HANDS_FREE else self._hear_all
         async with asyncio.TaskGroup() as group:
-            group.create_task(hear(pieces, scene, events, utterances))
-            group.create_task(self._understand(scene, events, utterances))
+            group.create_task(hear(pieces, reference, events, utterances))
+            group.create_task(self._understand(reference, events, utterances))
 
     async def _hear_freely(
         self,
         pieces: AsyncIterable[Int16Array],
-        scene: Scene,
+        reference: EchoReference,
         events: asyncio.Queue[HeardEvent | None],
         utterances: asyncio.Queue[_Utterance | None],
     ) -> None:
@@ -162,21 +162,21 @@ class Listener:
         async for piece in pieces:
             for found in await asyncio.to_thread(segmenter.push, piece):
                 if isinstance(found, SpeechBegan):
-                    spoken = scene.spoken(len(found.samples) / SAMPLE_RATE_HZ)
-                    if await self._interrupts(found, scene):
+                    spoken = reference.spoken(len(found.samples) / SAMPLE_RATE_HZ)
+                    if await self._interrupts(found, reference):
                         await events.put(Interrupted())
                 else:
-                    await utterances.put(self._utterance(found, spoken, scene))
+                    await utterances.put(self._utterance(found, spoken, reference))
                     spoken = ""
         for left in segmenter.finish():
             if isinstance(left, SpeechEnded):
-                await utterances.put(self._utterance(left, spoken, scene))
+                await utterances.put(self._utterance(left, spoken, reference))
         await utterances.put(None)
 
     async def _hear_all(
         self,
         pieces: AsyncIterable[Int16Array],
-        scene: Scene,
+        reference: EchoReference,
         events: asyncio.Queue[HeardEvent | None],
         utterances: asyncio.Queue[_Utterance | None],
     ) -> None:
@@ -199,32 +199,32 @@ class Listener:
         detector = self._detector() if self._detector is not None else None
         return SpeechSegmenter(detector, options)
 
-    def _utterance(self, ended: SpeechEnded, spoken: str, scene: Scene) -> _Utterance:
+    def _utterance(self, ended: SpeechEnded, spoken: str, reference: EchoReference) -> _Utterance:
         """`spoken` is what the presenter was saying when it began. What begins in silence is no
         echo: answers often repeat words of the question."""
         if spoken:
             # By now the pause behind it has passed as well.
             seconds = len(ended.samples) / SAMPLE_RATE_HZ + self._options.pause_ms / 1000
-            spoken = _both(spoken, scene.spoken(seconds))
+            spoken = _both(spoken, reference.spoken(seconds))
         return _Utterance(ended.samples, spoken)
 
-    async def _interrupts(self, began: SpeechBegan, scene: Scene) -> bool:
+    async def _interrupts(self, began: SpeechBegan, reference: EchoReference) -> bool:
         seconds = len(began.samples) / SAMPLE_RATE_HZ + _ECHO_DELAY_S
-        played = scene.played(seconds)
+        played = reference.played(seconds)
         if not len(played):
             return False
         return await asyncio.to_thread(barges_in, began.samples, played)
 
     async def _understand(
         self,
-        scene: Scene,
+        reference: EchoReference,
         events: asyncio.Queue[HeardEvent | None],
         utterances: asyncio.Queue[_Utterance | None],
     ) -> None:
         while (utterance := await utterances.get()) is not None:
             try:
-                scene.admit_utterance()
-                text = await self._transcriber.transcribe(utterance.samples, scene.language)
+                reference.admit_utterance()
+                text = await self._transcriber.transcribe(utterance.samples, reference.language)
             except DittoAvatarError as error:
                 await events.put(NotUnderstood(error))
                 continue

@@ -8,9 +8,9 @@ import pytest
 from ditto_avatar.face.puppet.audio_mouth import (
     CONTEXT,
     SILENCE,
+    SoundMeter,
     Voice,
-    VoiceMeter,
-    listener,
+    mouth_network,
     sounded,
 )
 from ditto_avatar.face.puppet.visemes import Channel
@@ -20,7 +20,7 @@ from ditto_avatar.types import Voice as Speaker
 
 
 def measured(samples: FloatArray) -> list[Voice]:
-    meter = VoiceMeter()
+    meter = SoundMeter()
     whole = samples[: len(samples) // 640 * 640].reshape(-1, 640)
     return [meter.measure(frame) for frame in whole]
 
@@ -68,7 +68,7 @@ async def test_the_ear_tells_open_closed_and_round_mouths_apart() -> None:
         spoken = joined([chunk async for chunk in chunks])
     voices = measured(spoken.samples)
     padded = [SILENCE] * CONTEXT + voices + [SILENCE] * CONTEXT
-    heard = [listener().channels(padded[i : i + 7]) for i in range(len(voices))]
+    heard = [mouth_network().channels(padded[i : i + 7]) for i in range(len(voices))]
 
     def mean(channel: Channel, symbols: str) -> float:
         frames = [

@@ -17,7 +17,7 @@ CONDITION = 1103
 EMOTIONS = tuple(Emotion)
 CERTAINTY = 8.0  # the logit of a named emotion; the others have 0
 
-Walk = Callable[[IndexArray], IndexArray]
+SourceFrameOf = Callable[[IndexArray], IndexArray]
 """Which source frame each shown frame is drawn from."""
 
 
@@ -36,7 +36,7 @@ def emotion_row(emotions: Sequence[Emotion], intensity: float = 1.0) -> FloatArr
 
 
 def condition_rows(
-    audio: FloatArray, emotion: FloatArray, first: int, source: SourceMotion, walk: Walk
+    audio: FloatArray, emotion: FloatArray, first: int, source: SourceMotion, walk: SourceFrameOf
 ) -> FloatArray:
     """Conditions (m, 1103) of frames `first` to `first` + m from sound (m, 1024) and emotion
     (m, 8). Frames before 0, the silence before a stream, see the eyes of frame 0."""

@@ -1,7 +1,7 @@
 """When a viewer wants to see the frames of a stream.
 
-Pure. Nobody can be late with work that could not begin: sound that was not heard yet, or a reader
-whose buffer is full, moves the deadlines of all that follows.
+Pure. Work that could not begin yet is not late: when sound arrives late, or the reader's buffer is
+full, the deadlines of all later frames move back.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Deadlines:
 
     begun: float = float("-inf")
 
-    def possible(self, now: float, frame: int, unread: int) -> None:
-        """Only now can the work on `frame` begin, and `unread` frames before it were not fetched
-        yet: it is not wanted before those are shown."""
+    def start_no_earlier(self, now: float, frame: int, unread: int) -> None:
+        """Move the deadlines back: work on `frame` begins at `now`, and `unread` frames before it
+        have not been fetched yet."""
         self.begun = max(self.begun, now + LEAD_S + (unread - frame) / FRAME_RATE_HZ)
 
     def of(self, frame: int) -> float:

@@ -253,7 +253,7 @@ class DittoStream:
 
     def _count_from_now(self) -> None:
         """Work begins that was not possible before: there was no sound, or no room."""
-        self._deadlines.possible(self._clock(), self._drawn, self._frames.qsize())
+        self._deadlines.start_no_earlier(self._clock(), self._drawn, self._frames.qsize())
 
     async def _draw(self, rows: FloatArray, first: int) -> None:
         """Draw motion rows (m, 265) of the frames from `first` on, but for those shown before."""
@@ -282,8 +282,8 @@ class DittoStream:
         self._seam = rows[-1]
 
     def _joined(self, rows: FloatArray, first: int) -> FloatArray:
-        """Rows that follow frames shown ahead of their sound begin where those ended, and come
-        back to what the model says within a few frames."""
+        """Join `rows` to frames that were drawn ahead of their sound: begin where those ended, and
+        fade to the model's rows within a few frames."""
         before = self._drawn - 1 - first
         if 0 <= before < len(rows) and self._seam is not None:
             self._drift, self._drift_from = self._seam - rows[before], self._drawn

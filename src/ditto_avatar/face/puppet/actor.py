@@ -16,9 +16,9 @@ import numpy as np
 from ditto_avatar.face.puppet.audio_mouth import (
     CONTEXT,
     SILENCE,
+    SoundMeter,
     Voice,
-    VoiceMeter,
-    listener,
+    mouth_network,
     sounded,
 )
 from ditto_avatar.face.puppet.coarticulation import REACH, Gesture, blend, gestures, pauses
@@ -29,7 +29,7 @@ from ditto_avatar.face.puppet.visemes import CHANNELS
 from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray, Phoneme
 
 LOOK_AHEAD: Final = 3
-# Phonemes rule the mouth this long around them; elsewhere the sound does.
+# Samples around a phoneme in which it decides the mouth; elsewhere the sound does.
 _RULE = 200 * 16
 
 
@@ -37,7 +37,7 @@ class Actor:
     """The motion of one stream. With `eyes`, it also blinks and glances."""
 
     def __init__(self, *, eyes: bool = False) -> None:
-        self._meter = VoiceMeter()
+        self._meter = SoundMeter()
         self._life = UpperFace(eyes=eyes)
         self._rest = np.zeros(0, np.float32)
         self._voices: deque[Voice] = deque()
@@ -149,7 +149,7 @@ class Actor:
         loudest = max(voice.loudness for voice in around[CONTEXT - 1 : CONTEXT + 2])
         if loudest <= 0:
             return np.zeros(CHANNELS, np.float32)
-        heard = listener().channels(around)
+        heard = mouth_network().channels(around)
         return heard * np.float32(min(loudest / 0.25, 1.0))
 
     def _forget(self, frame: int) -> None:

@@ -1,7 +1,7 @@
-"""What the voice sounds like, frame by frame, and what a mouth that sounds so looks like.
+"""Estimate the mouth from the sound alone, frame by frame.
 
-`VoiceMeter` measures; `Listener` estimates the channels of the mouth from the sound alone, with a
-small network that was fitted to speech whose phonemes are known (``studio/fit_voice.py``).
+`SoundMeter` measures loudness and bands. `MouthNetwork` estimates the channels of the mouth from
+them; it was fitted to speech whose phonemes are known (``studio/fit_voice.py``).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Voice:
 SILENCE: Final = Voice(0.0, 0.0, np.zeros(FEATURES, np.float32))
 
 
-class VoiceMeter:
+class SoundMeter:
     """Measures frames in order; remembers the end of the last one and the loudest of late."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ def sounded(channels: FloatArray, voiced: float) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class MouthNetwork:
     """A network of one hidden layer: channels from the bands around a frame.
 
     `mean` and `scale` (7 * 52,) bring the bands to the range the network was fitted in.
@@ -122,11 +122,11 @@ class Listener:
 
 
 @cache
-def listener() -> Listener:
+def mouth_network() -> MouthNetwork:
     """The network that comes with the package."""
     source = resources.files("ditto_avatar.face.puppet") / "voice.npz"
     with resources.as_file(source) as path, np.load(path, allow_pickle=False) as file:
-        arrays = [file[name].astype(np.float32) for name in Listener.__slots__]
-    made = Listener(*arrays)
+        arrays = [file[name].astype(np.float32) for name in MouthNetwork.__slots__]
+    made = MouthNetwork(*arrays)
     assert made.output.shape[1] == CHANNELS
     return made

@@ -65,9 +65,9 @@ class _Row:
     stop: bool = False
 
 
-# What a channel's wish weighs beside the wishes of the neighbours when nothing else is said.
+# Weight of a channel's target beside its neighbours' targets, unless a viseme names another.
 _WEAK = 0.25
-# Sounds that ask nothing of a channel pull it to rest this gently.
+# Weight of the rest position for a channel that a sound has no target for.
 _REST = 0.12
 
 _VOWELS: Final[dict[str, _Row]] = {

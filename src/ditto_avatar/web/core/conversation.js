@@ -101,7 +101,7 @@ export class Conversation extends Emitter {
     this.state.messages = [...said, ...unsent.filter(({ id }) => !stored.has(id))];
   }
 
-  /** Nobody answers any more what is neither `running` nor still to be sent. */
+  /** Mark answers as interrupted that are neither `running` nor still to be sent. */
   giveUp(running) {
     const { turn, messages } = this.state;
     const unsent = messages.some(({ id, state }) => state === "unsent" && id === turn);

@@ -1,5 +1,7 @@
-"""The decoder with kernels of our own for its modulations, made from the plain one: called as
-that is, and computing the same."""
+"""Run the decoder with Triton kernels for its modulations.
+
+Made from the plain decoder: the same call, the same result within rounding.
+"""
 
 from __future__ import annotations
 

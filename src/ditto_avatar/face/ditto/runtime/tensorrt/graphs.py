@@ -56,7 +56,7 @@ class Encode(nn.Module):
         return tuple(self.diffusion.encode(condition, start))
 
 
-class Warp(nn.Module):
+class ExportableWarp(nn.Module):
     """The warp network from the volume alone, as the released graph has it."""
 
     def __init__(self, warp: nn.Module) -> None:
@@ -115,4 +115,4 @@ def module_of(spec: GraphSpec, networks: Mapping[str, Any]) -> nn.Module:
     if spec.name == "lmdm_encode":
         assert isinstance(network, MotionDiffusion)
         return Encode(network)
-    return Warp(network) if spec.name == "warp_network" else network
+    return ExportableWarp(network) if spec.name == "warp_network" else network
