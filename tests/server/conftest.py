@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from anyio.from_thread import BlockingPortal as Portal
+from anyio.from_thread import start_blocking_portal
 from websockets.asyncio.client import ClientConnection, connect
 
 from ditto_avatar.server.parts import ServerParts, open_parts
@@ -73,6 +76,9 @@ class Socket:
         return [message for message in self.messages if message["type"] == kind]
 
 
+ServeWith = Callable[..., Any]
+
+
 @pytest.fixture(scope="session")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packs")
@@ -81,46 +87,82 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ServeWith = Callable[..., Any]
+@pytest.fixture(scope="session", autouse=True)
+def small_presenters(packs: Path) -> Iterator[None]:
+    """Servers in this process come with these packs instead of the large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ditto_avatar.assembly.BUNDLED", packs)
+        yield
 
 
 def client(port: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=TEST_DEADLINE_S)
 
 
+@asynccontextmanager
+async def serving(data_dir: Path, **changes: Any) -> AsyncIterator[Server]:
+    """A server in this event loop, stopped at the end of the block."""
+    usual: dict[str, Any] = {
+        "data_dir": data_dir,
+        "avatar": "oval",
+        "shutdown_s": 0.1,
+        "speech": "espeak",
+        "dialogue": "offline",
+        "_env_file": None,
+    }
+    settings = Settings(**{**usual, **changes})
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = listening.getsockname()[1]
+        parts = await stack.enter_async_context(open_parts(settings))
+        own_port = await stack.enter_async_context(admin_port(parts))
+        server = GracefulServer(parts)
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        async with client(port) as http, client(own_port or port) as admin:
+            await http.get("/readyz")  # the socket listens already: this waits for the start
+            yield Server(port, settings.data_dir, http, admin, parts)
+        server.should_exit = True
+        await running
+
+
 @pytest.fixture
-def serve(packs: Path, tmp_path: Path) -> ServeWith:
+def serve(tmp_path: Path) -> ServeWith:
     """Starts a server with other settings than the usual: `async with serve(max_body_kb=1)`."""
-
-    @asynccontextmanager
-    async def start(**changes: Any) -> AsyncIterator[Server]:
-        values: dict[str, Any] = {
-            "data_dir": tmp_path / "data",
-            "avatars_dir": packs,
-            "avatar": "oval",
-            "shutdown_s": 0.1,
-            "speech": "espeak",
-            "dialogue": "offline",
-            "_env_file": None,
-        }
-        settings = Settings(**{**values, **changes})
-        async with AsyncExitStack() as stack:
-            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port = listening.getsockname()[1]
-            parts = await stack.enter_async_context(open_parts(settings))
-            own_port = await stack.enter_async_context(admin_port(parts))
-            server = GracefulServer(parts)
-            serving = asyncio.create_task(server.serve(sockets=[listening]))
-            async with client(port) as http, client(own_port or port) as admin:
-                await http.get("/readyz")  # the socket listens already: this waits for the start
-                yield Server(port, settings.data_dir, http, admin, parts)
-            server.should_exit = True
-            await serving
-
-    return start
+    return partial(serving, tmp_path / "data")
 
 
 @pytest.fixture
-async def server(serve: ServeWith) -> AsyncIterator[Server]:
+async def own_server(serve: ServeWith) -> AsyncIterator[Server]:
+    """A server with the usual settings for one test, which may leave it in any state."""
     async with serve() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Portal]]:
+    """One server for all tests, and the way into its thread: the event loops of tests come and
+    go. Its limits of a minute are out of the way, since a test takes a second."""
+    plenty = 100_000
+    opened = serving(
+        tmp_path_factory.mktemp("shared") / "data",
+        turns_per_minute=plenty,
+        sessions_per_minute=plenty,
+    )
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opened) as server:
+        yield server, portal
+
+
+@pytest.fixture
+async def server(shared_server: tuple[Server, Portal]) -> AsyncIterator[Server]:
+    """A server with the usual settings and no session."""
+    running, portal = shared_server
+    async with client(running.port) as http, client(running.admin.base_url.port or 0) as admin:
+        yield replace(running, http=http, admin=admin)
+    await asyncio.to_thread(portal.call, _end_all, running)
+
+
+async def _end_all(server: Server) -> None:
+    """End all sessions, with the turns that a test left running."""
+    assert server.parts is not None
+    for session in server.parts.registry.sessions:
+        await server.parts.registry.erase(session.id)

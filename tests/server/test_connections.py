@@ -15,6 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
+from ditto_avatar.face.library import BUNDLED
 from ditto_avatar.server.connections import MAX_HEAD_BYTES
 from tests.deadlines import TEST_DEADLINE_S
 
@@ -197,8 +198,12 @@ async def _all_gone(server: Server) -> None:
                     return
 
 
-async def test_an_answer_that_nobody_reads_ends_its_connection(serve: ServeWith) -> None:
-    async with serve(unread_s=0.5) as server, raw(server) as (_, writer):
+async def test_an_answer_that_nobody_reads_ends_its_connection(
+    serve: ServeWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Files that are larger than what the network holds.
+    monkeypatch.setattr("ditto_avatar.assembly.BUNDLED", BUNDLED)
+    async with serve(unread_s=0.5, avatar="mina") as server, raw(server) as (_, writer):
         # This side does not read: what it is sent stays in the network.
         request = b"GET /avatars/mina/idle.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n"
         writer.write(request * 40)
@@ -224,7 +229,8 @@ async def test_text_that_is_not_utf_8_closes_its_own_connection_only(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_a_flood_of_the_smallest_frames_is_ended(server: Server) -> None:
+async def test_a_flood_of_the_smallest_frames_is_ended(own_server: Server) -> None:
+    server = own_server
     floods = {"pings": (9, b""), "pieces": (0, frame(1, b"", fin=False)), "texts": (1, b"")}
     for number, (opcode, first) in enumerate(floods.values(), 1):
         async with raw(server) as (reader, writer):
@@ -356,7 +362,8 @@ async def test_a_ping_with_what_is_no_number_is_refused(server: Server) -> None:
             assert (await client.next())["code"] == "invalid_input"
 
 
-async def test_every_rest_error_is_counted_once(server: Server) -> None:
+async def test_every_rest_error_is_counted_once(own_server: Server) -> None:
+    server = own_server
     requests = {
         "not_found": server.http.get("/api/sessions/none", headers={"Authorization": "Bearer x"}),
         "unauthorized": server.http.get("/api/sessions/none"),

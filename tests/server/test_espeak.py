@@ -45,7 +45,8 @@ async def test_another_visitor_is_served_beside_a_text_that_ends_the_library(
     assert (await server.http.get("/readyz")).status_code == 200
 
 
-async def test_a_sentence_whose_child_is_killed_is_heard_all_the_same(server: Server) -> None:
+async def test_a_sentence_whose_child_is_killed_is_heard_all_the_same(own_server: Server) -> None:
+    server = own_server
     sentence = "This is a sentence that is spoken by two children."
     engine = embedded(server)
     async with server.socket() as client:

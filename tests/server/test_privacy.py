@@ -29,7 +29,8 @@ def everything(folder: Path) -> bytes:
     return b"".join(str(path).encode() + path.read_bytes() for path in paths)
 
 
-async def test_an_erased_session_is_in_no_file_of_the_server(server: Server) -> None:
+async def test_an_erased_session_is_in_no_file_of_the_server(own_server: Server) -> None:
+    server = own_server
     url, auth = await opened(server)
     for kind, text in (("say", "Gwendolyn 반갑습니다."), ("messages", "I am Gwendolyn.")):
         answer = await server.http.post(f"{url}/{kind}", json={"text": text}, headers=auth)
