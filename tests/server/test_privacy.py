@@ -38,7 +38,7 @@ async def test_an_erased_session_is_in_no_file_of_the_server(own_server: Server)
     session = url.rsplit("/", 1)[1]
     before = everything(server.data_dir)
     assert b"Gwendolyn" in before
-    assert f"takes/{session}/".encode() in before
+    assert f"cache/{session}/".encode() in before
     assert (await server.http.delete(url, headers=auth)).status_code == 204
     after = everything(server.data_dir)
     for word in ("Gwendolyn", "반갑습니다", session):
