@@ -281,7 +281,6 @@ class PageServer:
                 Route("/poster/{name}.webp", self._poster),
                 WebSocketRoute("/ws", self._ws),
                 Mount("/static", StaticFiles(directory=WEB)),
-                Mount("/tests", StaticFiles(directory=Path(__file__).parents[1] / "web")),
             ],
         )
 

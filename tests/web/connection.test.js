@@ -1,8 +1,7 @@
-import { Connection, retryDelay } from "/static/core/connection.js";
-import { equal, FakeClock, FakeSocket, FakeStorage, Suite, truthy } from "./harness.js";
+import { test } from "node:test";
 
-export const suite = new Suite();
-const test = suite.test.bind(suite);
+import { Connection, retryDelay } from "../../src/ditto_avatar/web/core/connection.js";
+import { equal, FakeClock, FakeSocket, FakeStorage, truthy } from "./harness.js";
 
 const READY = { type: "session.ready", session: "s1", token: "t1", resumed: false, seq: 1 };
 

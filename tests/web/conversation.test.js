@@ -1,8 +1,7 @@
-import { Conversation } from "/static/core/conversation.js";
-import { equal, Suite } from "./harness.js";
+import { test } from "node:test";
 
-export const suite = new Suite();
-const test = suite.test.bind(suite);
+import { Conversation } from "../../src/ditto_avatar/web/core/conversation.js";
+import { equal } from "./harness.js";
 
 const READY = { type: "session.ready", resumed: false, language: "en", avatar: { name: "mina" } };
 const TURN = { turn: "t1", generation: 1 };

@@ -1,17 +1,4 @@
-/** What the tests of the core share: a registry of tests, expectations, and time by hand. */
-export class Suite {
-  #tests = new Map();
-
-  test(name, body) {
-    this.#tests.set(name, body);
-  }
-
-  /** Runs one test; resolves with nothing, or rejects with what went wrong. */
-  async run(name) {
-    await this.#tests.get(name)();
-  }
-}
-
+/** What the tests of the core share: expectations, time by hand, a socket and a storage. */
 export function equal(actual, expected, what = "value") {
   const [left, right] = [JSON.stringify(actual), JSON.stringify(expected)];
   if (left !== right) throw new Error(`${what}: expected ${right}, got ${left}`);

@@ -1,8 +1,7 @@
-import { Hearing, isEcho } from "/static/core/hearing.js";
-import { equal, FakeClock, Suite } from "./harness.js";
+import { test } from "node:test";
 
-export const suite = new Suite();
-const test = suite.test.bind(suite);
+import { Hearing, isEcho } from "../../src/ditto_avatar/web/core/hearing.js";
+import { equal, FakeClock } from "./harness.js";
 
 const FIRST = "This is the first sentence.";
 const SECOND = "And this is another one.";

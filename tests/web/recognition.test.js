@@ -1,8 +1,7 @@
-import { Recognition } from "/static/core/recognition.js";
-import { equal, Suite } from "./harness.js";
+import { test } from "node:test";
 
-export const suite = new Suite();
-const test = suite.test.bind(suite);
+import { Recognition } from "../../src/ditto_avatar/web/core/recognition.js";
+import { equal } from "./harness.js";
 
 /** The browser's engine as a test drives it; like a real one it ends some time after `stop`. */
 class FakeEngine {

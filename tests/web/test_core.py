@@ -1,42 +1,25 @@
-"""The core's own tests, written in JavaScript, each run in Chromium as a test of its own."""
+"""The tests of the page's pure modules, written in JavaScript and run by Node."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
 
-from tests.fakes.page_server import PageServer
+from tests.deadlines import TEST_DEADLINE_S
 
-pytestmark = pytest.mark.e2e
-
-FOLDER = Path(__file__).parent
-TESTS = [
-    (file.name, name)
-    for file in sorted(FOLDER.glob("*.test.js"))
-    for name in re.findall(r'^test\("(.+?)", ', file.read_text(), re.MULTILINE)
-]
+FILES = sorted(Path(__file__).parent.glob("*.test.js"))
 
 
-@pytest.fixture(scope="module")
-def blank_page(browser: Browser) -> Iterator[Page]:
-    with PageServer().running() as server:
-        page = browser.new_page()
-        page.goto(f"{server.url}/static/favicon.svg")
-        yield page
-        page.close()
-
-
-@pytest.mark.parametrize(("file", "name"), TESTS)
-def test_core(blank_page: Page, file: str, name: str) -> None:
-    blank_page.evaluate(
-        "async ([file, name]) => (await import(`/tests/${file}`)).suite.run(name)", [file, name]
-    )
-
-
-def test_every_written_test_is_run(blank_page: Page) -> None:
-    written = sum(file.read_text().count("\ntest(") for file in FOLDER.glob("*.test.js"))
-    assert written == len(TESTS) > 40
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_core(file: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node: the page's pure modules are not tested")
+    command = [node, "--test", "--test-reporter=tap", str(file)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=TEST_DEADLINE_S)
+    assert run.returncode == 0, run.stdout + run.stderr
+    # A file that registers no test would pass as well.
+    assert f"# tests {file.read_text().count(chr(10) + 'test(')}\n" in run.stdout

@@ -1,8 +1,7 @@
-import { Timeline } from "/static/core/timeline.js";
-import { equal, Suite } from "./harness.js";
+import { test } from "node:test";
 
-export const suite = new Suite();
-const test = suite.test.bind(suite);
+import { Timeline } from "../../src/ditto_avatar/web/core/timeline.js";
+import { equal } from "./harness.js";
 
 const turn = (generation) => ({ turn: `t${generation}`, generation });
 const started = (generation) => ({ type: "turn.started", ...turn(generation) });

@@ -1,9 +1,8 @@
-import { Resampler, toInt16 } from "/static/core/pcm-worklet.js";
-import { preferredLanguage, STRINGS } from "/static/ui/strings.js";
-import { equal, Suite, truthy } from "./harness.js";
+import { test } from "node:test";
 
-export const suite = new Suite();
-const test = suite.test.bind(suite);
+import { Resampler, toInt16 } from "../../src/ditto_avatar/web/core/pcm-worklet.js";
+import { preferredLanguage, STRINGS } from "../../src/ditto_avatar/web/ui/strings.js";
+import { equal, truthy } from "./harness.js";
 
 /** The tone of `hz` after the resampler from `rate`, fed in blocks of 128 samples. */
 function resampledTone(rate, hz, seconds = 0.5) {
