@@ -12,8 +12,10 @@ import re
 from dataclasses import dataclass
 
 from bench import report
+from bench.report import Scale, Target
 from bench.services import FIRST_SOUND_S, FIRST_TOKEN_S, Services, services
 from bench.serving import Serving, Viewer, serving
+from bench.yardstick import Yardstick
 
 TURNS = 60
 FRAGMENT_FRAMES = 5
@@ -30,12 +32,12 @@ ANSWERS = [
     "오시면 조용히 둘러보실 수 있어요.",
 ]
 TARGETS = {
-    "speech_asked_after_last_token_ms_p50": "<= 50",
-    "speech_asked_after_last_token_ms_p95": "<= 50",
-    "text_to_first_fragment_ms_p50": "<= 850 (400 + 200 + 250)",
-    "text_to_first_fragment_ms_p95": "",
-    "turns_without_a_wait_between_sentences_percent": ">= 99",
-    "fragments_in_time_percent": "",
+    "speech_asked_after_last_token_ms_p50": Target("<= 50", Scale.TIME),
+    "speech_asked_after_last_token_ms_p95": Target("<= 50", Scale.TIME),
+    # Most of it is the services' own time, which is the same on any machine.
+    "text_to_first_fragment_ms_p50": Target("<= 850 (400 + 200 + 250)"),
+    "own_share_of_first_fragment_ms_p50": Target("<= 100", Scale.TIME),
+    "turns_without_a_wait_between_sentences_percent": Target(">= 99"),
 }
 
 
@@ -89,7 +91,7 @@ async def take_turn(viewer: Viewer, double: Services, answer: str, number: int) 
     return Turn(double.speech_asked[0] - last_token, first - sent, gaps, count, late)
 
 
-async def measure() -> list[Turn]:
+async def measure(yardstick: Yardstick) -> list[Turn]:
     """All turns; the first ones only warm up."""
     turns = []
     async with services() as double:
@@ -102,23 +104,26 @@ async def measure() -> list[Turn]:
             "OPENAI_API_KEY": "sk-loopback",
         }
         async with serving(**settings) as server:
-            turns = await _conversation(server, double)
+            turns = await _conversation(server, double, yardstick)
     return turns[len(ANSWERS) :]
 
 
-async def _conversation(server: Serving, double: Services) -> list[Turn]:
+async def _conversation(server: Serving, double: Services, yardstick: Yardstick) -> list[Turn]:
+    turns = []
     async with server.viewer() as viewer:
-        return [
-            await take_turn(viewer, double, ANSWERS[number % len(ANSWERS)], number)
-            for number in range(TURNS + len(ANSWERS))
-        ]
+        for number in range(TURNS + len(ANSWERS)):
+            turns.append(await take_turn(viewer, double, ANSWERS[number % len(ANSWERS)], number))
+            yardstick.sample()
+    return turns
 
 
 def main() -> None:
     """Measure and write results/latency_services.json."""
-    turns = asyncio.run(measure())
+    with Yardstick() as yardstick:
+        turns = asyncio.run(measure(yardstick))
     asked = [turn.speech_asked_after * 1000 for turn in turns]
     first = [turn.first_fragment_after * 1000 for turn in turns]
+    own = [ms - (FIRST_TOKEN_S + FIRST_SOUND_S) * 1000 for ms in first]
     in_time = [not any(turn.gaps) for turn in turns]
     fragments = sum(turn.fragments for turn in turns)
     late = sum(turn.late_fragments for turn in turns)
@@ -129,6 +134,7 @@ def main() -> None:
             "speech_asked_after_last_token_ms_p95": round(report.percentile(asked, 95), 1),
             "text_to_first_fragment_ms_p50": round(report.p50(first), 1),
             "text_to_first_fragment_ms_p95": round(report.percentile(first, 95), 1),
+            "own_share_of_first_fragment_ms_p50": round(report.p50(own), 1),
             "turns_without_a_wait_between_sentences_percent": round(
                 100 * sum(in_time) / len(turns), 1
             ),
@@ -141,6 +147,7 @@ def main() -> None:
             "turns": len(turns),
         },
         TARGETS,
+        yardstick,
     )
 
 

@@ -288,7 +288,7 @@ def main(
             **least_favourable(made),
             **made,
         },
-        TARGETS,
+        {key: report.Target(text) for key, text in TARGETS.items()},
     )
 
 

@@ -7,7 +7,9 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +17,30 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.yardstick import Yardstick
+
 RESULTS = Path(__file__).parent / "results"
+
+
+class Scale(Enum):
+    """How a figure follows the speed of the machine."""
+
+    NONE = "does not"
+    TIME = "is divided by the yardstick"
+    RATE = "is multiplied by the yardstick"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure should be; one that follows the machine is held to it by its yardstick."""
+
+    text: str = ""
+    scale: Scale = Scale.NONE
+
+
+def at_yardstick_one(value: float, scale: Scale, yardstick: float) -> float:
+    """What the figure would be on the reference machine."""
+    return round(value / yardstick if scale is Scale.TIME else value * yardstick, 2)
 
 
 def machine() -> dict[str, Any]:
@@ -35,21 +60,40 @@ def commit() -> str:
     return f"{sha}+changes" if changed else sha
 
 
-def write(name: str, figures: Mapping[str, Any], targets: Mapping[str, str] | None = None) -> Path:
-    """Store figures as ``results/<name>.json`` and print them beside their targets."""
+def write(
+    name: str,
+    figures: Mapping[str, Any],
+    targets: Mapping[str, Target],
+    yardstick: Yardstick | None = None,
+) -> Path:
+    """Store figures as ``results/<name>.json`` and print them beside their targets, as they were
+    measured and by the `yardstick` that was sampled between the repetitions. Only figures that the
+    speed of the machine does not change go without one."""
     path = RESULTS / f"{name}.json"
+    slower = 1.0 if yardstick is None else yardstick.value
+    scaled = {
+        key: at_yardstick_one(figures[key], target.scale, slower)
+        for key, target in targets.items()
+        if target.scale is not Scale.NONE
+    }
+    about = {} if yardstick is None else {"yardstick": yardstick.content()}
+    by_yardstick = {"figures_at_yardstick_1": scaled} if scaled else {}
     content = {
         "commit": commit(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
+        **about,
         "figures": dict(figures),
+        **by_yardstick,
     }
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    table = Table("figure", "measured", "target", title=f"{name} at {content['commit']}")
+    title = f"{name} at {content['commit']}, yardstick {slower:.2f}"
+    table = Table("figure", "measured", "at yardstick 1", "target", title=title)
     for key, value in figures.items():
         if not isinstance(value, (dict, list)):
-            table.add_row(key, str(value), (targets or {}).get(key, ""))
+            target = targets.get(key, Target())
+            table.add_row(key, str(value), str(scaled.get(key, "")), target.text)
     Console().print(table)
     return path
 

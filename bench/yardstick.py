@@ -1,0 +1,191 @@
+"""How slow this machine is at the moment: the yardstick that every figure is printed beside.
+
+    python -m bench.yardstick          measures for ten seconds and prints
+
+A figure in milliseconds says as much about the machine and its other guests as about the program.
+So each bench measures four fixed loads between its repetitions: a clip through x264, NumPy and
+OpenCV at work on a picture, a loop in plain Python, and round trips over the loopback. The
+yardstick is how many times longer they take than on the reference machine in a quick hour (1.0 is
+as fast as that, 2.0 half as fast), and a figure divided by it is comparable between machines.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from statistics import median
+from types import TracebackType
+
+import av
+import cv2
+import numpy as np
+from rich.console import Console
+
+from ditto_avatar.types import ByteArray, FloatArray
+
+REFERENCE_MS = {"encode": 30.0, "arrays": 20.0, "python": 20.0, "loopback": 5.0}
+"""What the loads take on two cores of an AMD EPYC in a quick hour, each in one sample."""
+SIDE_PX = 512
+_FRAMES = 16
+_ROUND_TRIPS = 400
+_LOOPS = 600_000
+_REMAPS = 24
+_MESSAGE = bytes(1_000)
+
+
+class Yardstick:
+    """Samples of the four loads, taken inside a ``with`` block. `clock` counts seconds: of the
+    wall for what somebody waits for, of the process for rates that count processor time."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._pictures = _pictures()
+        self._grid = _grid()
+        self._echo = _echo()
+        self._loads: dict[str, Callable[[], object]] = {
+            "encode": self._encode,
+            "arrays": self._arrays,
+            "python": _count,
+            "loopback": self._round_trips,
+        }
+        self._samples_ms: dict[str, list[float]] = {name: [] for name in self._loads}
+
+    def __enter__(self) -> Yardstick:
+        self._socket = self._echo.__enter__()
+        for load in self._loads.values():  # libraries loaded, code warm
+            load()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._echo.__exit__(kind, error, where)
+
+    def sample(self) -> None:
+        """Do each load once, about a tenth of a second in all. Call it between repetitions."""
+        for name, load in self._loads.items():
+            began = self._clock()
+            load()
+            self._samples_ms[name].append((self._clock() - began) * 1_000)
+
+    @property
+    def loads_ms(self) -> dict[str, float]:
+        """The median of each load's samples."""
+        return {name: median(samples) for name, samples in self._samples_ms.items()}
+
+    @property
+    def value(self) -> float:
+        """How many times slower than the reference, as the geometric mean of the loads."""
+        ratios = [taken / REFERENCE_MS[name] for name, taken in self.loads_ms.items()]
+        return math.prod(ratios) ** (1 / len(ratios))
+
+    def content(self) -> dict[str, float | int]:
+        """What a file of results says about it."""
+        loads = {f"{name}_ms": round(taken, 2) for name, taken in self.loads_ms.items()}
+        return {
+            "value": round(self.value, 3),
+            **loads,
+            "samples": len(self._samples_ms["python"]),
+        }
+
+    def _encode(self) -> None:
+        codec = av.CodecContext.create("libx264", "w")
+        assert isinstance(codec, av.VideoCodecContext)
+        codec.width = codec.height = SIDE_PX
+        codec.pix_fmt, codec.time_base = "yuv420p", Fraction(1, 25)
+        codec.options = {"preset": "superfast", "tune": "zerolatency", "threads": "1"}
+        for index, picture in enumerate(self._pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+            frame.pts = index
+            codec.encode(frame)
+        codec.encode(None)
+
+    def _arrays(self) -> None:
+        source = self._pictures[0][:SIDE_PX]
+        for shift in range(_REMAPS):
+            moved = cv2.remap(
+                source, self._grid[0] + shift, self._grid[1], cv2.INTER_LINEAR
+            ).astype(np.float32)
+            np.clip(moved * 1.1 + 3.0, 0, 255).astype(np.uint8)
+
+    def _round_trips(self) -> None:
+        for _ in range(_ROUND_TRIPS):
+            self._socket.sendall(_MESSAGE)
+            _receive(self._socket)
+
+
+def _pictures() -> list[ByteArray]:
+    """I420 pictures (768, 512) uint8 of something that moves, with a little noise."""
+    random = np.random.default_rng(1)
+    y, x = np.mgrid[0:SIDE_PX, 0:SIDE_PX]
+    pictures = []
+    for index in range(_FRAMES):
+        waves = 128 + 60 * np.sin((x + 4 * index) / 23) * np.cos((y - 3 * index) / 17)
+        luma = waves + random.normal(0, 2, waves.shape)
+        chroma = np.full((SIDE_PX // 2, SIDE_PX), 128.0)
+        picture = np.concatenate((luma, chroma)).clip(0, 255).astype(np.uint8)
+        pictures.append(picture)
+    return pictures
+
+
+def _grid() -> tuple[FloatArray, FloatArray]:
+    y, x = np.mgrid[0:SIDE_PX, 0:SIDE_PX].astype(np.float32)
+    return x + 3 * np.sin(y / 31), y + 3 * np.cos(x / 29)
+
+
+def _count() -> int:
+    total = 0
+    for number in range(_LOOPS):
+        total += number & 7
+    return total
+
+
+@contextmanager
+def _echo() -> Iterator[socket.socket]:
+    """A connection over the loopback to a thread that sends back what it gets."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        near = socket.create_connection(listening.getsockname())
+        far, _ = listening.accept()
+    for end in (near, far):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def answer() -> None:
+        while data := _receive(far):
+            far.sendall(data)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield near
+    finally:
+        near.close()
+        thread.join()
+        far.close()
+
+
+def _receive(end: socket.socket) -> bytes:
+    data = b""
+    while len(data) < len(_MESSAGE) and (more := end.recv(len(_MESSAGE) - len(data))):
+        data += more
+    return data
+
+
+def main() -> None:
+    """Print the yardstick of ten seconds."""
+    ends = time.monotonic() + 10
+    with Yardstick() as yardstick:
+        while time.monotonic() < ends:
+            yardstick.sample()
+    Console().print_json(data=yardstick.content())
+
+
+if __name__ == "__main__":
+    main()
