@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 
 from bench import cpu, latency, latency_services, load, throughput
+from bench.abuse import __main__ as abuse
 
 
 def main() -> None:
     """Run the benches named on the command line, or all; each writes its file under results/."""
     benches = {
+        "abuse": abuse.main,
         "cpu": cpu.main,
         "latency": latency.main,
         "latency_services": latency_services.main,
