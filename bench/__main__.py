@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from bench import cpu, latency, latency_services, load, throughput
-from bench.abuse import __main__ as abuse
+from bench.abuse import figures as abuse
 
 
 def main() -> None:

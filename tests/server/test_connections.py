@@ -174,6 +174,35 @@ async def test_connections_have_a_limit_in_all(serve: ServeWith) -> None:
             assert await everything(refused) == b""
 
 
+async def test_a_few_addresses_cannot_take_every_connection(serve: ServeWith) -> None:
+    async with serve(max_connections=4) as server, AsyncExitStack() as stack:
+        await server.http.aclose()
+        many = [await stack.enter_async_context(raw(server, "127.0.0.2")) for _ in range(4)]
+        few = [await stack.enter_async_context(raw(server, "127.0.0.9")) for _ in range(2)]
+        # An address that has fewer takes the place of the one that has the most, its newest first.
+        assert [await everything(reader) for reader, _ in reversed(many[2:])] == [b"", b""]
+        async with raw(server, "127.0.0.9") as (refused, _):
+            assert await everything(refused) == b""
+        for reader, writer in many[:2] + few:
+            writer.write(HEAD + b"Connection: close\r\n\r\n")
+            assert (await everything(reader)).startswith(b"HTTP/1.1 200")
+
+
+async def test_who_has_not_asked_for_anything_makes_room_first(serve: ServeWith) -> None:
+    async with serve(max_connections=3) as server, AsyncExitStack() as stack:
+        await server.http.aclose()
+        silent, _ = await stack.enter_async_context(raw(server, "127.0.0.2"))
+        watching = [await stack.enter_async_context(raw(server, "127.0.0.2")) for _ in range(2)]
+        for reader, writer in watching:
+            writer.write(UPGRADE)
+            await reader.readuntil(b"\r\n\r\n")
+        _, writer = await stack.enter_async_context(raw(server, "127.0.0.9"))
+        assert await everything(silent) == b""
+        for reader, writer in watching:
+            writer.write(frame(1, b'{"type": "hello"}'))
+            await reader.readuntil(b"session.ready")
+
+
 async def test_a_websocket_keeps_its_place_and_gives_it_back(serve: ServeWith) -> None:
     async with serve(max_connections_per_address=2) as server:
         await server.http.aclose()

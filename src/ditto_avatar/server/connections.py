@@ -97,7 +97,7 @@ class Connections:
         host = peer[0] if peer is not None else "unknown"
         address = None if host in self._proxies else group(host)
         reason = None
-        if len(self._open) >= self._most:
+        if len(self._open) >= self._most and not self._make_room_for(address):
             reason = "too_many"
         elif address is not None and not self._shares.take(address):
             reason = "too_many_of_address"
@@ -144,6 +144,19 @@ class Connections:
     def invalid(self) -> None:
         """Count a request that is not HTTP or too large, or a malformed frame."""
         self._metrics.connections_ended.labels("invalid").inc()
+
+    def _make_room_for(self, address: str | None) -> bool:
+        """End a connection of the address that has the most, if `address` has fewer even with one
+        more; whether that was so. Else a few addresses could take all there are."""
+        holder, held = self._shares.largest()
+        if held <= self._shares.held(address) + 1:
+            return False
+        theirs = [c for c in reversed(self._open.values()) if c.address == holder]
+        # Rather one that has not asked for anything; else the newest.
+        ended = next((c for c in theirs if c.expected is not None), theirs[0])
+        self._end(ended.transport, "made_room")
+        self.closed(ended.transport)
+        return True
 
     def _end(self, transport: asyncio.Transport, reason: str) -> None:
         self._metrics.connections_ended.labels(reason).inc()

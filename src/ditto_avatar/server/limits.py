@@ -20,6 +20,15 @@ class Shares:
     def __len__(self) -> int:
         return len(self._held)
 
+    def held(self, holder: Hashable) -> int:
+        """How many `holder` has."""
+        return self._held.get(holder, 0)
+
+    def largest(self) -> tuple[Hashable, int]:
+        """The holder of the most, and how many these are; None and 0 when nobody has any."""
+        holder = max(self._held, key=self._held.__getitem__, default=None)
+        return holder, self.held(holder)
+
     def take(self, holder: Hashable) -> bool:
         """Take one more for `holder`; False when it has `most` already."""
         held = self._held.get(holder, 0)
