@@ -31,6 +31,7 @@ UPGRADE = (
 HELLO = b'{"type": "hello"}'
 # What a server takes from one address by default, and one more.
 _SOCKETS_OF_AN_ADDRESS = 101
+_SOCKETS_PER_SECOND = 500
 _LONG_TEXT = ("This goes on and on. " * 200)[:3_990]
 _OPEN_FILES = 8_000
 
@@ -134,13 +135,14 @@ async def unread_answers(attack: Attack) -> Counter[str]:
 
 
 async def many_sockets(attack: Attack) -> Counter[str]:
-    """As many connections as wanted, from as many addresses as that takes: silent ones, half
-    requests, and WebSockets; held open to the end."""
+    """As many connections as wanted, 500 more each second, from as many addresses as that takes:
+    silent ones, half requests, and WebSockets; held open to the end."""
     counts: Counter[str] = Counter()
     says = (b"", HEAD, UPGRADE + _frame(HELLO))
 
     async def hold(number: int) -> None:
         source = address(attack.first_address + number // _SOCKETS_OF_AN_ADDRESS)
+        await asyncio.sleep(number / _SOCKETS_PER_SECOND)
         try:
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", attack.port, local_addr=(source, 0)
