@@ -30,6 +30,7 @@ from ditto_avatar.session.store import (
     sqlite_url,
 )
 from ditto_avatar.types import Emotion
+from tests.cancelling import cancelled_everywhere
 
 CLIP = Clip("n" * 22, 0, "Hi.", Emotion.NEUTRAL, 1.2, 5, 34)
 
@@ -201,6 +202,21 @@ async def test_removed_rows_are_gone_from_every_file_of_the_database(tmp_path: P
     assert b"a private" not in kept
     assert b"A PRIVATE" not in kept
     assert b"b private 7 " in kept
+    await store.close()
+
+
+async def test_a_purge_can_be_cancelled_at_any_wait(tmp_path: Path) -> None:
+    store = Store(sqlite_url(tmp_path))
+    await store.start()
+
+    async def remove_and_purge() -> bool:
+        await store.add_session(session())
+        await store.remove_session("a")
+        return not await store.purge()
+
+    async for _ in cancelled_everywhere(remove_and_purge):
+        await store.remove_session("a")  # where it was cancelled before
+        assert await store.purge()
     await store.close()
 
 

@@ -128,15 +128,13 @@ class Registry:
     async def erase(self, session_id: str) -> bool:
         """End a session with everything it stored, whether it is in memory or not; False if there
         is none. Raises and can be cancelled like `remove`."""
-        found = await self._tasks.finish(self._erase_any(session_id))
-        await self._erasure.purge()
-        return found
+        return await self._tasks.finish(self._erase_any(session_id))
 
     async def _erase_any(self, session_id: str) -> bool:
         stored = await self._services.store.session(session_id, newest_turns=0)
         if stored is None and session_id not in self._sessions:
             return False
-        await self._erase(session_id, "operator")
+        await self._erase_at_once(session_id, "operator")
         return True
 
     async def _end(self, session_id: str) -> bool:
@@ -147,7 +145,10 @@ class Registry:
     async def remove(self, session: Session) -> None:
         """End a session for good, with everything it stored. Raises `StorageFailed`; then it can
         be found and removed again. Cancelling is safe: it goes all the same."""
-        await self._tasks.finish(self._erase(session.id, "user"))
+        await self._tasks.finish(self._erase_at_once(session.id, "user"))
+
+    async def _erase_at_once(self, session_id: str, reason: str) -> None:
+        await self._erase(session_id, reason)
         await self._erasure.purge()
 
     async def sweep(self) -> None:

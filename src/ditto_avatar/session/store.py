@@ -337,13 +337,11 @@ class Store:
         try:
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
-                usual = (await connection.exec_driver_sql("PRAGMA busy_timeout")).scalar_one()
                 await connection.exec_driver_sql(f"PRAGMA busy_timeout={_PURGE_TIMEOUT_MS}")
-                try:
-                    answer = await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-                    self._unpurged = bool(answer.one()[0])
-                finally:
-                    await connection.exec_driver_sql(f"PRAGMA busy_timeout={usual}")
+                answer = await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._unpurged = bool(answer.one()[0])
+                # Others wait longer: they get a new one.
+                await connection.invalidate()
         except (SQLAlchemyError, OSError) as error:
             raise StorageFailed(f"The database could not be purged: {_reason(error)}.") from error
         return not self._unpurged
