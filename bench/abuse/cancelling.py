@@ -1,61 +1,66 @@
-"""Callers that are cancelled at any moment, on a real session with a real database."""
+"""Callers that are cancelled at any moment, on real sessions with a real database."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ditto_avatar.errors import DittoAvatarError, SessionEnded
-from ditto_avatar.server.house import House, open_house
+from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.session import Session
 from ditto_avatar.settings import Settings
 from ditto_avatar.types import Language
+from tests.cancelling import cancelled_everywhere
 from tests.fakes.packs import make_pack
 
-# How long one turn of the loop is given: a database answers in a thread and needs real time.
+# One step of a command: a database answers in a thread, and needs real time for it.
 _STEP_S = 0.0002
 _MOST_STEPS = 400
 # A command that was over this often before it was cancelled has no further point.
 _OVER = 3
+_GOOD_WITHIN_S = 30.0
 
-Command = Callable[[House, Session], Awaitable[object]]
+Command = Callable[[ServerParts, Session], Coroutine[Any, Any, object]]
 COMMANDS: dict[str, Command] = {
-    "submit": lambda house, session: session.submit(SAY, "Hi.", "same"),
-    "submit_while_it_speaks": lambda house, session: _again(session),
-    "interrupt": lambda house, session: session.interrupt(),
-    "keep": lambda house, session: session.keep(),
-    "select_avatar": lambda house, session: session.select_avatar("oval"),
-    "select_language": lambda house, session: session.select_language(Language.KOREAN),
-    "find_turn": lambda house, session: session.find_turn("none"),
-    "find": lambda house, session: _find_stored(house, session),
-    "remove": lambda house, session: house.registry.remove(session),
+    "submit": lambda parts, session: session.submit(SAY, "Hi.", "same"),
+    "submit_twice": lambda parts, session: _submit_twice(session),
+    "interrupt": lambda parts, session: session.interrupt(),
+    "keep": lambda parts, session: session.keep(),
+    "select_avatar": lambda parts, session: session.select_avatar("oval"),
+    "select_language": lambda parts, session: session.select_language(Language.KOREAN),
+    "find_turn": lambda parts, session: session.find_turn("none"),
+    "find": lambda parts, session: _find_stored(parts, session),
+    "remove": lambda parts, session: parts.registry.remove(session),
 }
 
 
-async def _again(session: Session) -> None:
+async def _submit_twice(session: Session) -> None:
+    """The second interrupts the first."""
     await session.submit(SAY, "First of two.")
     await session.submit(SAY, "Second of two.")
 
 
-async def _find_stored(house: House, session: Session) -> None:
+async def _find_stored(parts: ServerParts, session: Session) -> None:
     """A session that is in the database only."""
     await session.keep()
     session.used_at -= 1_000
-    await house.registry.sweep()
-    await house.registry.find(session.id, session.token)
+    await parts.registry.sweep()
+    await parts.registry.find(session.id, session.token)
 
 
 async def cancel_everywhere(share: float) -> dict[str, Any]:
-    """Cancel every command after ever more turns of the loop; `share` of the points are tried. The
-    figures."""
-    tried, spoiled = 0, []
+    """Cancel every command wherever it waits, and after ever more steps, of which `share` are
+    tried; the figures."""
+    spoiled: list[str] = []
+    tried = 0
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         make_pack(data / "packs" / "oval")
@@ -64,42 +69,47 @@ async def cancel_everywhere(share: float) -> dict[str, Any]:
             speech="espeak", shutdown_s=0.1, sessions_per_minute=1_000_000,
             turns_per_minute=1_000_000, _env_file=None,
         )  # fmt: skip
-        async with open_house(settings) as house:
-            for name, command in COMMANDS.items():
-                for stored in (False, True):
-                    points, bad = await _every_point(
-                        house, data / "conversations.db", name, command, stored, share
-                    )
-                    tried += points
-                    spoiled += bad
+        async with open_parts(settings) as parts:
+            for name, stored in itertools.product(COMMANDS, (False, True)):
+                async for session, point in _points(parts, COMMANDS[name], stored, share):
+                    tried += 1
+                    problem = await _problem_of(parts, session, gone=name == "remove")
+                    if problem is not None:
+                        spoiled.append(f"{name} at {point}: {problem}")
     for line in spoiled:
         sys.stderr.write(f"spoiled: {line}\n")
     return {"cancel_points_that_spoil": len(spoiled), "cancel_points_tried": tried}
 
 
-async def _every_point(
-    house: House, database: Path, name: str, command: Command, stored: bool, share: float
-) -> tuple[int, list[str]]:
-    points, over, spoiled = 0, 0, []
-    for steps in range(0, _MOST_STEPS, round(1 / share)):
-        session = await house.registry.open(f"visitor {name} {stored} {steps}")
+async def _points(
+    parts: ServerParts, command: Command, stored: bool, share: float
+) -> AsyncIterator[tuple[Session, str]]:
+    """Run the command on ever new sessions, each time cancelled at another point; yields after
+    each cancellation."""
+    sessions: list[Session] = []
+
+    async def open_another() -> None:
+        sessions.append(await parts.registry.open("visitor"))
         if stored:
-            await session.keep()
-        was_running = await _cancelled_after(steps, command(house, session))
-        over = 0 if was_running else over + 1
-        points += was_running
-        try:
-            await _still_good(house, database, session, gone=name == "remove")
-        except (AssertionError, DittoAvatarError, TimeoutError) as error:
-            spoiled.append(f"{name} after {steps} steps: {type(error).__name__} {error}")
-        if over >= _OVER:
+            await sessions[-1].keep()
+
+    await open_another()
+    async for wait, moment in cancelled_everywhere(lambda: command(parts, sessions[-1])):
+        yield sessions[-1], f"wait {wait} ({moment.name})"
+        await open_another()
+    over = 0
+    for steps in range(0, _MOST_STEPS, round(1 / share)):
+        await open_another()
+        if await _cancelled_after(steps, command(parts, sessions[-1])):
+            over = 0
+            yield sessions[-1], f"step {steps}"
+        elif (over := over + 1) == _OVER:
             break
-    return points, spoiled
 
 
-async def _cancelled_after(steps: int, work: Awaitable[object]) -> bool:
-    """Whether `work` was still under way after so many turns of the loop, and was cancelled."""
-    task = asyncio.ensure_future(work)
+async def _cancelled_after(steps: int, work: Coroutine[Any, Any, object]) -> bool:
+    """Whether `work` was still under way after so many steps, and was cancelled."""
+    task = asyncio.create_task(work)
     for _ in range(steps):
         if task.done():
             break
@@ -109,31 +119,43 @@ async def _cancelled_after(steps: int, work: Awaitable[object]) -> bool:
     return was_running
 
 
-async def _still_good(house: House, database: Path, session: Session, *, gone: bool) -> None:
-    """A further message is accepted, and the database agrees with the memory; of a session that
-    was to be removed, nothing is left once it is removed again."""
-    async with asyncio.timeout(20):
-        if gone:
-            await house.registry.remove(session)
-            assert not _rows(database, session.id), "turns of a removed session are left"
-            try:
-                await house.registry.find(session.id, session.token)
-            except SessionEnded:
-                return
-            raise AssertionError("a removed session is found")
-        found = await house.registry.find(session.id, session.token)
-        turn = await found.submit(SAY, "Once more.", "once more")
-        assert await found.submit(SAY, "Once more.", "once more") == turn, "accepted twice"
-        await found.interrupt()
-        shown = list(dict.fromkeys(entry["turn"] for entry in found.conversation.history()))
-        await found.close("idle")
-    rows = _rows(database, session.id)
+async def _problem_of(parts: ServerParts, session: Session, *, gone: bool) -> str | None:
+    """What is wrong with a session after a cancellation."""
+    look = _is_gone if gone else _goes_on
+    try:
+        async with asyncio.timeout(_GOOD_WITHIN_S):
+            await look(parts, session)
+    except (AssertionError, DittoAvatarError, TimeoutError) as error:
+        return f"{type(error).__name__} {error}"
+    return None
+
+
+async def _goes_on(parts: ServerParts, session: Session) -> None:
+    """A further message is accepted, once, and the database agrees with the memory."""
+    found = await parts.registry.find(session.id, session.token)
+    turn = await found.submit(SAY, "Once more.", "once more")
+    assert await found.submit(SAY, "Once more.", "once more") == turn, "it was accepted twice"
+    await found.interrupt()
+    shown = list(dict.fromkeys(entry.turn for entry in found.conversation.history()))
+    await found.close("idle")
+    rows = _rows(parts, session.id)
     assert [row[0] for row in rows] == shown, "the database has other turns than the memory"
-    assert [row[1] for row in rows] == list(range(1, len(rows) + 1)), "generations are missing"
+    assert [row[1] for row in rows] == list(range(1, len(rows) + 1)), "a generation is missing"
     assert shown[-1] == turn, "the last message is lost"
 
 
-def _rows(database: Path, session: str) -> list[tuple[str, int]]:
+async def _is_gone(parts: ServerParts, session: Session) -> None:
+    """It is removed when that is asked for again, and nothing of it is left."""
+    await parts.registry.remove(session)
+    assert not _rows(parts, session.id), "turns of it are left"
+    try:
+        await parts.registry.find(session.id, session.token)
+    except SessionEnded:
+        return
+    raise AssertionError("it is found")
+
+
+def _rows(parts: ServerParts, session: str) -> list[tuple[str, int]]:
     query = "SELECT id, generation FROM turns WHERE session_id = ? ORDER BY generation"
-    with closing(sqlite3.connect(database)) as connection:
-        return connection.execute(query, (session,)).fetchall()
+    with closing(sqlite3.connect(parts.settings.data_dir / "conversations.db")) as database:
+        return database.execute(query, (session,)).fetchall()
