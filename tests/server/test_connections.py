@@ -376,11 +376,13 @@ async def test_an_error_names_the_message_that_it_answers(server: Server) -> Non
         for message in (
             {"type": "user.text", "text": "", "id": "q1"},
             {"type": "user.text", "txt": "Hi", "id": "q2"},
+            {"type": "user.text", "text": "half an emoji \ud83d", "id": "q3"},
             {"type": "ping", "t": "soon"},
         ):
             await client.send(**message)
-        errors = [await client.until("error") for _ in range(3)]
-    assert [error["id"] for error in errors] == ["q1", "q2", None]
+        await client.raw.send("[" * 100_000)
+        errors = [await client.until("error") for _ in range(5)]
+    assert [error["id"] for error in errors] == ["q1", "q2", "q3", None, None]
 
 
 async def test_a_ping_with_what_is_no_number_is_refused(server: Server) -> None:
