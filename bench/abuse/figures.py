@@ -35,7 +35,9 @@ TARGETS = {
     "kill9_processes_left_behind": "0",
 }
 TEXTS, MALFORMED, KILLS = 5_000, 10_000, 50
-ATTACK_S, ROUNDS, ROUND_S = 20.0, 3, 20.0
+ATTACK_S, ROUNDS, ROUND_S = 12.0, 3, 15.0
+# Of the moments at which a command is cancelled, every second one.
+MOMENTS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ PARTS: dict[str, Part] = {
         run.of(ROUNDS), max(8.0, ROUND_S * run.share), run.log
     ),
     "places": lambda run: fairness.places_left(run.log),
-    "cancelling": lambda run: cancelling.cancel_everywhere(run.share),
+    "cancelling": lambda run: cancelling.cancel_everywhere(run.share * MOMENTS),
     "kills": lambda run: kills.kill_often(run.of(KILLS), run.log),
 }
 

@@ -81,11 +81,13 @@ def _korean(pick: random.Random) -> str:
 
 
 def _planes(pick: random.Random) -> str:
-    """Characters from anywhere in Unicode, every plane as likely as any other."""
-    return "".join(
+    """Characters from anywhere in Unicode, every plane as likely as any other; but no halves of
+    one, which are refused before anything is spoken."""
+    anywhere = (
         chr(pick.randrange(17) * 0x10000 + pick.randrange(0x10000))
         for _ in range(pick.randint(1, 200))
     )
+    return "".join(character for character in anywhere if category(character) != "Cs")
 
 
 def _one_block(pick: random.Random) -> str:

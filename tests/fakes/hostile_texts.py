@@ -19,7 +19,7 @@ UNITS = (
 BEFORE = ("", "http://")
 # Each ended espeak-ng 1.52.0, and with it the server it ran in: it writes past a buffer on its
 # stack for a run of characters that it takes for one word.
-DEADLY = ("http://" + "a." * 1_990, ".a" * 220, "щ." * 141, "ness" * 88)
+DEADLY = ("http://" + "a." * 1_990, ".a" * 220, "щ." * 141, "ness" * 88, ("щ." * 10 + " ") * 15)
 # Short ones of every kind that a program of strangers might send to be spoken.
 NASTY = (
     "", " ", "\n\n\n", "\0", "a\0b", "\x1b[31mred\x07", "\ud83d", "a\udc00b", "\ufffe\uffff",
