@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Two at a time. Tests that watch a screen stay together, and so do those of one file.
+PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=2 --dist=loadgroup
 PIP    := $(BIN)/pip --quiet --disable-pip-version-check
 # The tests of Ditto need torch; a build for the CPU is enough (set TORCH to take another). No lock
 # could name it: which build a machine wants is not a question of the version. So the lock holds
@@ -19,7 +21,7 @@ FLOOR_TESTS := tests/dialogue tests/face/puppet tests/face/test_avatar.py tests/
 	tests/server/test_rest.py tests/server/test_websocket.py tests/session tests/speech tests/test_cli.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e bench format lock test-floors clean
+.PHONY: help run test test-all check e2e bench format lock test-floors clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +30,10 @@ run: $(RUN_READY)  ## Set everything up and serve http://localhost:7136
 	$(BIN)/ditto-avatar serve
 
 test: $(TEST_READY)  ## Run all tests, the browser's too
-	$(BIN)/pytest
+	$(PYTEST)
+
+test-all: $(TEST_READY)  ## Run all tests, those too that take minutes without a GPU
+	$(PYTEST) -m ''
 
 e2e: $(TEST_READY)  ## Run the browser tests only
 	$(BIN)/pytest -m e2e tests/e2e tests/web

@@ -59,6 +59,8 @@ KIND = torch.float16 if torch.cuda.is_available() else torch.float32
 CLOSE = 5e-3 if torch.cuda.is_available() else 1e-5
 SIDE = FITTING.feature
 M = TypeVar("M", bound=nn.Module)
+# Where kernels are interpreted, one tiny shape of each is enough; the rest runs on a GPU.
+SLOW = pytest.mark.slow_kernels
 
 
 def placed(module: M) -> M:
@@ -116,10 +118,13 @@ def test_a_modulation_reads_its_own_group(channels: int, up: int, leaky: bool) -
     assert far(found, expected) < CLOSE
 
 
+@pytest.mark.parametrize(("count", "side"), [(1, 2), pytest.param(2, SIDE, marks=SLOW)])
 @torch.inference_mode()
-def test_the_decoder_draws_the_same_without_the_biases_that_norms_take_away() -> None:
+def test_the_decoder_draws_the_same_without_the_biases_that_norms_take_away(
+    count: int, side: int
+) -> None:
     plain = placed(Decoder(FITTING))
-    features = maps("features", 2, FITTING.feature_channels, SIDE, SIDE)
+    features = maps("features", count, FITTING.feature_channels, side, side)
     expected = plain(features)
     assert expected.std() > 0.05, "a grey picture is near every other one"
     assert far(FusedDecoder(plain)(features), expected) < CLOSE
@@ -141,16 +146,20 @@ def test_an_enlarged_map_is_convolved_before_it_is_enlarged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reach", "kernel"),
-    [(0.05, 3), (1.5, 3), (0.05, 7)],
-    ids=["inside", "beyond the volume", "a kernel deeper than the volume"],
+    ("count", "reach", "kernel"),
+    [
+        pytest.param(1, 0.05, 3, id="inside"),
+        pytest.param(2, 0.05, 3, id="two inside", marks=SLOW),
+        pytest.param(2, 1.5, 3, id="beyond the volume", marks=SLOW),
+        pytest.param(2, 0.05, 7, id="a kernel deeper than the volume", marks=SLOW),
+    ],
 )
 @torch.inference_mode()
-def test_the_volume_is_bent_as_by_the_plain_network(reach: float, kernel: int) -> None:
+def test_the_volume_is_bent_as_by_the_plain_network(count: int, reach: float, kernel: int) -> None:
     plain = placed(WarpNetwork(replace(FITTING, mask_kernel=kernel)))
-    volume = maps("volume", 2, FITTING.volume_channels, FITTING.volume_depth, SIDE, SIDE)
-    source = 0.3 * given("kp_source", 2, 21, 3).to(DEVICE)
-    driving = source + reach * given("kp_delta", 2, 21, 3).to(DEVICE)
+    volume = maps("volume", count, FITTING.volume_channels, FITTING.volume_depth, SIDE, SIDE)
+    source = 0.3 * given("kp_source", count, 21, 3).to(DEVICE)
+    driving = source + reach * given("kp_delta", count, 21, 3).to(DEVICE)
     expected = plain(volume, source, driving)
     assert far(FusedWarp(plain)(volume, source, driving), expected) < CLOSE
 
@@ -190,6 +199,7 @@ def test_the_plain_weights_are_let_go_of() -> None:
     assert compress is not None
 
 
+@SLOW
 def test_operators_say_what_they_give() -> None:
     """What a compiler is told of shapes and layouts is what comes."""
     features, hidden = maps("features", 2, 5, 5, 64), maps("hidden", 2, 2, 9, 9, 128)

@@ -85,6 +85,14 @@ CASES: dict[str, Callable[[], Case]] = {
 }
 
 
+SLOW = pytest.mark.slow_kernels
+SEVERAL = [
+    *(name for name in CASES if name != "fused"),
+    "tensorrt",
+    pytest.param("fused", marks=SLOW),
+]
+
+
 @pytest.fixture(params=[*CASES, "tensorrt"])
 def case(request: pytest.FixtureRequest) -> Case:
     if request.param == "tensorrt":
@@ -103,9 +111,18 @@ def clip_inputs(count: int, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]
     )
 
 
-@pytest.mark.parametrize("count", [1, 3, 4])
+@pytest.mark.parametrize("case", SEVERAL, indirect=True)
 @torch.no_grad()
-def test_frames_are_those_of_the_networks(case: Case, count: int) -> None:
+def test_a_frame_is_that_of_the_networks(case: Case) -> None:
+    found, expected = case.frames(case.runners, 1), case.frames(case.plain, 1)
+    assert found.shape == expected.shape
+    assert distance(found, expected.numpy()) < 1e-4
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("case", SEVERAL, indirect=True)
+@torch.no_grad()
+def test_frames_of_a_batch_are_those_of_the_networks(case: Case, count: int) -> None:
     expected = torch.cat([case.frames(case.plain, 1, index) for index in range(count)])
     found = case.frames(case.runners, count)
     assert found.shape == expected.shape
@@ -275,6 +292,7 @@ def test_capacity_is_measured_in_full_batches() -> None:
     assert found.clip_s > 0
 
 
+@SLOW
 def test_every_batch_of_the_fused_backend_passes_the_check_at_load() -> None:
     pytest.importorskip("triton.tools.tensor_descriptor", reason="needs Triton 3.4")
     check_runners(compiled(FUSED, FITTING), eager(FITTING), FITTING, steps=3)
