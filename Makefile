@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Two at a time. Tests that watch a screen stay together, and so do those of one file.
+# Two at a time, those of one file together. Tests that watch a screen have the machine to
+# themselves: a browser alone keeps two cores busy.
 PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=2 --dist=loadgroup
 PIP    := $(BIN)/pip --quiet --disable-pip-version-check
 # The tests of Ditto need torch; a build for the CPU is enough (set TORCH to take another). No lock
@@ -30,7 +31,8 @@ run: $(RUN_READY)  ## Set everything up and serve http://localhost:7136
 	$(BIN)/ditto-avatar serve
 
 test: $(TEST_READY)  ## Run all tests, the browser's too
-	$(PYTEST)
+	$(PYTEST) -m 'not e2e and not slow_kernels'
+	$(BIN)/pytest -m e2e
 
 test-all: $(TEST_READY)  ## Run all tests, those too that take minutes without a GPU
 	$(PYTEST) -m ''
