@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nobodys_environment() -> Iterator[None]:
-    """Whoever runs the tests keeps their keys and settings to themselves."""
+    """Hide the keys and settings of the person who runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("DITTO_", "OPENAI_", "TTS_", "GOOGLE_")):
@@ -36,7 +36,8 @@ def postgres_server() -> Iterator[Postgres]:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
-def postgres(postgres_server: Postgres) -> str:
-    """URL of a real PostgreSQL server."""
-    return postgres_server.url
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Iterator[str]:
+    """URL of an empty database of a real PostgreSQL server."""
+    with postgres_server.database() as url:
+        yield url

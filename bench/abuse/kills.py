@@ -47,7 +47,8 @@ async def kill_often(count: int, log: Path) -> dict[str, Any]:
         urls = {"sqlite": sqlite_url(data["sqlite"])}
         left_out = {}
         try:
-            urls["postgres"] = stack.enter_context(running_postgres()).url
+            server = stack.enter_context(running_postgres())
+            urls["postgres"] = stack.enter_context(server.database())
         except NotInstalled as error:
             left_out["kill9_postgres_not_run"] = str(error)
         each = -(-count // len(data))

@@ -15,9 +15,9 @@ from websockets.typing import Origin
 
 from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.proxies import NAME, NotInstalled, Proxy, caddy, nginx
-from tests.server.conftest import ServeWith, Socket, packs, serve
+from tests.server.conftest import ServeWith, Socket, packs, serve, small_presenters
 
-__all__ = ["packs", "serve"]  # fixtures
+__all__ = ["packs", "serve", "small_presenters"]  # fixtures
 
 Start = Callable[[Path, int], AbstractAsyncContextManager[Proxy]]
 Behind = Callable[..., AbstractAsyncContextManager[Proxy]]

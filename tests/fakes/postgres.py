@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -21,7 +22,8 @@ class NotInstalled(Exception):
 class Postgres:
     """A running server."""
 
-    url: str
+    port: int
+    _binaries: Path
     _control: tuple[str, ...]
     _options: str
     _folder: Path
@@ -32,6 +34,21 @@ class Postgres:
         command = [*self._control, "-l", log, "-o", self._options, "start"]
         subprocess.run(command, check=True, capture_output=True, cwd=self._folder)
 
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of an empty database, which is gone after the block."""
+        name = f"test_{secrets.token_hex(6)}"
+        self._run("createdb", name)
+        try:
+            yield f"postgresql+asyncpg://ditto@127.0.0.1:{self.port}/{name}"
+        finally:
+            self._run("dropdb", "--force", "--if-exists", name)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        connection = ("--host=127.0.0.1", f"--port={self.port}", "--username=ditto")
+        command = [self._binaries / program, *connection, *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
     def stop(self) -> None:
         """Cut all connections, as a crash does."""
         subprocess.run([*self._control, "-m", "immediate", "stop"], check=True, capture_output=True)
@@ -39,7 +56,7 @@ class Postgres:
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
-    """A server with a fresh, empty database. Raises `NotInstalled`."""
+    """A server without databases of ours. Raises `NotInstalled`."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         raise NotInstalled("PostgreSQL is not installed (Debian's package: postgresql)")
@@ -58,7 +75,8 @@ def running_postgres() -> Iterator[Postgres]:
         check=True, capture_output=True, cwd=folder,
     )  # fmt: skip
     server = Postgres(
-        f"postgresql+asyncpg://ditto@127.0.0.1:{port}/postgres",
+        port,
+        binaries,
         (*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w"),
         f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}",
         folder,

@@ -36,9 +36,9 @@ async def everything_is_kept(world: World, session: Session) -> None:
 
 
 async def test_a_postgresql_that_restarts_in_mid_conversation(
-    open_world: Worlds, postgres_server: Postgres
+    open_world: Worlds, postgres_server: Postgres, postgres: str
 ) -> None:
-    world = await open_world(database_url=postgres_server.url)
+    world = await open_world(database_url=postgres)
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
         await answered(session, viewer, "Before?")

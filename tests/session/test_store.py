@@ -48,8 +48,6 @@ async def store(url: str) -> AsyncIterator[Store]:
     store = Store(url)
     await store.start()
     yield store
-    for session_id in await store.sessions_unused_for(-60):
-        await store.remove_session(session_id)
     await store.close()
 
 
