@@ -46,7 +46,7 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         connection = ("--host=127.0.0.1", f"--port={self.port}", "--username=ditto")
-        command = [self._binaries / program, *connection, *arguments]
+        command = [str(self._binaries / program), *connection, *arguments]
         subprocess.run(command, check=True, capture_output=True)
 
     def stop(self) -> None:
