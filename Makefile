@@ -22,7 +22,7 @@ FLOOR_TESTS := tests/dialogue tests/face/puppet tests/face/test_avatar.py tests/
 	tests/server/test_rest.py tests/server/test_websocket.py tests/session tests/speech tests/test_cli.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check e2e bench format lock test-floors clean
+.PHONY: help run test test-all check e2e bench format protocol lock test-floors clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ bench: $(TEST_READY)  ## Measure on this machine; writes bench/results/
 format: $(TEST_READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+protocol: $(TEST_READY)  ## Renew the reference of the protocol in docs/
+	$(BIN)/python -m ditto_avatar.server.wire docs
 
 lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all dependencies
 	$(PIP) install '$(UV)'

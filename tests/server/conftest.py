@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.server.serving import GracefulServer, admin_port
+from ditto_avatar.server.wire.server_messages import SERVER_MESSAGES
 from ditto_avatar.settings import Settings
 from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.packs import make_pack
@@ -61,6 +62,7 @@ class Socket:
             while True:
                 frame = await self.raw.recv()
                 if isinstance(frame, str):
+                    SERVER_MESSAGES.validate_json(frame)  # as the reference has it
                     message: dict[str, Any] = json.loads(frame)
                     self.messages.append(message)
                     return message

@@ -11,7 +11,7 @@ import pytest
 from ditto_avatar.errors import DittoAvatarError, JoinNeeded, JoinRefused
 from ditto_avatar.server.access import Access, Admitted, Asked
 from ditto_avatar.server.keys import Key, Keyring, new_key
-from ditto_avatar.server.wire import NewToken
+from ditto_avatar.server.wire.rest import NewToken
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.types import Language
 

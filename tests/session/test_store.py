@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import (
@@ -181,6 +183,20 @@ async def test_a_clock_that_is_set_forward_makes_no_session_old(url: str) -> Non
     assert await store.sessions_unused_for(86_400) == ["jump"]
     await store.remove_session("jump")
     await store.close()
+
+
+async def test_a_database_that_a_newer_version_changed_is_refused(url: str) -> None:
+    store = Store(url)
+    await store.start()
+    await store.close()
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await engine.dispose()
+    older = Store(url)
+    with pytest.raises(Unavailable, match="belongs to a newer version"):
+        await older.start()
+    await older.close()
 
 
 async def test_removed_rows_are_gone_from_every_file_of_the_database(tmp_path: Path) -> None:

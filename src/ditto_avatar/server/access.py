@@ -21,7 +21,7 @@ import jwt
 from ditto_avatar.errors import JoinNeeded, JoinRefused
 from ditto_avatar.server.keys import Key, Keyring, looks_like_key
 from ditto_avatar.server.origin import may_connect
-from ditto_avatar.server.wire import NewToken
+from ditto_avatar.server.wire.rest import NewToken
 from ditto_avatar.session.grant import Grant, may_show
 from ditto_avatar.types import Language
 

@@ -16,7 +16,7 @@ from ditto_avatar.server.credentials import bearer
 from ditto_avatar.server.keys import Key
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.routes import ERRORS, Parts, parts_of
-from ditto_avatar.server.wire import (
+from ditto_avatar.server.wire.admin import (
     DrainOut,
     ServerFigures,
     SessionDetails,

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ditto_avatar.errors import OUTCOMES, InvalidInput, outcome_of, public_text, where_raised
-from ditto_avatar.server.wire import ErrorDetail, ErrorOut, place_of
+from ditto_avatar.server.wire.base import place_of
+from ditto_avatar.server.wire.rest import ErrorDetail, ErrorOut
 
 log = logging.getLogger(__name__)
 

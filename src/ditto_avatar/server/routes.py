@@ -14,8 +14,8 @@ from ditto_avatar.server.credentials import bearer
 from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.opening import open_session
 from ditto_avatar.server.parts import ServerParts
-from ditto_avatar.server.wire import (
-    AvatarOut,
+from ditto_avatar.server.wire.encoding import avatar_out, clip_out, entry_out
+from ditto_avatar.server.wire.rest import (
     ErrorOut,
     HistoryOut,
     NewSession,
@@ -26,10 +26,8 @@ from ditto_avatar.server.wire import (
     TurnAccepted,
     TurnOut,
     VoiceOut,
-    avatar_out,
-    clip_out,
-    entry_out,
 )
+from ditto_avatar.server.wire.server_messages import AvatarOut
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.session import Session
 
@@ -100,7 +98,7 @@ async def create_session(
     )
 
 
-@api.get("/sessions/{session}")
+@api.get("/sessions/{session}", response_model_exclude_unset=True)
 async def show_session(session: TheSession) -> HistoryOut:
     """The session and what has been said in it."""
     return HistoryOut(

@@ -17,11 +17,12 @@ from ditto_avatar.errors import (
     public_text,
     where_raised,
 )
-from ditto_avatar.server import wire
 from ditto_avatar.server.access import Asked
 from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.opening import open_session
 from ditto_avatar.server.parts import ServerParts
+from ditto_avatar.server.wire import client_messages as messages
+from ditto_avatar.server.wire.encoding import encode
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
@@ -56,7 +57,7 @@ async def connect(socket: WebSocket) -> None:
         return
     except WebSocketDisconnect:
         return
-    outbox = Outbox(streams=hello.playback is wire.PlaybackMode.STREAM)
+    outbox = Outbox(streams=hello.playback is messages.PlaybackMode.STREAM)
     session.attach(outbox, resumed=resumed, after=hello.after if resumed else None)
     await _serve(socket, _Viewer(parts, session, outbox, visitor_of(socket)))
 
@@ -97,11 +98,11 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
         log.debug("a viewer left before it was closed")
 
 
-async def _greeting(parts: ServerParts, socket: WebSocket) -> wire.Hello | None:
+async def _greeting(parts: ServerParts, socket: WebSocket) -> messages.Hello | None:
     try:
         async with asyncio.timeout(HELLO_TIMEOUT_S):
-            message = wire.parse(await _receive_text(socket))
-        if not isinstance(message, wire.Hello):
+            message = messages.parse(await _receive_text(socket))
+        if not isinstance(message, messages.Hello):
             raise InvalidInput(f"Expected hello, came {message.type}.")
     except TimeoutError:
         await _close(socket, SILENT, f"no hello within {HELLO_TIMEOUT_S:g} s")
@@ -114,7 +115,7 @@ async def _greeting(parts: ServerParts, socket: WebSocket) -> wire.Hello | None:
 
 
 async def _session_for(
-    parts: ServerParts, hello: wire.Hello, socket: WebSocket
+    parts: ServerParts, hello: messages.Hello, socket: WebSocket
 ) -> tuple[Session, bool]:
     visitor = visitor_of(socket)
     if hello.session is not None and hello.token is not None:
@@ -135,7 +136,7 @@ async def _refuse(parts: ServerParts, socket: WebSocket, error: DittoAvatarError
     parts.metrics.errors.labels(outcome.code).inc()
     failure = events.Failure(outcome.code, public_text(error))
     try:
-        await socket.send_text(wire.encode(NumberedEvent(failure, None)))
+        await socket.send_text(encode(NumberedEvent(failure, None)))
     except WebSocketDisconnect:
         return
     await _close(socket, outcome.close or FAILED, str(error))
@@ -144,7 +145,7 @@ async def _refuse(parts: ServerParts, socket: WebSocket, error: DittoAvatarError
 async def _write(socket: WebSocket, outbox: Outbox) -> None:
     try:
         while (numbered := await outbox.get()) is not None:
-            await socket.send_text(wire.encode(numbered))
+            await socket.send_text(encode(numbered))
             event = numbered.event
             if isinstance(event, events.SegmentData) and event.data:
                 await socket.send_bytes(event.data)
@@ -174,29 +175,29 @@ class _Viewer:
             fail=self.fail,
         )
 
-    async def handle(self, message: wire.ClientMessage) -> None:
+    async def handle(self, message: messages.ClientMessage) -> None:
         """Do what a message asks for. Raises `DittoAvatarError`."""
         session = self.session
         match message:
-            case wire.UserText(text=text, id=client_id, idle_frame=idle_frame):
+            case messages.UserText(text=text, id=client_id, idle_frame=idle_frame):
                 await session.submit(MESSAGE, text, client_id, idle_frame, asker=self.outbox)
-            case wire.Say(text=text, id=client_id, idle_frame=idle_frame):
+            case messages.Say(text=text, id=client_id, idle_frame=idle_frame):
                 await session.submit(SAY, text, client_id, idle_frame, asker=self.outbox)
-            case wire.Interrupt():
+            case messages.Interrupt():
                 await session.interrupt()
-            case wire.AvatarSelect(avatar=avatar):
+            case messages.AvatarSelect(avatar=avatar):
                 await session.select_avatar(avatar)
-            case wire.LanguageSelect(language=language):
+            case messages.LanguageSelect(language=language):
                 await session.select_language(language)
-            case wire.Playback():
+            case messages.Playback():
                 self._playback(message)
-            case wire.Ping(t=t):
+            case messages.Ping(t=t):
                 session.tell(self.outbox, events.Pong(t))
-            case wire.AudioStart(mode=mode, idle_frame=idle_frame):
+            case messages.AudioStart(mode=mode, idle_frame=idle_frame):
                 self.microphone.start(ListenMode(mode), idle_frame)
-            case wire.AudioStop():
+            case messages.AudioStop():
                 self.microphone.stop()
-            case wire.Hello():
+            case messages.Hello():
                 raise InvalidInput("hello is the first message only.")
 
     async def its_turn(self) -> None:
@@ -213,7 +214,7 @@ class _Viewer:
         failure = events.Failure(outcome.code, public_text(error), id=message_id)
         self.session.tell(self.outbox, failure)
 
-    def _playback(self, report: wire.Playback) -> None:
+    def _playback(self, report: messages.Playback) -> None:
         painted = report.since_text_ms if report.state is PlaybackState.PAINTED else None
         self.session.playback(
             PlaybackReport(
@@ -241,9 +242,9 @@ async def _read(socket: WebSocket, viewer: _Viewer) -> None:
 
 async def _take(viewer: _Viewer, text: str) -> None:
     try:
-        message = wire.parse(text)
+        message = messages.parse(text)
     except InvalidInput as error:
-        viewer.fail(error, wire.id_in(text))
+        viewer.fail(error, messages.id_in(text))
         return
     message_id = getattr(message, "id", None)
     try:

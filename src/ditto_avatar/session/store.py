@@ -17,6 +17,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import delete, event, func, insert, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -121,7 +122,8 @@ class Store:
     async def start(self) -> int:
         """Bring the schema up to date and mark what a killed process left running as
         interrupted; how many turns that were. Raises `Unavailable` if the database cannot be
-        reached, or if another server uses it: what that one says now would be marked, too."""
+        reached, if a newer version has changed it, or if another server uses it: what that one
+        says now would be marked, too."""
         try:
             await self._lock.acquire()
             async with self._engine.begin() as connection:
@@ -134,6 +136,12 @@ class Store:
         except (SQLAlchemyError, OSError) as error:
             shown = self._url.render_as_string(hide_password=True)
             raise Unavailable(f"The database {shown} cannot be used: {_reason(error)}.") from error
+        except CommandError as error:  # a step of the schema that is not known here
+            shown = self._url.render_as_string(hide_password=True)
+            raise Unavailable(
+                f"The database {shown} belongs to a newer version of Ditto Avatar. Use that "
+                "version, or restore a backup of an older one."
+            ) from error
 
     async def check(self) -> str:
         """Ask the database for nothing; a sentence that names it, without its password. Raises

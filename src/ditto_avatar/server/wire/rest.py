@@ -1,0 +1,101 @@
+"""The bodies of REST requests and answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from ditto_avatar.server.wire.base import Id, IdleFrame, Incoming, Origin
+from ditto_avatar.server.wire.server_messages import AvatarOut, ClipOut, EntryOut
+from ditto_avatar.types import Language
+
+
+class NewSession(Incoming):
+    avatar: Id | None = None
+    language: Language | None = None
+
+
+class NewToken(Incoming):
+    """What a join token allows."""
+
+    expires_s: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """Seconds within which it opens a session; the session may last longer."""
+    uses: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """How many sessions it opens."""
+    session_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 3_600
+    """Seconds that each of these sessions may last, from its opening."""
+    origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=16)] | None = None
+    """Pages that may use it, as https://example.org; without it, those that may connect anyway."""
+    avatars: Annotated[tuple[Id, ...], Field(min_length=1, max_length=64)] | None = None
+    """Presenters of the session; without it, all."""
+    language: Language | None = None
+    """Language in which the session begins."""
+    turns: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Turns that the session may have in all."""
+    turns_per_minute: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """Turns that the session may begin in a minute, within what the server allows anyway."""
+
+
+class TokenOut(BaseModel):
+    """A join token: `join` is what a page sends in its hello."""
+
+    join: str
+    expires_at: float
+
+
+class NewTurn(Incoming):
+    text: str
+    id: Id | None = None
+    idle_frame: IdleFrame | None = None
+
+
+class SessionOut(BaseModel):
+    """A session just opened. The token is shown this once."""
+
+    session: str
+    token: str
+    avatar: AvatarOut
+    language: Language
+
+
+class HistoryOut(BaseModel):
+    """A session with what has been said in it."""
+
+    session: str
+    avatar: AvatarOut
+    language: Language
+    history: list[EntryOut]
+
+
+class TurnAccepted(BaseModel):
+    turn: str
+
+
+class TurnOut(BaseModel):
+    """How far a turn is."""
+
+    turn: str
+    state: str
+    text: str
+    answer: str
+    clips: list[ClipOut]
+    timings: dict[str, float]
+
+
+class VoiceOut(BaseModel):
+    id: str
+    language: Language
+    engine: str
+    label: str
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    message: str
+
+
+class ErrorOut(BaseModel):
+    """Every error has this form."""
+
+    error: ErrorDetail
