@@ -21,13 +21,14 @@ from ditto_avatar.pipeline.cache import SegmentCache
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.pipeline.pipeline import Engines, Pipeline
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
-from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.session.store import Store
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox
 from ditto_avatar.types import FloatArray, Language

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.abuse.watch import family
 from bench.serving import Serving, Viewer, serving
-from ditto_avatar.session.store import sqlite_url
+from ditto_avatar.session.database import sqlite_url
 from tests.fakes.postgres import NotInstalled, running_postgres
 
 LATEST_S = 4.0

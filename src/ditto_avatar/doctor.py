@@ -18,7 +18,8 @@ import av
 from ditto_avatar import assembly
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.providers.checks import check_all
-from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.session.database import sqlite_url
+from ditto_avatar.session.store import Store
 from ditto_avatar.settings import Settings
 
 UNTRIED = "No TensorRT engine was ever run by the project's own tests."

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.session.database import sqlite_url
+from ditto_avatar.session.store import Store
 from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.openai_server import Talk, fake_openai
 

@@ -9,7 +9,8 @@ import pytest
 
 from ditto_avatar.errors import NotReady
 from ditto_avatar.server.readiness import Readiness
-from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.session.database import sqlite_url
+from ditto_avatar.session.store import Store
 from tests.fakes.clock import ManualClock
 
 

@@ -32,7 +32,7 @@ async def say(world: World, session: Session, text: str) -> str:
 async def make_older(world: World, days: float, *, turns: Iterable[str], sessions: bool) -> None:
     """Let `turns`, and all `sessions`, have begun so many days ago."""
     then = utc_now() - timedelta(days=days)
-    async with world.services.store._writing() as db:
+    async with world.services.store.writing() as db:
         await db.execute(update(TurnRow).where(TurnRow.id.in_(list(turns))).values(created_at=then))
         if sessions:
             await db.execute(update(SessionRow).values(created_at=then))
@@ -139,7 +139,7 @@ async def test_many_old_turns_go_in_small_batches(open_world: Worlds) -> None:
     session = await world.registry.open("me")
     newest = await say(world, session, "Newest.")
     then = utc_now() - timedelta(days=40)
-    async with world.services.store._writing() as db:
+    async with world.services.store.writing() as db:
         db.add_all(
             TurnRow(
                 id=f"old{number}",
@@ -165,7 +165,7 @@ async def test_a_session_that_nobody_used_is_forgotten_with_its_takes(open_world
     await session.interrupt()  # it waits to be heard
     session.used_at -= 121
     await world.registry.sweep()  # it leaves the memory
-    async with world.services.store._writing() as db:
+    async with world.services.store.writing() as db:
         await db.execute(update(SessionRow).values(used_at=utc_now() - timedelta(hours=2)))
     await world.registry.sweep()
     assert media(world) == set()

@@ -69,7 +69,7 @@ async def test_a_clip_that_was_removed_is_named_as_gone(world: World) -> None:
 async def test_a_long_conversation_is_exported_piece_by_piece(world: World) -> None:
     session = await world.registry.open("me")
     await session.keep()
-    async with world.services.store._writing() as db:
+    async with world.services.store.writing() as db:
         db.add_all(
             TurnRow(
                 id=f"t{number}",

@@ -12,8 +12,8 @@ import pytest
 
 from ditto_avatar.errors import StorageFailed
 from ditto_avatar.session.conversation import MESSAGE, SAY
+from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.session import Session
-from ditto_avatar.session.store import sqlite_url
 from ditto_avatar.transport import events
 from tests.fakes.postgres import Postgres
 from tests.worlds import Viewer, World, Worlds

@@ -32,13 +32,8 @@ from ditto_avatar.pipeline.sentence_audio import SentenceAudio
 from ditto_avatar.session import runner
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
+from ditto_avatar.session.records import FINISHED, StoredSession, StoredTurn, hash_token
 from ditto_avatar.session.session import Session
-from ditto_avatar.session.store import (
-    FINISHED,
-    StoredSession,
-    StoredTurn,
-    hash_token,
-)
 from ditto_avatar.transport import events
 from ditto_avatar.types import Emotion, Language, SpeechChunk, VideoFrame
 from tests.deadlines import TEST_DEADLINE_S

@@ -21,16 +21,16 @@ from ditto_avatar.errors import (
 )
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session import database_lock
-from ditto_avatar.session.store import (
+from ditto_avatar.session.database import sqlite_url
+from ditto_avatar.session.records import (
     FINISHED,
     INTERRUPTED,
     RUNNING,
-    Store,
     StoredSession,
     StoredTurn,
     hash_token,
-    sqlite_url,
 )
+from ditto_avatar.session.store import Store
 from ditto_avatar.types import Emotion
 from tests.cancelling import cancelled_everywhere
 

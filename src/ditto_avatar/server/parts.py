@@ -50,6 +50,7 @@ from ditto_avatar.server.private_files import keep_private
 from ditto_avatar.server.readiness import Readiness
 from ditto_avatar.server.secret import ServerSecret
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.drain import Drain
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.limits import RateLimit, Share
@@ -57,7 +58,7 @@ from ditto_avatar.session.overview import Overview
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.sound_limits import SoundLimits
-from ditto_avatar.session.store import Store, sqlite_url
+from ditto_avatar.session.store import Store
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech

@@ -17,8 +17,8 @@ from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.message_text import checked_message
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
+from ditto_avatar.session.records import StoredSession, StoredTurn, hash_token
 from ditto_avatar.session.runner import Context, Services, TurnRunner
-from ditto_avatar.session.store import StoredSession, StoredTurn, hash_token
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Writer
 from ditto_avatar.transport import events
