@@ -82,7 +82,7 @@ class Database:
             ) from error
 
     async def check(self) -> str:
-        """Ask the database for nothing; return a sentence that names it without its password. Raises
+        """Connect and return a sentence that names the database, without its password. Raises
         `Unavailable` like `start`, and changes nothing."""
         try:
             async with self._engine.connect() as connection:
