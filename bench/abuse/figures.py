@@ -25,6 +25,8 @@ TARGETS = {
     "texts_tried": Target(">= 5000"),
     "process_ends": Target("0"),
     "texts_unanswered": Target("0"),
+    "case_texts_lost": Target("0"),
+    "case_stall_worst_ms": Target("<= 100", Scale.TIME),
     "malformed_messages": Target(">= 10000"),
     "server_errors": Target("0"),
     "tracebacks": Target("0"),
@@ -62,6 +64,7 @@ class Run:
 Part = Callable[[Run], Awaitable[Mapping[str, Any]]]
 PARTS: dict[str, Part] = {
     "texts": lambda run: texts.speak_all(run.of(TEXTS), run.log, run.cases),
+    "stalls": lambda run: texts.watch_stalls(run.log, run.cases),
     "malformed": lambda run: malformed.send_all(run.of(MALFORMED), run.log),
     "memory": lambda run: memory.under_load(
         max(5.0, ATTACK_S * run.share), max(0.1, run.share), run.log

@@ -15,7 +15,7 @@ from unicodedata import category
 
 from websockets.exceptions import WebSocketException
 
-from bench.abuse.watch import metric
+from bench.abuse.watch import metric, watching
 from bench.serving import Serving, Viewer, serving
 from tests.fakes.hostile_texts import DEADLY, NASTY, UNITS
 
@@ -23,6 +23,7 @@ SOCKETS = 4
 # A text that is not begun, refused or over within this time counts as unanswered.
 ANSWER_S = 30.0
 _LONGEST = 3_900
+_LOST = ("unanswered", "broken_off", "failed")
 _ENGLISH = (
     "we open at nine and the kitchen closes ten would you like table by window rhythm strengths "
     "queue I'm o'clock naïve NASA www.example.org 3.14 1,234,567 $9.99 12:30 2026-11-22 50% -40 "
@@ -140,6 +141,25 @@ async def speak_all(count: int, log: Path, cases: Path | None) -> dict[str, Any]
     }
 
 
+async def watch_stalls(log: Path, cases: Path | None) -> dict[str, Any]:
+    """Speak the texts that are known to hurt and those of the cases one by one, and watch how soon
+    the server answers somebody else meanwhile; the figures."""
+    spoken = [*DEADLY, *NASTY, *(texts_of_cases(cases) if cases is not None else [])]
+    outcomes: Counter[str] = Counter()
+    async with serving(log) as server, server.viewer() as viewer:
+        await _speak(viewer, 0, "Hello.")  # libraries loaded, pools full
+        async with watching(server) as watch:
+            for number, text in enumerate(spoken, 1):
+                outcome = await _speak(viewer, number, text)
+                outcomes[outcome] += 1
+                _tell(outcome, text)
+    return {
+        "case_texts": len(spoken),
+        "case_texts_lost": sum(outcomes[name] for name in _LOST),
+        "case_stall_worst_ms": round(max(watch.healthz_ms), 1),
+    }
+
+
 async def _speak_some(
     server: Serving, left: deque[tuple[int, str]], outcomes: Counter[str]
 ) -> None:
@@ -181,5 +201,5 @@ async def _speak(viewer: Viewer, number: int, text: str) -> str:
 
 
 def _tell(outcome: str, text: str) -> None:
-    if outcome in ("unanswered", "broken_off", "failed"):
+    if outcome in _LOST:
         sys.stderr.write(f"{outcome}: {text[:80]!r} ({len(text)} characters)\n")

@@ -12,6 +12,7 @@ import ditto_avatar.speech.espeak.process as process
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
 from tests.fakes.espeak_child import picky_child
+from tests.fakes.hostile_texts import NASTY
 
 from .conftest import Server, ServeWith
 
@@ -42,6 +43,27 @@ async def test_another_visitor_is_served_beside_a_text_that_ends_the_library(
         await hostile.until("segment.started")
         await hostile.send(type="interrupt")
         await hostile.until("turn.interrupted")
+    assert (await server.http.get("/readyz")).status_code == 200
+
+
+async def test_every_nasty_text_is_said_or_refused_and_the_next_one_too(server: Server) -> None:
+    began: list[str] = []
+    async with server.socket() as client:
+        for number, text in enumerate(NASTY):
+            await client.send(type="say", text=text, id=f"n{number}")
+            while True:
+                message = await client.next()
+                if message["type"] == "error":
+                    assert (message["id"], message["code"]) == (f"n{number}", "invalid_input")
+                    break
+                if message["type"] in ("segment.started", "turn.finished"):
+                    began.append(message["turn"])
+                    break
+        await client.send(type="say", text="And goodbye.")
+        while (await client.until("turn.finished"))["text"] != "And goodbye.":
+            pass
+    # Each turn but the one that the next text interrupted before its end.
+    assert len(set(began)) > len(NASTY) // 2
     assert (await server.http.get("/readyz")).status_code == 200
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ LONG = "This is a sentence that takes a while to be spoken and drawn. " * 12
 
 @asynccontextmanager
 async def process(
-    packs: Path, data: Path, database: str, **settings: str
+    packs: Path, data: Path, database: str, *, within: Sequence[str] = (), **settings: str
 ) -> AsyncIterator[Process]:
+    """A server in a process of its own; `within` is a command that starts another one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -46,7 +47,7 @@ async def process(
         **settings,
     }
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(port),
+        *within, sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(port),
         env=environment, cwd=data, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -77,7 +77,7 @@ class Engines:
     speech: SpeechEngine
 
 
-# The engines for an avatar's turn; the callback hears when one fails and another segments over.
+# The engines for an avatar's turn; the callback hears when one fails and another takes over.
 EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
 
 

@@ -160,7 +160,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
                 # A budget that is used up has its own line, once a day.
                 log.log(
                     logging.DEBUG if fallback.used_up else logging.WARNING,
-                    "%s: %s failed, %s segments over: %s",
+                    "%s: %s failed, %s takes over: %s",
                     fallback.part,
                     fallback.failed,
                     fallback.used or "nothing",
