@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ditto_avatar.clock import AgeClock
-from ditto_avatar.session.store import sqlite_url
+from ditto_avatar.session.database import sqlite_url
 from tests.deadlines import TEST_DEADLINE_S
 
 from .conftest import Server, ServeWith
