@@ -15,8 +15,9 @@ from bench.serving import serving
 from bench.yardstick import Yardstick
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.engine import PuppetEngine
-from ditto_avatar.render import render, spoken
+from ditto_avatar.render import Script, render
 from ditto_avatar.speech.espeak import EspeakEngine
+from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.types import Language
 
 EIGHT_WORDS = "The museum opens at nine every single morning."
@@ -37,15 +38,15 @@ async def one_core(avatar: Avatar, yardstick: Yardstick) -> tuple[float, float]:
     """Frames drawn and encoded a second on one core, and seconds of film per second of work."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
-    speech, face = EspeakEngine(), PuppetEngine()
+    speech, face = FallbackSpeech([EspeakEngine()]), PuppetEngine()
     rates, factors = [], []
     try:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "out.mp4"
             for _ in range(4):
                 began = time.perf_counter()
-                sound = spoken(TEXT, avatar, speech, Language.ENGLISH)
-                made = await render(sound, avatar, face, out, lambda *_: None)
+                script = Script(TEXT, Language.ENGLISH)
+                made = await render(script, avatar, face, speech, out)
                 took = time.perf_counter() - began
                 yardstick.sample()
                 rates.append(made.frames / took)

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from ditto_avatar.errors import InvalidInput, StorageFull
+from ditto_avatar.errors import InvalidInput, ProviderFailed, StorageFull
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.pack import load_avatar
-from ditto_avatar.render import recorded, render, spoken
-from ditto_avatar.types import Language, SpeechChunk
+from ditto_avatar.render import Script, render
+from ditto_avatar.speech.fallback import FallbackSpeech
+from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
 from tests.fakes.engines import LoudnessFace, ToneSpeech
 from tests.fakes.packs import make_pack
 
@@ -28,11 +30,29 @@ def probe(path: Path) -> tuple[int, float]:
     return frames, samples / 48_000
 
 
+def said(text: str) -> Script:
+    return Script(text, Language.ENGLISH)
+
+
+def played(samples: int) -> Script:
+    return Script("", Language.ENGLISH, SpeechChunk(np.full(samples, 0.1, np.float32)))
+
+
+def tone() -> FallbackSpeech:
+    return FallbackSpeech([ToneSpeech()])
+
+
 async def test_a_text_becomes_a_film_of_its_length(avatar: Avatar, tmp_path: Path) -> None:
     face, seen = LoudnessFace(), []
-    sound = spoken("Hello there. Good bye.", avatar, ToneSpeech(), Language.ENGLISH)
     out = tmp_path / "out.mp4"
-    made = await render(sound, avatar, face, out, lambda done, total: seen.append((done, total)))
+    made = await render(
+        said("Hello there. Good bye."),
+        avatar,
+        face,
+        tone(),
+        out,
+        on_drawn=lambda done, total: seen.append((done, total)),
+    )
     frames, seconds = probe(out)
     assert frames == made.frames == round(made.seconds * 25)
     assert seconds == pytest.approx(made.seconds, abs=0.03)
@@ -43,32 +63,69 @@ async def test_a_text_becomes_a_film_of_its_length(avatar: Avatar, tmp_path: Pat
 async def test_a_recording_is_drawn_to_its_last_partial_frame(
     avatar: Avatar, tmp_path: Path
 ) -> None:
-    samples = np.full(640 * 30 + 1, 0.1, np.float32)
+    seen: list[int | None] = []
     made = await render(
-        recorded(SpeechChunk(samples)), avatar, LoudnessFace(), tmp_path / "o.mp4", lambda *_: None
+        played(640 * 30 + 1),
+        avatar,
+        LoudnessFace(),
+        tone(),
+        tmp_path / "o.mp4",
+        on_drawn=lambda done, total: seen.append(total),
     )
     assert made.frames == 31
+    assert set(seen) == {31}  # known from the beginning
+
+
+async def test_the_tags_of_a_text_are_emotions_and_not_words(
+    avatar: Avatar, tmp_path: Path
+) -> None:
+    speech = ToneSpeech()
+    await render(
+        said("[happy] Good."), avatar, LoudnessFace(), FallbackSpeech([speech]), tmp_path / "o.mp4"
+    )
+    assert speech.said == ["Good."]
+
+
+class BrokenSpeech(ToneSpeech):
+    name = "broken"
+
+    async def speak(
+        self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        raise ProviderFailed("The service is down.")
+        yield
+
+
+async def test_a_speech_engine_that_takes_over_is_named(avatar: Avatar, tmp_path: Path) -> None:
+    speech = FallbackSpeech([BrokenSpeech(), ToneSpeech()])
+    notices: list[str] = []
+    made = await render(
+        said("Hi. Ho."),
+        avatar,
+        LoudnessFace(),
+        speech,
+        tmp_path / "o.mp4",
+        on_notice=notices.append,
+    )
+    assert made.frames
+    assert notices == ["The engine broken is not working, so tone speaks for now."]
 
 
 async def test_nothing_to_say_is_one_clear_error_and_no_file(
     avatar: Avatar, tmp_path: Path
 ) -> None:
-    out = tmp_path / "o.mp4"
-    sound = spoken("🙂", avatar, ToneSpeech(), Language.ENGLISH)
+    face = LoudnessFace()
     with pytest.raises(InvalidInput, match="nothing to say"):
-        await render(sound, avatar, LoudnessFace(), out, lambda *_: None)
+        await render(said("🙂"), avatar, face, tone(), tmp_path / "o.mp4")
     assert not list(tmp_path.iterdir())
+    assert face.open_streams == 0
 
 
 async def test_an_output_that_cannot_be_written_is_one_clear_error(
     avatar: Avatar, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
+    face = LoudnessFace()
     with pytest.raises(StorageFull):
-        await render(
-            recorded(SpeechChunk(np.ones(6400, np.float32))),
-            avatar,
-            LoudnessFace(),
-            tmp_path / "file" / "o.mp4",
-            lambda *_: None,
-        )
+        await render(played(6400), avatar, face, tone(), tmp_path / "file" / "o.mp4")
+    assert face.open_streams == 0

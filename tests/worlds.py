@@ -18,8 +18,11 @@ from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import ClipFolder
-from ditto_avatar.pipeline.pipeline import Engines, Pipeline
+from ditto_avatar.pipeline.outputs import LiveSinks
+from ditto_avatar.pipeline.pipeline import Pipeline
+from ditto_avatar.pipeline.request import Engines
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.erasure import Erasure
@@ -172,13 +175,13 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         cache = SegmentCache(tmp_path / "cache", cache_bytes)
         store = Store(database_url or sqlite_url(tmp_path))
         await store.start()
+        clip_writer = ClipWriter(clips, executor)
         services = Services(
             pipeline=Pipeline(
                 engines=lambda avatar, tell: Engines(dialogue, speech),
                 face=face,
-                clips=clips,
+                sinks=LiveSinks(clip_writer, cache, face, executor, clock),
                 cache=cache,
-                executor=executor,
                 clock=clock,
                 lead_s=lead_s,
                 limits=limits,
@@ -198,7 +201,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         )
         registry = Registry(
             services,
-            Erasure(store, clips, cache, services.pipeline),
+            Erasure(store, clips, cache, clip_writer),
             session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
             max_sessions=max_sessions,
             idle_s=idle_s,

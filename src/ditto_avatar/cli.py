@@ -24,7 +24,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import open_pack
 from ditto_avatar.settings import Settings
-from ditto_avatar.types import Language, frames_for
+from ditto_avatar.types import Language
 
 console = Console(stderr=True)
 
@@ -149,22 +149,24 @@ async def _render(
     avatar = await _find_avatar(settings, avatar_name)
     speech = assembly.open_speech(settings)
     try:
-        if audio is None:
-            sound, total = rendering.spoken(text or "", avatar, speech, language), None
-        else:
+        recording = None
+        if audio is not None:
             recording = await rendering.read_recording(audio, text, speech, language)
-            sound, total = rendering.recorded(recording), frames_for(len(recording.samples))
-        if motion is not None:
-            sound = rendering.writing_motion(sound, motion)
-        face = await _face(settings, engine, motion_in)
+        script = rendering.Script(text or "", language, recording)
+        face = await _face(settings, engine, motion_in, motion)
         try:
             with _progress_bar() as bar:
-                task = bar.add_task("drawing", total=total, frames=_count(0, total))
+                task = bar.add_task("drawing", total=None, frames=_count(0, None))
 
-                def progress(done: int, known: int | None) -> None:
-                    bar.update(task, completed=done, total=known, frames=_count(done, known))
+                def drawn(done: int, total: int | None) -> None:
+                    bar.update(task, completed=done, total=total, frames=_count(done, total))
 
-                made = await rendering.render(sound, avatar, face, out, progress, total)
+                def notice(text: str) -> None:
+                    console.print(f"[yellow]Note:[/] {escape(text)}")
+
+                made = await rendering.render(
+                    script, avatar, face, speech, out, on_drawn=drawn, on_notice=notice
+                )
         finally:
             await face.close()
     finally:
@@ -172,7 +174,13 @@ async def _render(
     console.print(f"{out}: {made.frames} frames, {made.seconds:.1f} s")
 
 
-async def _face(settings: Settings, engine: str | None, motion_in: Path | None) -> FaceEngine:
+async def _face(
+    settings: Settings, engine: str | None, motion_in: Path | None, motion_out: Path | None
+) -> FaceEngine:
+    if motion_out is not None:
+        from ditto_avatar.face.puppet.motion_writer import MotionWriter
+
+        return MotionWriter(await _face(settings, engine, motion_in, None), motion_out)
     if motion_in is None:
         return await assembly.open_face(settings, engine)
     if (engine or assembly.face_name(settings)) != "puppet":

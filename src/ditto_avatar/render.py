@@ -1,101 +1,117 @@
-"""A video file from a text or a sound file, without a server."""
+"""Render a video file from a text or a sound file, without a server.
+
+The same pipeline as a server's draws it; the sink writes one film instead of fragments.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+import math
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ditto_avatar.dialogue.clauses import sentences
+from ditto_avatar.clock import SystemClock
 from ditto_avatar.errors import InvalidInput
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.base import FaceEngine, FaceStream
-from ditto_avatar.face.puppet.motion import write_motion_csv
-from ditto_avatar.face.puppet.playback import MotionRecorder
-from ditto_avatar.media.clip import write_mp4
-from ditto_avatar.media.encode import FragmentEncoder
+from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.pipeline import progress
+from ditto_avatar.pipeline.answer_length import AnswerLimits
+from ditto_avatar.pipeline.cache import SHARED
+from ditto_avatar.pipeline.file_sink import FileSink
+from ditto_avatar.pipeline.pipeline import Pipeline
+from ditto_avatar.pipeline.request import Engines, TurnRequest
 from ditto_avatar.speech.alignment import align
 from ditto_avatar.speech.audio_file import read_audio
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.espeak import EspeakEngine
+from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.text import spoken_text
-from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.speech.voices import voice_for
 from ditto_avatar.types import (
+    FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
-    Emotion,
-    FloatArray,
     Language,
     SpeechChunk,
     frames_for,
     joined,
 )
 
-Sound = AsyncGenerator[tuple[SpeechChunk, Emotion], None]
-# (frames drawn, frames in all or None while the text is still being spoken)
-Progress = Callable[[int, int | None], None]
-
+# A recording without phonemes is pushed in pieces of a second.
 _PUSH_SAMPLES = SAMPLE_RATE_HZ
+
+OnDrawn = Callable[[int, int | None], object]
+"""Called with the pictures drawn, and with all there will be (None while the text is spoken)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A text to speak, which may carry emotion tags; or a `recording` to speak along with."""
+
+    text: str
+    language: Language
+    recording: SpeechChunk | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What was made: how many frames, and how long they last."""
+    """Count the pictures of a film, and the seconds they last."""
 
     frames: int
     seconds: float
 
 
 async def render(
-    sound: Sound,
+    script: Script,
     avatar: Avatar,
     face: FaceEngine,
+    speech: FallbackSpeech,
     out: Path,
-    progress: Progress,
-    total_frames: int | None = None,
+    *,
+    on_drawn: OnDrawn = lambda done, total: None,
+    on_notice: Callable[[str], object] = lambda text: None,
 ) -> Rendered:
-    """Draw `avatar` speaking `sound` into the MP4 file `out`, which appears when it is complete.
-    Raises `InvalidInput` when the sound is empty, `StorageFull` when `out` cannot be written."""
-    track = _Track()
-    stream = await face.open(avatar, 0)
-    encoder = FragmentEncoder(avatar.width, avatar.height)
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_push(sound, stream, track))
-            drawing = group.create_task(_draw(stream, encoder, track, progress, total_frames))
-    except ExceptionGroup as errors:
-        await asyncio.to_thread(encoder.abandon)
-        raise errors.exceptions[0] from errors
-    finally:
-        await stream.cancel()
-    if not encoder.frames:
+    """Draw `avatar` speaking `script` into the MP4 file `out`, which appears when it is complete.
+
+    `on_notice` is called with a sentence when another speech engine takes over. Raises
+    `InvalidInput` when there is nothing to say, `StorageFull` when `out` cannot be written, and
+    what the engines raise. Cancelling is safe.
+    """
+    total = _frames_of(script.recording)
+
+    def happened(what: progress.Progress) -> None:
+        nonlocal total
+        if isinstance(what, progress.SoundEnded):
+            total = what.frames
+            on_drawn(sink.frames, total)
+        elif isinstance(what, progress.Noticed):
+            on_notice(what.message)
+
+    with ThreadPoolExecutor(1, "encode") as executor:
+        sink = FileSink(avatar, out, executor, lambda done: on_drawn(done, total))
+        pipeline = Pipeline(
+            engines=lambda avatar, failed: Engines(None, speech.telling(failed, avatar.voices)),
+            face=face,
+            sinks=lambda request, notify: sink,
+            cache=None,
+            clock=SystemClock(),
+            lead_s=math.inf,
+            limits=AnswerLimits(math.inf, math.inf),
+        )
+        await pipeline.perform(_request(script, avatar), happened)
+    if not sink.frames:
         raise InvalidInput("There is nothing to say: the text or sound is empty.")
-    await asyncio.to_thread(write_mp4, drawing.result(), out)
-    return Rendered(encoder.frames, len(track.samples) / SAMPLE_RATE_HZ)
-
-
-async def spoken(text: str, avatar: Avatar, speech: SpeechEngine, language: Language) -> Sound:
-    """The sound of `text`, sentence by sentence, in the avatar's voice."""
-
-    async def whole() -> AsyncIterator[str]:
-        yield text
-
-    async for sentence in sentences(whole()):
-        voice = voice_for(speech, sentence.text, language, avatar.voices)
-        async with aclosing(utterance(speech, sentence.text, voice, sentence.emotion)) as chunks:
-            async for chunk in chunks:
-                yield chunk, sentence.emotion
+    return Rendered(sink.frames, sink.frames / FRAME_RATE_HZ)
 
 
 async def read_recording(
     path: Path, text: str | None, speech: SpeechEngine, language: Language
 ) -> SpeechChunk:
-    """A sound file, with the phonemes of what is said in it when the `text` is known. Raises
+    """Read a sound file, with the phonemes of what is said in it when the `text` is known. Raises
     `InvalidAudio`."""
     samples = await read_audio(path)
     if text is None:
@@ -108,63 +124,30 @@ async def read_recording(
     return SpeechChunk(samples, await asyncio.to_thread(align, reference, samples))
 
 
-async def recorded(recording: SpeechChunk) -> Sound:
-    """A recording, filled up to whole frames; in pieces of a second where no phonemes bind it
+def _request(script: Script, avatar: Avatar) -> TurnRequest:
+    recording = script.recording
+    return TurnRequest(
+        avatar,
+        script.language,
+        script.text,
+        None,
+        start_frame=lambda: 0,
+        scope=SHARED,
+        tagged=True,
+        recording=None if recording is None else lambda: _whole_frames(recording),
+    )
+
+
+def _frames_of(recording: SpeechChunk | None) -> int | None:
+    return None if recording is None else frames_for(len(recording.samples))
+
+
+async def _whole_frames(recording: SpeechChunk) -> AsyncGenerator[SpeechChunk, None]:
+    """Yield a recording, filled up to whole frames; in pieces of a second where no phonemes bind it
     together."""
     samples = recording.samples
     missing = frames_for(len(samples)) * SAMPLES_PER_FRAME - len(samples)
     whole = np.pad(samples, (0, missing))
     step = len(whole) if recording.phonemes else _PUSH_SAMPLES
     for start in range(0, len(whole), max(1, step)):
-        yield SpeechChunk(whole[start : start + step], recording.phonemes), Emotion.NEUTRAL
-
-
-async def writing_motion(sound: Sound, path: Path) -> Sound:
-    """The same sound; when it has ended, the motion that the puppet makes of it is in `path`."""
-    recorder = MotionRecorder()
-    async for chunk, emotion in sound:
-        recorder.push(chunk, emotion)
-        yield chunk, emotion
-    track = await asyncio.to_thread(recorder.finish)
-    await asyncio.to_thread(write_motion_csv, track, path)
-
-
-class _Track:
-    """The sound pushed so far, from which the encoder takes what each picture shows."""
-
-    def __init__(self) -> None:
-        self.samples: FloatArray = np.zeros(0, np.float32)
-        self.ended = False
-
-    def add(self, samples: FloatArray) -> None:
-        self.samples = np.concatenate((self.samples, samples))
-
-    def of_frame(self, index: int) -> FloatArray:
-        start = index * SAMPLES_PER_FRAME
-        part = self.samples[start : start + SAMPLES_PER_FRAME]
-        return np.pad(part, (0, SAMPLES_PER_FRAME - len(part)))
-
-
-async def _push(sound: Sound, stream: FaceStream, track: _Track) -> None:
-    async for chunk, emotion in sound:
-        track.add(chunk.samples)
-        await stream.push(chunk.samples, chunk.phonemes, emotion)
-    track.ended = True
-    await stream.finish()
-
-
-async def _draw(
-    stream: FaceStream,
-    encoder: FragmentEncoder,
-    track: _Track,
-    progress: Progress,
-    total: int | None,
-) -> bytes:
-    fragments = []
-    async for frame in stream:
-        samples = track.of_frame(frame.index)
-        fragments += await asyncio.to_thread(encoder.encode, frame.yuv, samples)
-        known = frames_for(len(track.samples)) if track.ended else total
-        progress(encoder.frames, known)
-    fragments += await asyncio.to_thread(encoder.finish)
-    return b"".join(fragment.data for fragment in fragments)
+        yield SpeechChunk(whole[start : start + step], recording.phonemes)

@@ -10,7 +10,7 @@ from ditto_avatar.dialogue.base import Message, Prompt, Role
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.answer_length import AnswerLength, AnswerLimits, Cut
-from ditto_avatar.pipeline.pipeline import Job
+from ditto_avatar.pipeline.request import TurnRequest
 from ditto_avatar.session import turn as t
 from ditto_avatar.types import Language
 from tests.worlds import World, Worlds
@@ -46,8 +46,10 @@ async def performed(
         on(event)
 
     prompt = None if text else QUESTION
-    job = Job(avatar, Language.KOREAN, text, prompt, lambda: 0, "a session", watched=watched)
-    await world.services.pipeline.run(job, notify)
+    request = TurnRequest(
+        avatar, Language.KOREAN, text, prompt, lambda: 0, "a session", watched=watched
+    )
+    await world.services.pipeline.run(request, notify)
     return happened
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ditto_avatar.pipeline.sound import SegmentSound
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.types import FloatArray
 from tests.fakes.clock import ManualClock
@@ -33,7 +34,7 @@ def test_nothing_plays_before_the_first_sentence(loudspeaker: Loudspeaker) -> No
 def test_the_pages_report_says_which_part_was_just_played(
     loudspeaker: Loudspeaker, clock: ManualClock
 ) -> None:
-    loudspeaker.begin("a", "One two.", lambda: ramp(5))
+    loudspeaker.begin("a", "One two.", SegmentSound(ramp(5)))
     clock.advance(3)
     loudspeaker.report("a", 2.0, ended=False)
     clock.advance(0.5)
@@ -45,7 +46,7 @@ def test_the_pages_report_says_which_part_was_just_played(
 
 def test_before_a_sentence_there_is_silence(loudspeaker: Loudspeaker, clock: ManualClock) -> None:
     clock.advance(5)
-    loudspeaker.begin("a", "One.", lambda: ramp(5, start=1))
+    loudspeaker.begin("a", "One.", SegmentSound(ramp(5, start=1)))
     clock.advance(0.25)
     played = loudspeaker.played(1.0)
     assert not played[:12_000].any()
@@ -55,9 +56,9 @@ def test_before_a_sentence_there_is_silence(loudspeaker: Loudspeaker, clock: Man
 def test_sentences_without_a_report_follow_one_another(
     loudspeaker: Loudspeaker, clock: ManualClock
 ) -> None:
-    loudspeaker.begin("a", "One.", lambda: ramp(2))
+    loudspeaker.begin("a", "One.", SegmentSound(ramp(2)))
     clock.advance(0.5)
-    loudspeaker.begin("b", "Two.", lambda: ramp(2, start=10))
+    loudspeaker.begin("b", "Two.", SegmentSound(ramp(2, start=10)))
     clock.advance(2)
     played = loudspeaker.played(1.0)
     assert (played[7_999], played[8_001]) == pytest.approx((2.0, 10.0), abs=0.001)
@@ -68,8 +69,8 @@ def test_sentences_without_a_report_follow_one_another(
 def test_a_late_report_moves_the_sentences_behind_it(
     loudspeaker: Loudspeaker, clock: ManualClock
 ) -> None:
-    loudspeaker.begin("a", "One.", lambda: ramp(2))
-    loudspeaker.begin("b", "Two.", lambda: ramp(2, start=10))
+    loudspeaker.begin("a", "One.", SegmentSound(ramp(2)))
+    loudspeaker.begin("b", "Two.", SegmentSound(ramp(2, start=10)))
     clock.advance(1)
     loudspeaker.report("a", 0.0, ended=False)
     clock.advance(2.5)
@@ -79,14 +80,14 @@ def test_a_late_report_moves_the_sentences_behind_it(
 def test_an_ended_sentence_is_silent_and_forgotten_in_time(
     loudspeaker: Loudspeaker, clock: ManualClock
 ) -> None:
-    loudspeaker.begin("a", "One.", lambda: ramp(5))
+    loudspeaker.begin("a", "One.", SegmentSound(ramp(5)))
     clock.advance(2)
     loudspeaker.report("a", 2.0, ended=True)
     clock.advance(1)
     assert not loudspeaker.played(2.0)[16_001:].any()
     assert len(loudspeaker.played(0.5)) == 0
     clock.advance(20)
-    loudspeaker.begin("b", "Two.", lambda: ramp(1))
+    loudspeaker.begin("b", "Two.", SegmentSound(ramp(1)))
     clock.advance(1)
     assert loudspeaker.spoken(60.0) == "Two."
 
@@ -94,8 +95,8 @@ def test_an_ended_sentence_is_silent_and_forgotten_in_time(
 def test_an_interruption_silences_what_plays_and_what_waits(
     loudspeaker: Loudspeaker, clock: ManualClock
 ) -> None:
-    loudspeaker.begin("a", "One.", lambda: ramp(4))
-    loudspeaker.begin("b", "Two.", lambda: ramp(4))
+    loudspeaker.begin("a", "One.", SegmentSound(ramp(4)))
+    loudspeaker.begin("b", "Two.", SegmentSound(ramp(4)))
     clock.advance(1)
     loudspeaker.stop()
     clock.advance(5)
@@ -106,18 +107,18 @@ def test_an_interruption_silences_what_plays_and_what_waits(
 def test_a_sentence_that_is_still_being_spoken_grows(
     loudspeaker: Loudspeaker, clock: ManualClock
 ) -> None:
-    sound = [ramp(0.5)]
-    loudspeaker.begin("a", "One.", lambda: np.concatenate(sound))
+    sound = SegmentSound(ramp(0.5))
+    loudspeaker.begin("a", "One.", sound)
     clock.advance(1)
     assert loudspeaker.played(1.0)[-1] == 0.0
-    sound.append(ramp(3, start=0.5))
+    sound.add(ramp(3, start=0.5))
     assert loudspeaker.played(1.0)[-1] == pytest.approx(1.0, abs=0.001)
 
 
 def test_a_report_about_somebody_elses_sentence_changes_nothing(
     loudspeaker: Loudspeaker, clock: ManualClock
 ) -> None:
-    loudspeaker.begin("a", "One.", lambda: ramp(2))
+    loudspeaker.begin("a", "One.", SegmentSound(ramp(2)))
     loudspeaker.report("z", 1.0, ended=True)
     clock.advance(1)
     assert loudspeaker.spoken(0.5) == "One."

@@ -26,9 +26,11 @@ from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.clips import Clip
-from ditto_avatar.pipeline.pipeline import Job, Notify, Pipeline
-from ditto_avatar.pipeline.segment import Segment, Sound
+from ditto_avatar.pipeline.pipeline import Pipeline
+from ditto_avatar.pipeline.request import Notify, TurnRequest
+from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sentence_audio import SentenceAudio
+from ditto_avatar.pipeline.sound import SegmentSound
 from ditto_avatar.session import runner
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
@@ -191,7 +193,7 @@ MEDIA = (
     Fragment,
     SegmentMedia,
     Segment,
-    Sound,
+    SegmentSound,
     SentenceAudio,
     SpeechChunk,
     VideoFrame,
@@ -215,7 +217,7 @@ async def test_an_interrupted_turn_lets_go_of_its_pictures_and_its_sound(world: 
         await viewer.until(events.SegmentStarted, 2)
         first = viewer.of(events.SegmentStarted)[0].segment
         await viewer.until(events.SegmentData, where=lambda e: e.segment != first)
-        assert {Fragment, Segment, Sound} <= {type(thing) for thing in media_alive()}
+        assert {Fragment, Segment, SegmentSound} <= {type(thing) for thing in media_alive()}
         assert await session.interrupt()
         await viewer.until(events.TurnInterrupted)
         await world.threads_rest()
@@ -231,7 +233,7 @@ class LatePipeline:
     def __init__(self, clips: Path) -> None:
         self._clips = clips
 
-    async def run(self, job: Job, notify: Notify) -> None:
+    async def run(self, request: TurnRequest, notify: Notify) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -780,7 +782,7 @@ async def test_a_turn_whose_engine_does_not_stop_holds_up_nobody(
     stuck = asyncio.Event()
 
     class StuckPipeline:
-        async def run(self, job: Job, notify: Notify) -> None:
+        async def run(self, request: TurnRequest, notify: Notify) -> None:
             while not stuck.is_set():
                 with suppress(asyncio.CancelledError):
                     await stuck.wait()

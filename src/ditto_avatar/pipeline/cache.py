@@ -245,7 +245,7 @@ class SegmentCache:
     def _discard(self, key: CacheKey, entry: _Entry) -> None:
         with self._changing:
             if self._drop(key, entry):
-                _remove_take(entry)
+                _remove_files(entry)
 
     def _make_room(self) -> None:
         if self._bytes > self._max_bytes:
@@ -258,7 +258,7 @@ class SegmentCache:
             known = [(key, entry) for key, entries in self._index.items() for entry in entries]
         known.sort(key=lambda found: (found[1].shared, found[1].used_at))
         for key, entry in known:
-            if wanted(entry) and _remove_take(entry):
+            if wanted(entry) and _remove_files(entry):
                 self._drop(key, entry)
 
 
@@ -275,7 +275,7 @@ def _clear_scope(folder: Path) -> None:
         folder.rmdir()
 
 
-def _remove_take(entry: _Entry) -> bool:
+def _remove_files(entry: _Entry) -> bool:
     """Whether both files are gone. The pictures go first: a segment is found by them."""
     gone = all([_remove(path) for path in (entry.path, entry.path.with_suffix(".wav"))])
     with contextlib.suppress(OSError):  # others are in it

@@ -1,13 +1,13 @@
-"""What the pipeline tells of a turn while it runs."""
+"""The events of a turn in the pipeline, told while it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ditto_avatar.pipeline.clips import Clip
-from ditto_avatar.types import Emotion, FloatArray
+from ditto_avatar.pipeline.sound import SegmentSound
+from ditto_avatar.types import Emotion
 
 
 class Stage(StrEnum):
@@ -45,8 +45,7 @@ class SegmentBegan:
     first_frame: int
     mime: str
     at: float
-    sound: Callable[[], FloatArray] | None = None
-    """Its samples (n,) at 16 kHz so far."""
+    sound: SegmentSound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,13 @@ class SegmentDrawn:
 
     segment: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SoundEnded:
+    """All sound of the turn was made: it will have so many `frames`."""
+
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,7 @@ Progress = (
     | SegmentBegan
     | FragmentMade
     | SegmentDrawn
+    | SoundEnded
     | ClipStored
     | PipelineEnded
     | PipelineFailed

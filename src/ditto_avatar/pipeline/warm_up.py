@@ -15,7 +15,8 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SHARED
-from ditto_avatar.pipeline.pipeline import Job, Pipeline
+from ditto_avatar.pipeline.pipeline import Pipeline
+from ditto_avatar.pipeline.request import TurnRequest
 from ditto_avatar.types import SAMPLES_PER_FRAME, Language
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ async def warm_up(
             if isinstance(what, progress.PipelineFailed):
                 log.warning("%r could not be drawn beforehand: %s", phrase, what.message)
 
-        job = Job(
+        request = TurnRequest(
             avatar,
             language,
             phrase,
@@ -86,6 +87,6 @@ async def warm_up(
             scope=SHARED,
             keeps_clips=False,
         )
-        await pipeline.run(job, happened)
+        await pipeline.run(request, happened)
     if phrases:
         log.info("%d phrases are ready", len(phrases))

@@ -32,8 +32,11 @@ from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import ClipFolder
-from ditto_avatar.pipeline.pipeline import Engines, Pipeline
+from ditto_avatar.pipeline.outputs import LiveSinks
+from ditto_avatar.pipeline.pipeline import Pipeline
+from ditto_avatar.pipeline.request import Engines
 from ditto_avatar.pipeline.warm_up import (
     own_sentences,
     prepare,
@@ -171,12 +174,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             return Engines(dialogue.telling(told), speech.telling(told, avatar.voices))
 
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
+        clip_writer = ClipWriter(clips, executor)
         pipeline = Pipeline(
             engines=choose,
             face=face,
-            clips=clips,
+            sinks=LiveSinks(clip_writer, cache, face, executor, clock),
             cache=cache,
-            executor=executor,
             clock=clock,
             lead_s=settings.lead_s,
             limits=AnswerLimits(
@@ -202,7 +205,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         )
         registry = Registry(
             services,
-            Erasure(store, clips, cache, pipeline),
+            Erasure(store, clips, cache, clip_writer),
             session_limit=RateLimit(settings.sessions_per_minute, clock, "new sessions"),
             max_sessions=settings.max_sessions,
             idle_s=settings.session_idle_s,

@@ -16,8 +16,8 @@ from sqlalchemy.orm import aliased, selectinload
 
 from ditto_avatar.errors import StorageFailed
 from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import ClipFolder
-from ditto_avatar.pipeline.pipeline import Pipeline
 from ditto_avatar.session.schema import SessionRow, TurnRow
 from ditto_avatar.session.store import Store
 
@@ -39,17 +39,17 @@ class Erasure:
     called again after it failed or was cancelled, and goes on where it was."""
 
     def __init__(
-        self, store: Store, clips: ClipFolder, cache: SegmentCache, pipeline: Pipeline
+        self, store: Store, clips: ClipFolder, cache: SegmentCache, clip_writer: ClipWriter
     ) -> None:
         self._store = store
         self._clips = clips
         self._cache = cache
-        self._pipeline = pipeline
+        self._clip_writer = clip_writer
 
     async def erase(self, session_id: str) -> None:
         """Remove everything of a session that nothing runs in any more. Raises `StorageFailed` with
         the conversation still there. Call `purge` when all is erased."""
-        await self._pipeline.discarded()
+        await self._clip_writer.discarded()
         names = await self._store.clip_names(session_id)
         try:
             await asyncio.to_thread(self._clips.remove, names)

@@ -7,12 +7,12 @@ a segment, the segment counts as playing from when it began to be drawn, after t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ditto_avatar.clock import Clock
+from ditto_avatar.pipeline.sound import SegmentSound
 from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray
 
 # Longer ago than any echo of it can still be heard and understood.
@@ -23,7 +23,7 @@ _FORGET_S = 15.0
 class _Sentence:
     segment: str
     text: str
-    sound: Callable[[], FloatArray]
+    sound: SegmentSound
     began: float
     # Once a page has reported, moving `began` is up to the page.
     reported: bool = False
@@ -31,7 +31,7 @@ class _Sentence:
 
     @property
     def ends(self) -> float:
-        return min(self.stopped, self.began + len(self.sound()) / SAMPLE_RATE_HZ)
+        return min(self.stopped, self.began + len(self.sound.samples) / SAMPLE_RATE_HZ)
 
 
 class Loudspeaker:
@@ -41,8 +41,8 @@ class Loudspeaker:
         self._clock = clock
         self._sentences: list[_Sentence] = []
 
-    def begin(self, segment: str, text: str, sound: Callable[[], FloatArray]) -> None:
-        """A sentence is on its way to the page. `sound` gives its samples (n,) at 16 kHz so far."""
+    def begin(self, segment: str, text: str, sound: SegmentSound) -> None:
+        """A sentence is on its way to the page. `sound` grows meanwhile."""
         now = self._clock.now()
         self._sentences = [s for s in self._sentences if s.ends > now - _FORGET_S]
         began = max([now, *(s.ends for s in self._sentences)])
@@ -74,7 +74,7 @@ class Loudspeaker:
         since = now - seconds
         anything = False
         for sentence in self._playing(since, now):
-            sound = sentence.sound()
+            sound = sentence.sound.samples
             first = round((since - sentence.began) * SAMPLE_RATE_HZ)
             until = round((min(sentence.ends, now) - sentence.began) * SAMPLE_RATE_HZ)
             part = sound[max(0, first) : min(until, len(sound))]

@@ -17,7 +17,8 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.clips import Clip, ClipFolder
-from ditto_avatar.pipeline.pipeline import Job, Pipeline
+from ditto_avatar.pipeline.pipeline import Pipeline
+from ditto_avatar.pipeline.request import TurnRequest
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission, Claim
 from ditto_avatar.session.conversation import MESSAGE, Conversation
@@ -178,7 +179,7 @@ class TurnRunner:
         try:
             async with self._services.admission.place(self._claim()):
                 if t.Perform() in self.handle(t.Admitted()):
-                    await self._services.pipeline.run(self._job(), self.handle)
+                    await self._services.pipeline.run(self._request(), self.handle)
         except DittoAvatarError as error:
             self.handle(self._failed(error))
         except Exception as error:
@@ -203,14 +204,14 @@ class TurnRunner:
     def _queued(self, position: int) -> None:
         self.handle(t.Queued(position))
 
-    def _job(self) -> Job:
+    def _request(self) -> TurnRequest:
         context, turn = self._context, self.turn
         prompt = None
         if turn.kind == MESSAGE:
             persona = context.avatar.about.persona.get(context.language.value, "")
             prompt = Prompt(tuple(context.conversation.messages()), context.language, persona)
         arrives_at = partial(context.idle.at_arrival, context.avatar.frame_count)
-        return Job(
+        return TurnRequest(
             context.avatar,
             context.language,
             turn.text,

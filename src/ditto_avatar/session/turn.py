@@ -26,6 +26,7 @@ from ditto_avatar.pipeline.progress import (
     Reached,
     SegmentBegan,
     SegmentDrawn,
+    SoundEnded,
     Stage,
     TextArrived,
     Troubled,
@@ -209,6 +210,8 @@ class Turn:
                 return self._played(segment, seconds, ended)
             case Dropped(segment, seconds):
                 return self._dropped(segment, seconds)
+            case SoundEnded():
+                return []
             case Drifted(ms):
                 self.drift_ms = max(self.drift_ms or 0.0, ms, key=abs)
                 return []

@@ -20,9 +20,11 @@ from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.portrait import Terms, head_rotation, meet, register_source
 from ditto_avatar.face.ditto.registration import FEATURES_FILE, load_registration
 from ditto_avatar.face.pack import load_avatar
-from ditto_avatar.render import recorded, render
-from ditto_avatar.types import ByteArray, FloatArray, SpeechChunk
+from ditto_avatar.render import Script, render
+from ditto_avatar.speech.fallback import FallbackSpeech
+from ditto_avatar.types import ByteArray, FloatArray, Language, SpeechChunk
 from tests.fakes import packs
+from tests.fakes.engines import ToneSpeech
 
 TERMS = Terms("CC0-1.0", "drawn by a program", "nobody is shown")
 Register = Callable[[Path, Path], Path]
@@ -116,11 +118,11 @@ async def test_a_photo_and_speech_become_a_film_with_sound(
     engine = DittoEngine(models, options)
     sound = np.sin(np.arange(25_600) / 9).astype(np.float32) * 0.3
     done = await render(
-        recorded(SpeechChunk(sound)),
+        Script("", Language.ENGLISH, SpeechChunk(sound)),
         avatar,
         engine,
+        FallbackSpeech([ToneSpeech()]),
         tmp_path / "film.mp4",
-        lambda done, total: None,
     )
     await engine.close()
     assert done.frames == 40

@@ -1,0 +1,128 @@
+"""Encode each segment once, and share the result among several outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Protocol
+
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.media.encode import FragmentEncoder
+from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.pipeline.cache import SegmentMedia
+from ditto_avatar.pipeline.segment import Segment
+from ditto_avatar.types import ByteArray, FloatArray
+
+
+class ThreadedEncoder:
+    """Run a `FragmentEncoder` in the threads of `executor`, one call at a time."""
+
+    def __init__(self, encoder: FragmentEncoder, executor: Executor) -> None:
+        self.fragments: list[Fragment] = []
+        """All fragments so far."""
+        self._encoder = encoder
+        self._executor = executor
+        self._running: asyncio.Future[list[Fragment]] | None = None
+
+    @property
+    def frames(self) -> int:
+        """How many pictures were encoded."""
+        return self._encoder.frames
+
+    async def encode(self, yuv: ByteArray, samples: FloatArray) -> list[Fragment]:
+        """Encode the next picture with its samples (640,); return the fragments it completed.
+        Cancelling is safe: the thread finishes the picture."""
+        return await self._run(lambda: self._encoder.encode(yuv, samples))
+
+    async def finish(self) -> list[Fragment]:
+        """End the stream; return the fragments that remain."""
+        return await self._run(self._encoder.finish)
+
+    def abandon(self) -> None:
+        """Free the codecs of a stream that will not be finished, after the call that runs."""
+        if self._running is None or self._running.done():
+            self._executor.submit(self._encoder.abandon)
+        else:
+            self._running.add_done_callback(lambda _: self._executor.submit(self._encoder.abandon))
+
+    async def _run(self, work: Callable[[], list[Fragment]]) -> list[Fragment]:
+        # Shielded: a cancelled wait must not leave two threads in one encoder.
+        loop = asyncio.get_running_loop()
+        while self._running is not None and not self._running.done():
+            await asyncio.wait([self._running])
+        self._running = loop.run_in_executor(self._executor, work)
+        made = await asyncio.shield(self._running)
+        self.fragments.extend(made)
+        return made
+
+
+class Output(Protocol):
+    """Take what was encoded of a turn's segments. A WebRTC output would stand beside the others
+    and send the same pictures."""
+
+    async def run(self) -> None:
+        """Do the work that goes on beside the drawing; return after `finish`."""
+
+    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
+        """Take the fragments that the newest picture of `segment` completed (mostly none)."""
+
+    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+        """Take the last fragments of `segment`, and all of it as `media`."""
+
+    async def finish(self) -> None:
+        """Finish the turn: no more segments will come."""
+
+
+class EncodingSink:
+    """Encode every segment of a turn as a stream of its own, and hand it to `outputs` in their
+    order. Keeps the promises of `Sink`."""
+
+    def __init__(self, avatar: Avatar, executor: Executor, outputs: Sequence[Output]) -> None:
+        self._avatar = avatar
+        self._executor = executor
+        self._outputs = outputs
+        self._encoders: dict[str, ThreadedEncoder] = {}
+
+    async def run(self) -> None:
+        """Run all outputs."""
+        async with asyncio.TaskGroup() as group:
+            for output in self._outputs:
+                group.create_task(output.run())
+
+    def begin(self, segment: Segment) -> None:
+        """Open an encoder for `segment`."""
+        encoder = FragmentEncoder(self._avatar.width, self._avatar.height)
+        self._encoders[segment.id] = ThreadedEncoder(encoder, self._executor)
+
+    async def add(self, segment: Segment, yuv: ByteArray, samples: FloatArray) -> None:
+        """Encode a picture and hand on the fragments it completed."""
+        made = await self._encoders[segment.id].encode(yuv, samples)
+        for output in self._outputs:
+            output.encoded(segment, made)
+
+    async def end(self, segment: Segment) -> None:
+        """End the stream of `segment` and hand it on as a whole."""
+        encoder = self._encoders.pop(segment.id)
+        made = await encoder.finish()
+        await self._ended(segment, made, segment.media(tuple(encoder.fragments)))
+
+    async def replay(self, segment: Segment, media: SegmentMedia) -> None:
+        """Hand on a segment that was encoded before."""
+        await self._ended(segment, media.fragments, media)
+
+    async def finish(self) -> None:
+        """Finish all outputs."""
+        for output in self._outputs:
+            await output.finish()
+
+    def abandon(self) -> None:
+        """Free the encoders of segments that were not ended."""
+        for encoder in self._encoders.values():
+            encoder.abandon()
+        self._encoders.clear()
+        self._outputs = ()  # with the media that waits in them
+
+    async def _ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+        for output in self._outputs:
+            await output.ended(segment, made, media)

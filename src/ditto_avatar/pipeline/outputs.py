@@ -1,0 +1,160 @@
+"""The outputs of a live turn: fragments for its viewers, the cache, and clips."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from ditto_avatar.clock import Clock
+from ditto_avatar.errors import DittoAvatarError, outcome_of
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.media.encode import mime_type
+from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.pipeline import progress
+from ditto_avatar.pipeline.cache import SegmentCache, SegmentMedia
+from ditto_avatar.pipeline.clip_writer import ClipWriter
+from ditto_avatar.pipeline.clips import Clip
+from ditto_avatar.pipeline.encoding import EncodingSink, Output
+from ditto_avatar.pipeline.request import Notify, TurnRequest
+from ditto_avatar.pipeline.segment import Segment
+
+# Finished segments that wait for the disk; then the drawing waits.
+_CLIPS_WAITING = 2
+
+
+class ViewerOutput:
+    """Tell of each segment when its first picture is encoded, then of its fragments."""
+
+    def __init__(self, avatar: Avatar, notify: Notify, clock: Clock) -> None:
+        self._mime = mime_type(avatar.width, avatar.height)
+        self._notify = notify
+        self._clock = clock
+        self._begun: str | None = None
+
+    async def run(self) -> None:
+        """Do nothing: all is told at once."""
+
+    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
+        """Tell of the fragments, and before the first ones of the segment."""
+        now = self._clock.now()
+        if self._begun != segment.id:
+            self._begun = segment.id
+            sentence = segment.sentence
+            self._notify(
+                progress.SegmentBegan(
+                    segment.id,
+                    segment.index,
+                    sentence.text,
+                    sentence.emotion,
+                    segment.first_frame,
+                    self._mime,
+                    now,
+                    segment.sound,
+                )
+            )
+        self._tell(segment, made, now)
+
+    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+        """Tell of the last fragments, the very last one marked; an empty one where none is left."""
+        count = len(media.fragments)
+        self.encoded(segment, ())
+        self._tell(segment, made or [Fragment(count, b"")], self._clock.now(), last=True)
+        self._notify(progress.SegmentDrawn(segment.id, segment.seconds))
+
+    async def finish(self) -> None:
+        """Do nothing: all was told."""
+
+    def _tell(
+        self, segment: Segment, made: Sequence[Fragment], now: float, *, last: bool = False
+    ) -> None:
+        for fragment in made:
+            ends = last and fragment is made[-1]
+            self._notify(
+                progress.FragmentMade(segment.id, fragment.index, fragment.data, ends, now)
+            )
+
+
+class CacheOutput:
+    """Keep segments in the cache, unless the face draws with less than full quality."""
+
+    def __init__(self, cache: SegmentCache, face: FaceEngine) -> None:
+        self._cache = cache
+        self._face = face
+
+    async def run(self) -> None:
+        """Do nothing: segments are kept when they end."""
+
+    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
+        """Wait for the whole segment."""
+
+    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+        """Keep a segment that has a key."""
+        if segment.key is not None and not self._face.strained:
+            await asyncio.to_thread(self._cache.keep, segment.key, media)
+
+    async def finish(self) -> None:
+        """Do nothing: all was kept."""
+
+
+class ClipOutput:
+    """Store segments as clips, in order, and tell of each."""
+
+    def __init__(self, writer: ClipWriter, notify: Notify) -> None:
+        self._writer = writer
+        self._notify = notify
+        self._waiting: asyncio.Queue[tuple[Segment, SegmentMedia] | None] = asyncio.Queue(
+            _CLIPS_WAITING
+        )
+
+    async def run(self) -> None:
+        """Store what has ended; return after `finish`."""
+        while (waiting := await self._waiting.get()) is not None:
+            segment, media = waiting
+            try:
+                name = await self._writer.store(media)
+            except DittoAvatarError as error:
+                # The viewers have seen the segment live; only its replay is lost.
+                self._notify(progress.Troubled(outcome_of(error).code, str(error)))
+                continue
+            self._notify(progress.ClipStored(segment.id, _clip(name, segment)))
+
+    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
+        """Wait for the whole segment."""
+
+    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+        """Put the segment in line; waits while two are in it."""
+        await self._waiting.put((segment, media))
+
+    async def finish(self) -> None:
+        """End the line."""
+        await self._waiting.put(None)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSinks:
+    """Make the sinks of live turns: what all turns of a server share."""
+
+    clips: ClipWriter
+    cache: SegmentCache
+    face: FaceEngine
+    executor: Executor
+    clock: Clock
+
+    def __call__(self, request: TurnRequest, notify: Notify) -> EncodingSink:
+        """Make the sink of one turn."""
+        outputs: list[Output] = [
+            ViewerOutput(request.avatar, notify, self.clock),
+            CacheOutput(self.cache, self.face),
+        ]
+        if request.keeps_clips:
+            outputs.append(ClipOutput(self.clips, notify))
+        return EncodingSink(request.avatar, self.executor, outputs)
+
+
+def _clip(name: str, segment: Segment) -> Clip:
+    said = segment.sentence
+    frames = segment.first_frame, segment.last_frame
+    return Clip(name, segment.index, said.text, said.emotion, segment.seconds, *frames)

@@ -1,0 +1,49 @@
+"""What a turn asks of the pipeline: values, and the engines that do it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from ditto_avatar.dialogue.base import DialogueEngine, Prompt
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.pipeline.progress import Progress
+from ditto_avatar.speech.base import SpeechEngine
+from ditto_avatar.types import Fallback, Language, SpeechChunk
+
+Notify = Callable[[Progress], object]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """Describe the work of one turn.
+
+    The source is one of three: a `prompt` for the dialogue; or `recording`, the sound of a single
+    sentence; or else `text`, spoken as it is, with emotion tags where it is `tagged`.
+    `start_frame` returns, when the face begins, the idle frame that the viewer will see; `watched`
+    returns whether somebody watches now. The cache keeps segments under `scope`: the session's id,
+    or `SHARED`. With `keeps_clips`, finished segments become clips that can be replayed.
+    """
+
+    avatar: Avatar
+    language: Language
+    text: str
+    prompt: Prompt | None
+    start_frame: Callable[[], int]
+    scope: str
+    keeps_clips: bool = True
+    watched: Callable[[], bool] = lambda: True
+    tagged: bool = False
+    recording: Callable[[], AsyncGenerator[SpeechChunk, None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines that answer and speak in one turn. Texts are spoken without a dialogue."""
+
+    dialogue: DialogueEngine | None
+    speech: SpeechEngine
+
+
+EngineChoice = Callable[[Avatar, Callable[[Fallback], object]], Engines]
+"""Choose the engines for an avatar's turn; the callback is called when one of them fails."""

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+
+from ditto_avatar.pipeline.pace import Pace
+from tests.fakes.clock import ManualClock
+
+
+async def test_what_is_within_the_lead_is_drawn_at_once() -> None:
+    clock = ManualClock()
+    pace = Pace(clock, 2.0)
+    for media_s in (0.0, 1.0, 2.0):
+        await pace.wait(media_s)
+    assert clock.sleepers == 0
+
+
+async def test_what_is_beyond_the_lead_waits_for_its_time() -> None:
+    clock = ManualClock()
+    pace = Pace(clock, 2.0)
+    await pace.wait(0.0)
+    waiting = asyncio.create_task(pace.wait(3.0))
+    await asyncio.sleep(0)
+    clock.advance(0.9)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.2)
+    await waiting
+
+
+async def test_a_model_that_stalls_leaves_no_time_to_draw_ahead() -> None:
+    clock = ManualClock()
+    pace = Pace(clock, 8.0)
+    await pace.wait(0.0)
+    await pace.wait(1.0)
+    clock.advance(21.0)  # the viewer has seen the one second that there is, and waits
+    await pace.wait(1.0)
+    await pace.wait(9.0)
+    waiting = asyncio.create_task(pace.wait(9.5))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.5)
+    await waiting
+
+
+async def test_a_short_pause_takes_nothing_from_the_lead() -> None:
+    clock = ManualClock()
+    pace = Pace(clock, 2.0)
+    await pace.wait(0.0)
+    await pace.wait(2.0)
+    clock.advance(1.5)  # there is half a second left to play
+    await pace.wait(3.5)
+    waiting = asyncio.create_task(pace.wait(3.6))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.2)
+    await waiting
