@@ -24,6 +24,7 @@ from ditto_avatar.pipeline.outputs import LiveSinks
 from ditto_avatar.pipeline.pipeline import Pipeline
 from ditto_avatar.pipeline.request import Engines
 from ditto_avatar.session.admission import Admission
+from ditto_avatar.session.cleaning import Cleaning
 from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.grant import Grant
@@ -97,6 +98,7 @@ class World:
     """Real sessions on a real store, with engines that tests can hold up."""
 
     registry: Registry
+    cleaning: Cleaning
     services: Services
     clips: GatedClips
     cache: SegmentCache
@@ -199,16 +201,19 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             transcription=transcription,
             admits=admits,
         )
+        erasure = Erasure(store, clips, cache, clip_writer)
         registry = Registry(
             services,
-            Erasure(store, clips, cache, clip_writer),
+            erasure,
             session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
             max_sessions=max_sessions,
-            idle_s=idle_s,
             default_avatar="oval",
             default_language=Language.ENGLISH,
         )
-        world = World(registry, services, clips, cache, dialogue, speech, face, tmp_path, executor)
+        cleaning = Cleaning(registry, services, erasure, idle_s=idle_s)
+        world = World(
+            registry, cleaning, services, clips, cache, dialogue, speech, face, tmp_path, executor
+        )
         worlds.append(world)
         return world
 

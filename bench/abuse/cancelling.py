@@ -52,7 +52,7 @@ async def _find_stored(parts: ServerParts, session: Session) -> None:
     """A session that is in the database only."""
     await session.keep()
     session.used_at -= 1_000
-    await parts.registry.sweep()
+    await parts.cleaning.sweep()
     await parts.registry.find(session.id, session.token)
 
 

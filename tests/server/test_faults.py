@@ -80,8 +80,8 @@ async def test_a_clock_that_is_set_two_days_forward_removes_nothing(
         clip = await client.until("video_ready")
         await client.until("turn.finished")
         ahead = 2 * DAYS_S
-        await server.parts.registry.sweep()
-        await server.parts.registry.expire(DAYS_S)
+        await server.parts.cleaning.sweep()
+        await server.parts.cleaning.expire(DAYS_S)
         await asyncio.to_thread(server.parts.clips.sweep)
         assert (await server.http.get(clip["video_url"])).status_code == 200
         await client.send(type="say", text="Hello again.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from ditto_avatar.face.puppet.engine import PuppetEngine
-from ditto_avatar.server.parts import places_for
+from ditto_avatar.server.engines import places_for
 from ditto_avatar.settings import Settings
 
 

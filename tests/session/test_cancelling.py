@@ -114,7 +114,7 @@ async def test_a_session_that_was_asked_for_by_somebody_cancelled_is_found_by_th
         session = await world.registry.open(f"visitor {steps}")
         await session.keep()
         session.used_at -= 121
-        await world.registry.sweep()
+        await world.cleaning.sweep()
         await cancelled_after(steps, world.registry.find(session.id, session.token))
         found = await world.registry.find(session.id, session.token)
         assert found.id == session.id

@@ -96,7 +96,7 @@ async def test_old_turns_go_with_their_clips_and_the_conversation_goes_on(
     old = await say(world, session, "Long ago.")
     await say(world, session, "Just now.")
     await make_older(world, 40, turns=[old], sessions=True)
-    await world.registry.expire(30 * DAY_S)
+    await world.cleaning.expire(30 * DAY_S)
     assert [entry.text for entry in session.conversation.history()] == ["Just now."]
     assert await session.find_turn(old) is None
     stored = await world.services.store.session(session.id)
@@ -125,7 +125,7 @@ async def test_a_conversation_in_which_nothing_was_said_for_long_goes_as_a_whole
     async with world.viewer(session):
         if not watched:
             await session.close("idle")
-        await world.registry.expire(30 * DAY_S)
+        await world.cleaning.expire(30 * DAY_S)
     assert await world.services.store.session(session.id) is None
     with pytest.raises(NotFound):
         await world.registry.find(session.id, session.token)
@@ -152,7 +152,7 @@ async def test_many_old_turns_go_in_small_batches(open_world: Worlds) -> None:
             for number in range(1, 131)
         )
     await make_older(world, 40, turns=[], sessions=True)
-    await world.registry.expire(30 * DAY_S)
+    await world.cleaning.expire(30 * DAY_S)
     stored = await world.services.store.session(session.id)
     assert stored is not None
     assert [turn.id for turn in stored.turns] == [newest]
@@ -164,10 +164,10 @@ async def test_a_session_that_nobody_used_is_forgotten_with_its_takes(open_world
     await say(world, session, "A word of mine.")
     await session.interrupt()  # it waits to be heard
     session.used_at -= 121
-    await world.registry.sweep()  # it leaves the memory
+    await world.cleaning.sweep()  # it leaves the memory
     async with world.services.store.writing() as db:
         await db.execute(update(SessionRow).values(used_at=utc_now() - timedelta(hours=2)))
-    await world.registry.sweep()
+    await world.cleaning.sweep()
     assert media(world) == set()
     assert all(b"A word of mine." not in path.read_bytes() for path in files(world))
 
@@ -175,7 +175,7 @@ async def test_a_session_that_nobody_used_is_forgotten_with_its_takes(open_world
 async def test_who_returns_while_a_session_is_erased_does_not_bring_it_back(world: World) -> None:
     session = await world.registry.open("me")
     await say(world, session, "Hi.")
-    await world.registry.sweep()
+    await world.cleaning.sweep()
     erasing = asyncio.create_task(world.registry.remove(session))
     while not erasing.done():
         with contextlib.suppress(NotFound):

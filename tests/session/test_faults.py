@@ -53,10 +53,10 @@ async def test_a_postgresql_that_restarts_in_mid_conversation(
         with pytest.raises(StorageFailed):
             await session.submit(SAY, "While it is away.")
         with pytest.raises(StorageFailed):
-            await world.registry.sweep()
+            await world.cleaning.sweep()
         await asyncio.to_thread(postgres_server.start)
         await answered(session, viewer, "After?")
-    await world.registry.sweep()
+    await world.cleaning.sweep()
     await everything_is_kept(world, session)
 
 

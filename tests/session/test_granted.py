@@ -65,7 +65,7 @@ async def test_a_session_whose_time_is_over_ends_for_those_who_watch_it_too(
         valid.clear()
         with pytest.raises(SessionEnded, match="time of this session is over"):
             await session.submit(SAY, "More.")
-        await world.registry.sweep()
+        await world.cleaning.sweep()
         assert len(world.registry) == 0
         assert (await viewer.until(events.TurnInterrupted)).reason == "over"
     with pytest.raises(SessionEnded):
@@ -75,7 +75,7 @@ async def test_a_session_whose_time_is_over_ends_for_those_who_watch_it_too(
 async def test_a_closed_session_is_closed_to_who_is_just_coming_back(world: World) -> None:
     session = await world.registry.open("me")
     await said(world, session)
-    await world.registry.sweep()
+    await world.cleaning.sweep()
     await _out_of_memory(world, session)
     loading = asyncio.create_task(world.registry.find(session.id, session.token))
     await asyncio.sleep(0)
@@ -98,7 +98,7 @@ async def test_a_session_that_is_closed_at_its_first_message_stays_closed(world:
 
 async def _out_of_memory(world: World, session: Session) -> None:
     session.used_at -= 1_000
-    await world.registry.sweep()
+    await world.cleaning.sweep()
     assert world.registry.get(session.id) is None
 
 

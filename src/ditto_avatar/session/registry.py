@@ -1,20 +1,20 @@
-"""All sessions of a server: opened, found again, ended when nobody needs them."""
+"""Open the sessions of a server, find them again, and end them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from ditto_avatar.errors import Busy, NotFound, SessionEnded, ShuttingDown, Unauthorized
+from ditto_avatar.errors import NotFound, SessionEnded, ShuttingDown, Unauthorized
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.export import export
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit
+from ditto_avatar.session.places import MemoryPlaces
 from ditto_avatar.session.records import StoredSession, hash_token
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
@@ -23,12 +23,9 @@ from ditto_avatar.types import Language
 
 log = logging.getLogger(__name__)
 
-# A session without viewers leaves the memory soon; the store brings it back when they return.
-_KEEP_IN_MEMORY_S = 120.0
-
 
 class Registry:
-    """Sessions by id. Belongs to the event loop."""
+    """Hold the sessions that are in memory, by id. Belongs to the event loop."""
 
     def __init__(
         self,
@@ -37,21 +34,17 @@ class Registry:
         *,
         session_limit: RateLimit,
         max_sessions: int,
-        idle_s: float,
         default_avatar: str,
         default_language: Language,
     ) -> None:
         self._services = services
         self._erasure = erasure
         self._session_limit = session_limit
-        self._max_sessions = max_sessions
-        self._idle_s = idle_s
         self._default_avatar = default_avatar
         self._default_language = default_language
         self._sessions: dict[str, Session] = {}
         self._loading: dict[str, asyncio.Task[Session]] = {}
-        self._held: Counter[str] = Counter()
-        """How many sessions each address has in memory, those that are loading included."""
+        self._places = MemoryPlaces(max_sessions, services.share)
         self._going: set[str] = set()
         """Sessions that are being removed: nobody may load them again meanwhile."""
         self._tasks = OwnTasks()
@@ -69,6 +62,10 @@ class Registry:
     def sessions(self) -> list[Session]:
         """The sessions in memory."""
         return list(self._sessions.values())
+
+    def holds(self, session_id: str) -> bool:
+        """Whether a session is in memory, or on its way there."""
+        return session_id in self._sessions or session_id in self._loading
 
     @property
     def viewers(self) -> int:
@@ -148,41 +145,7 @@ class Registry:
         await self._tasks.finish(self._erase_at_once(session.id, "user"))
 
     async def _erase_at_once(self, session_id: str, reason: str) -> None:
-        await self._erase(session_id, reason)
-        await self._erasure.purge()
-
-    async def sweep(self) -> None:
-        """Let go of sessions that nobody watches, and end those that nobody used for long. Raises
-        `StorageFailed`; what was not done is done by the next sweep."""
-        await self._end_overdue()
-        now = self._services.clock.now()
-        used = [s for s in self._sessions.values() if not s.empty and (s.viewers or s.busy)]
-        for session in list(self._sessions.values()):
-            unused_s = now - session.used_at
-            if not session.viewers and not session.busy and unused_s > _KEEP_IN_MEMORY_S:
-                used.append(session)
-                self._release(session)
-                await session.close("idle")
-        # What was watched was used: it must not be forgotten right after the page is closed.
-        await self._services.store.mark_used([session.id for session in used])
-        for session_id in await self._services.store.sessions_unused_for(self._idle_s):
-            if session_id not in self._sessions and session_id not in self._loading:
-                await self._erase(session_id, "idle")
-        await self._erasure.purge()
-
-    async def expire(self, age_s: float) -> None:
-        """Remove what was said longer ago than `age_s` seconds, with its clips: conversations in
-        which nothing was said since, watched or not, and the old turns of others. Raises
-        `StorageFailed`; what is left then is removed the next time."""
-        while silent := await self._erasure.silent_sessions(age_s):
-            for session_id in silent:
-                await self._erase(session_id, "idle")
-        while old := await self._erasure.old_turns(age_s):
-            await self._erasure.remove_turns(old)
-            for turn in old:
-                if (session := self._sessions.get(turn.session_id)) is not None:
-                    session.forget(turn.turn_id)
-        await self._erasure.expire_cache(age_s)
+        await self.erase_stored(session_id, reason)
         await self._erasure.purge()
 
     async def export(self, session: Session) -> AsyncGenerator[bytes, None]:
@@ -192,13 +155,6 @@ class Registry:
         services.turn_limit.take(session.id)
         await session.keep()
         return export(session.id, services.store, services.clips)
-
-    async def _end_overdue(self) -> None:
-        """End the sessions whose grant does not hold any more, those that are watched as well."""
-        for session in list(self._sessions.values()):
-            if not self._services.admits(session.grant):
-                self._release(session)
-                await session.close("over")
 
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all."""
@@ -239,7 +195,7 @@ class Registry:
     def _loaded(self, session_id: str, address: str, done: asyncio.Task[Session]) -> None:
         del self._loading[session_id]
         if done.cancelled() or done.exception() is not None:
-            self._give_back(address)
+            self._places.give_back(address)
 
     def _add(
         self, stored: StoredSession, token: str, address: str, *, is_new: bool = False
@@ -253,27 +209,18 @@ class Registry:
     def _left(self, session: Session) -> None:
         """End a session at once if its viewer left before anything was said."""
         if session.empty and self._sessions.get(session.id) is session:
-            self._release(session)
+            self.release(session)
             self._tasks.start(session.close("idle"), "closing an empty session")
 
     def _reserve(self, address: str) -> None:
-        """Take a place for one more session of `address`; `_give_back` frees it."""
+        """Take a place in memory for one more session of `address`."""
         if self._closing:
             raise ShuttingDown("The server is stopping; please try again in a moment.")
-        allowed = self._services.share.of(self._max_sessions, address)
-        if self._held[address] >= allowed:
-            self._put_out(address)
-        if self._held[address] >= allowed:
-            raise Busy(f"You have {allowed:,} open sessions already; please close one of them.")
-        if self._held.total() >= self._max_sessions:
-            self._put_out()
-        if self._held.total() >= self._max_sessions:
-            raise Busy(f"All {self._max_sessions:,} sessions are taken; please try again later.")
-        self._held[address] += 1
+        self._places.reserve(address, self._put_out)
 
-    def _put_out(self, address: str | None = None) -> None:
+    def _put_out(self, address: str | None) -> None:
         """Let the session leave the memory that nobody watches and that was not used for longest,
-        of all or of one address; the store brings it back."""
+        of all or of one address."""
         idle = [
             session
             for session in self._sessions.values()
@@ -283,20 +230,17 @@ class Registry:
         ]
         if idle:
             session = min(idle, key=lambda session: session.used_at)
-            self._release(session)
+            self.release(session)
             self._tasks.start(session.close("idle"), "closing an idle session")
 
-    def _release(self, session: Session) -> None:
+    def release(self, session: Session) -> None:
+        """Let a session leave the memory; close it next. The store brings it back."""
         if self._sessions.pop(session.id, None) is not None:
-            self._give_back(session.address)
+            self._places.give_back(session.address)
 
-    def _give_back(self, address: str) -> None:
-        self._held[address] -= 1
-        if not self._held[address]:
-            del self._held[address]
-
-    async def _erase(self, session_id: str, reason: str) -> None:
-        """Close a session and remove everything of it."""
+    async def erase_stored(self, session_id: str, reason: str) -> None:
+        """Close a session and remove everything of it, but for the purge. Raises
+        `StorageFailed`."""
         async with self._leaving(session_id, reason):
             await self._erasure.erase(session_id)
 
@@ -311,7 +255,7 @@ class Registry:
                 await asyncio.wait([loading])
             if (session := self._sessions.get(session_id)) is not None:
                 await session.close(reason)
-                self._release(session)
+                self.release(session)
             yield session
         finally:
             self._going.discard(session_id)

@@ -1,0 +1,64 @@
+"""Open what a server keeps on disk: the conversations, clips and cached segments."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from ditto_avatar.clock import AgeClock
+from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clip_writer import ClipWriter
+from ditto_avatar.pipeline.clips import ClipFolder
+from ditto_avatar.server.private_files import keep_private
+from ditto_avatar.session.database import sqlite_url
+from ditto_avatar.session.erasure import Erasure
+from ditto_avatar.session.store import Store
+from ditto_avatar.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a server keeps. The threads of `executor` encode pictures and write clips."""
+
+    store: Store
+    clips: ClipFolder
+    clip_writer: ClipWriter
+    cache: SegmentCache
+    executor: ThreadPoolExecutor
+
+    def erasure(self) -> Erasure:
+        """Make the eraser of all of it."""
+        return Erasure(self.store, self.clips, self.cache, self.clip_writer)
+
+
+async def open_storage(settings: Settings, stack: AsyncExitStack) -> Storage:
+    """Open the data folder and the database, and clear what a killed process left unfinished;
+    `stack` closes them. Raises `Unavailable`."""
+    await asyncio.to_thread(keep_private, settings.data_dir)
+    ages = AgeClock()
+    clips = ClipFolder(
+        settings.data_dir / "clips",
+        max_age_s=min(settings.clip_max_age_s, settings.retention_s or math.inf),
+        max_bytes=settings.clip_max_mb * 1024 * 1024,
+        clock=ages,
+    )
+    cache = SegmentCache(settings.data_dir / "cache", settings.cache_mb * 1024 * 1024, ages)
+    # Version 0.1 kept everybody's sentences together there.
+    former = partial(shutil.rmtree, settings.data_dir / "takes", ignore_errors=True)
+    for clear in (clips.clear_unfinished, cache.clear_unfinished, former):
+        await asyncio.to_thread(clear)
+    store = Store(settings.database_url or sqlite_url(settings.data_dir), ages)
+    stack.push_async_callback(store.close)
+    if interrupted := await store.start():
+        log.info("%d answers had been interrupted by the last stop", interrupted)
+    executor = ThreadPoolExecutor(thread_name_prefix="encode")
+    stack.callback(executor.shutdown)
+    return Storage(store, clips, ClipWriter(clips, executor), cache, executor)
