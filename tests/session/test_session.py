@@ -365,9 +365,9 @@ async def test_what_a_page_drops_is_not_on_the_loudspeaker(open_world: Worlds) -
         await session.submit(SAY, "Nobody should mistake this for a person.")
         ready = await viewer.until(events.VideoReady)
         session.playback(PlaybackReport(ready.segment, PlaybackState.PLAYING, 0.5))
-        assert session.spoken(0.0) == "Nobody should mistake this for a person."
+        assert session.loudspeaker.spoken(0.0) == "Nobody should mistake this for a person."
         session.playback(PlaybackReport(ready.segment, PlaybackState.DROPPED, 0.5))
-        assert session.spoken(0.0) == ""
+        assert session.loudspeaker.spoken(0.0) == ""
 
 
 async def test_a_turns_record_has_what_the_page_reported_after_its_drawing(
@@ -555,7 +555,7 @@ async def test_whoever_asks_again_is_told_alone_how_the_answer_stands(world: Wor
             seen, before = len(asker.events), len(asker.of(events.TurnStarted))
             await session.submit(SAY, "Hi.", client_id=client_id, asker=asker.outbox)
             await asker.until(events.TurnStarted, before + 1)
-            session.tell(asker.outbox, events.Pong(0))
+            asker.outbox.tell(events.Pong(0))
             await asker.until(events.Pong, len(asker.of(events.Pong)) + 1)
             return asker.events[seen:-1]
 

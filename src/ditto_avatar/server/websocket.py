@@ -171,7 +171,7 @@ class _Viewer:
             parts.listener,
             parts.sound_limits,
             session,
-            tell=lambda event: session.tell(outbox, event),
+            tell=outbox.tell,
             fail=self.fail,
         )
 
@@ -192,7 +192,7 @@ class _Viewer:
             case messages.Playback():
                 self._playback(message)
             case messages.Ping(t=t):
-                session.tell(self.outbox, events.Pong(t))
+                self.outbox.tell(events.Pong(t))
             case messages.AudioStart(mode=mode, idle_frame=idle_frame):
                 self.microphone.start(ListenMode(mode), idle_frame)
             case messages.AudioStop():
@@ -212,7 +212,7 @@ class _Viewer:
         outcome = outcome_of(error)
         self.parts.metrics.errors.labels(outcome.code).inc()
         failure = events.Failure(outcome.code, public_text(error), id=message_id)
-        self.session.tell(self.outbox, failure)
+        self.outbox.tell(failure)
 
     def _playback(self, report: messages.Playback) -> None:
         painted = report.since_text_ms if report.state is PlaybackState.PAINTED else None

@@ -191,11 +191,11 @@ class Microphone:
 
     def played(self, seconds: float) -> FloatArray:
         """The sound that the page has played in the last `seconds`."""
-        return self._session.played(seconds)
+        return self._session.loudspeaker.played(seconds)
 
     def spoken(self, seconds: float) -> str:
         """The sentences that have sounded in the last `seconds`."""
-        return self._session.spoken(seconds)
+        return self._session.loudspeaker.spoken(seconds)
 
     def admit_utterance(self) -> None:
         """Count something said that is to be transcribed. Raises `RateLimited`."""

@@ -28,7 +28,7 @@ from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
-from ditto_avatar.session.records import FINISHED, INTERRUPTED
+from ditto_avatar.session.records import FINISHED, INTERRUPTED, StoredSession
 from ditto_avatar.session.store import Store
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Write, Writer
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 _PLAYBACK_SLACK_S = 5.0
 # Reports of drift that count for one segment, all viewers together: two minutes of one page.
 _MOST_DRIFT_REPORTS = 120
+# A database that is locked answers within 5 s; beyond this nobody waits for what is being stored.
+STORED_S = 30.0
 # Longer than any engine takes to stop; what still runs then runs on without being waited for.
 _STOP_S = 10.0
 
@@ -82,6 +84,26 @@ class Context:
     loudspeaker: Loudspeaker
     watched: Callable[[], bool]
     """Whether somebody watches, or did a moment ago."""
+
+    @classmethod
+    def open(
+        cls, stored: StoredSession, services: Services, address: str, watched: Callable[[], bool]
+    ) -> Context:
+        """Make the context of a session from what is stored of it."""
+        clock = services.clock
+        return cls(
+            stored.id,
+            address,
+            services.find_avatar(stored.avatar),
+            Language(stored.language),
+            Conversation(stored.turns),
+            Viewers(),
+            Writer(clock),
+            OwnTasks(),
+            IdlePosition(clock),
+            Loudspeaker(clock),
+            watched,
+        )
 
 
 class TurnRunner:

@@ -64,6 +64,11 @@ class Outbox:
         self._overflowed = asyncio.Event()
         self._changed = asyncio.Event()
 
+    def tell(self, event: Event) -> None:
+        """Queue an event for this viewer only, without a number: an error, a pong, or what a viewer
+        that asks again has missed."""
+        self.put(NumberedEvent(event, None))
+
     def put(self, item: NumberedEvent) -> None:
         """Queue an event; media only for a viewer that streams. When that is too much, everything
         that waits is dropped, nothing is taken any more, and `overflowed` returns."""
