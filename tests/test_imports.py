@@ -26,7 +26,8 @@ ORDER = [
     "media",
 ]
 CLI = {"cli", "cli_ditto", "cli_keys"}
-ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "metrics", "settings", "providers"}
+ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
+ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
 ASSEMBLY = {"assembly", "doctor", "render"}
 

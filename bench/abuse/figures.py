@@ -61,8 +61,8 @@ class Run:
         return -(-int(whole * self.share * 100) // 100) or 1
 
 
-Part = Callable[[Run], Awaitable[Mapping[str, Any]]]
-PARTS: dict[str, Part] = {
+Measurement = Callable[[Run], Awaitable[Mapping[str, Any]]]
+PARTS: dict[str, Measurement] = {
     "texts": lambda run: texts.speak_all(run.of(TEXTS), run.log, run.cases),
     "stalls": lambda run: texts.watch_stalls(run.log, run.cases),
     "malformed": lambda run: malformed.send_all(run.of(MALFORMED), run.log),

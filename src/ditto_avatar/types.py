@@ -1,8 +1,8 @@
 """The values that every stage speaks.
 
 Media time is counted, never measured: audio in samples at 16 kHz, video in frames at
-25 frames a second. One frame lasts exactly 640 samples, so frame ``i`` of a performance
-shows what samples ``640 * i`` to ``640 * (i + 1)`` sound like.
+25 frames a second. One frame lasts exactly 640 samples, so frame ``i`` of a face
+stream shows what samples ``640 * i`` to ``640 * (i + 1)`` sound like.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAME_RATE_HZ
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
+Int16Array = npt.NDArray[np.int16]
 
 
 class Emotion(StrEnum):
@@ -64,10 +65,10 @@ class SpeechChunk:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """One picture of a performance.
+    """One picture of a face stream.
 
     `yuv` is I420 in one uint8 array (height * 3 / 2, width): the luma plane, then both chroma
-    planes, BT.601 limited range. `index` counts from 0 within the performance; `idle_frame` is
+    planes, BT.601 limited range. `index` counts from 0 within the stream; `idle_frame` is
     the frame of the idle loop whose head pose it has.
     """
 

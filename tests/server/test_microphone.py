@@ -14,8 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from ditto_avatar.speech.espeak import EspeakEngine
-from ditto_avatar.speech.listening import Int16Array
-from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, joined
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Int16Array, joined
 from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.openai_server import FakeOpenAI, Refusal, Script, Transcript, fake_openai
 

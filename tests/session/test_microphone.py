@@ -10,9 +10,9 @@ from ditto_avatar.errors import RateLimited
 from ditto_avatar.session.microphone import Microphone, Recording
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.speech.espeak import EspeakEngine
-from ditto_avatar.speech.listening import Int16Array, Listener, ListenMode
+from ditto_avatar.speech.listening import Listener, ListenMode
 from ditto_avatar.transport import events
-from ditto_avatar.types import Language, joined
+from ditto_avatar.types import Int16Array, Language, joined
 from tests.fakes.clock import ManualClock
 from tests.worlds import Worlds
 

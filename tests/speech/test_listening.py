@@ -13,14 +13,13 @@ from ditto_avatar.errors import InvalidInput, ProviderFailed, RateLimited
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.listening import (
     HeardEvent,
-    Int16Array,
     Interrupted,
     Listener,
     ListenMode,
     NotUnderstood,
     Understood,
 )
-from ditto_avatar.types import FloatArray, Language, joined
+from ditto_avatar.types import FloatArray, Int16Array, Language, joined
 
 PRESENTER = "The kitchen is open until nine, and after that there is only the bar downstairs."
 

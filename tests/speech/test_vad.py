@@ -9,13 +9,12 @@ from ditto_avatar.errors import InvalidInput
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.vad import (
     STEP_SAMPLES,
-    Int16Array,
     SpeechBegan,
     SpeechEnded,
     SpeechSegmenter,
     VadOptions,
 )
-from ditto_avatar.types import Language, joined
+from ditto_avatar.types import Int16Array, Language, joined
 
 
 async def voice(text: str, language: Language = Language.ENGLISH) -> Int16Array:

@@ -156,7 +156,7 @@ class SentenceSplitter:
             self._pass(mark.marks)
         return None
 
-    def _mark(self) -> _Mark:
+    def _mark(self) -> _Ending:
         """The terminators from here, as far as they are known."""
         text = self._text
         marks = max(self._marks, self._at)
@@ -166,7 +166,7 @@ class SentenceSplitter:
         while closers < len(text) and (text[closers] in _CLOSERS or _is_emoji(text[closers])):
             closers += 1
         self._marks, self._closers = marks, closers
-        return _Mark(text, self._run_at, self._at, marks, closers)
+        return _Ending(text, self._run_at, self._at, marks, closers)
 
     def _pass(self, end: int) -> None:
         """The sentence goes on at `end`."""
@@ -206,7 +206,7 @@ class SentenceSplitter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _Ending:
     """Terminators from `start` to `marks`, closing quotes and brackets up to `closers`. The
     characters without a space that they belong to begin at `run_at`."""
 
@@ -254,7 +254,7 @@ class _Mark:
         return _LIST_MARK.fullmatch(self.text, 0, self.start) is not None
 
 
-def _verdict(mark: _Mark, *, final: bool) -> bool | None:
+def _verdict(mark: _Ending, *, final: bool) -> bool | None:
     """Whether the sentence ends behind `mark`; None when more characters are needed."""
     if mark.closers == len(mark.text) and not final:
         return None
@@ -270,7 +270,7 @@ def _verdict(mark: _Mark, *, final: bool) -> bool | None:
     return (mark.word + mark.terminators).lower() not in _MARKED_NAMES
 
 
-def _ends_without_space(mark: _Mark, following: str) -> bool:
+def _ends_without_space(mark: _Ending, following: str) -> bool:
     """The next character stands right behind: mostly a decimal, a version, an address."""
     if mark.closed_by or mark.in_address:
         return False
@@ -288,7 +288,7 @@ def _ends_without_space(mark: _Mark, following: str) -> bool:
     return _is_hangul(following) or following.isupper()
 
 
-def _ends_after_closer(mark: _Mark, *, final: bool) -> bool | None:
+def _ends_after_closer(mark: _Ending, *, final: bool) -> bool | None:
     rest = mark.rest
     if not rest:
         return True if final else None
@@ -301,7 +301,7 @@ def _ends_after_closer(mark: _Mark, *, final: bool) -> bool | None:
     return True
 
 
-def _ends_at_period(mark: _Mark, *, final: bool) -> bool | None:
+def _ends_at_period(mark: _Ending, *, final: bool) -> bool | None:
     word = mark.word
     lower = word.lower()
     if mark.numbers_a_list or lower in _TITLES:
@@ -330,7 +330,7 @@ def _ends_at_period(mark: _Mark, *, final: bool) -> bool | None:
     return next_word is not None and next_word[0].lower().replace("’", "'") in _STARTERS
 
 
-def _ends_at_ellipsis(mark: _Mark, *, final: bool) -> bool | None:
+def _ends_at_ellipsis(mark: _Ending, *, final: bool) -> bool | None:
     rest = mark.rest
     if not rest:
         return True if final else None

@@ -64,7 +64,7 @@ class FaceEngine(Protocol):
 
     @property
     def max_streams(self) -> int | None:
-        """Performances that this engine draws in time at once; None where only the machine
+        """The most streams that this engine draws in time at once; None where only the machine
         decides."""
 
     @property

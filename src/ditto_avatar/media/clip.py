@@ -6,9 +6,7 @@ disk is full what was begun is removed and `StorageFull` says so.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ditto_avatar import files
 from ditto_avatar.errors import StorageFull
 from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray
 
@@ -56,15 +55,9 @@ def pcm16(samples: FloatArray) -> bytes:
     return (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file and give it the name `path` when it is complete. Raises
-    `StorageFull`, with nothing left behind, when that fails."""
-    temporary = path.with_name(f".{path.name}.part")
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all, like `files.write_whole`. Raises `StorageFull`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        os.replace(temporary, path)
+        files.write_whole(path, write)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StorageFull(f"The clip could not be stored: {error.strerror or error}.") from error

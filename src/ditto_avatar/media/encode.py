@@ -26,6 +26,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from ditto_avatar.media.colour import tag_colours
 from ditto_avatar.media.fragments import Fragment, FragmentSplitter
 from ditto_avatar.types import (
     FRAME_RATE_HZ,
@@ -59,8 +60,6 @@ _VIDEO_OPTIONS = {
     # Sliced threads would cut every picture into strips for a latency that one thread meets too.
     "x264-params": "threads=1:sliced-threads=0:scenecut=0:keyint=250",
 }
-# BT.601 limited range, as the idle loops carry it.
-_COLORSPACE, _PRIMARIES, _TRANSFER, _LIMITED = 6, 6, 6, 1
 
 
 def fragment_lengths() -> Iterator[int]:
@@ -149,8 +148,7 @@ class FragmentEncoder:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec = stream.codec_context
         codec.time_base = Fraction(1, FRAME_RATE_HZ)
-        codec.colorspace, codec.color_range = _COLORSPACE, _LIMITED
-        codec.color_primaries, codec.color_trc = _PRIMARIES, _TRANSFER
+        tag_colours(codec)
         return stream
 
     def _add_audio(self) -> tuple[AudioStream, AudioCodecContext]:

@@ -14,7 +14,6 @@ import contextlib
 import json
 import logging
 import math
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from ditto_avatar.clock import Clock, SystemClock
 from ditto_avatar.errors import BudgetUsedUp, ProviderFailed
+from ditto_avatar.files import write_whole
 from ditto_avatar.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -226,10 +226,7 @@ class Budgets:
 
     def _write(self, text: str) -> None:
         with self._writing:
-            unfinished = self._file.with_suffix(".unfinished")
-            unfinished.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, self._file)
+            write_whole(self._file, lambda path: path.write_text(text, encoding="utf-8"))
 
     def _read(self) -> tuple[date, dict[Paid, float]]:
         try:

@@ -44,7 +44,7 @@ _INVALID_UTF8 = 1007
 _POLICY_VIOLATION = 1008
 
 
-class Part(Enum):
+class RequestPart(Enum):
     """What a peer still has to send. The value is how many times `request_s` it may take: the
     application refuses a slow body first, with an answer."""
 
@@ -59,7 +59,7 @@ class _Connection:
     transport: asyncio.Transport
     address: str | None
     request_due: float
-    expected: Part | None = Part.HEAD
+    expected: RequestPart | None = RequestPart.HEAD
     read_due: float | None = None
 
 
@@ -114,7 +114,7 @@ class Connections:
         if connection is not None and connection.address is not None:
             self._shares.give_back(connection.address)
 
-    def expect(self, transport: asyncio.Transport, part: Part | None) -> None:
+    def expect(self, transport: asyncio.Transport, part: RequestPart | None) -> None:
         """Say which part of a request is still to come; None for no request. The time that it
         may take runs from the first call that names it."""
         connection = self._open.get(transport)
@@ -237,11 +237,11 @@ class HttpConnection(H11Protocol):
             return  # a WebSocket by now
         part = None
         if self.conn.their_state is h11.SEND_BODY:
-            part = Part.BODY
+            part = RequestPart.BODY
         elif self.conn.their_state is h11.IDLE and (
             self.cycle is None or self.conn.trailing_data[0]
         ):
-            part = Part.HEAD
+            part = RequestPart.HEAD
         self._places.expect(self.transport, part)
 
 

@@ -25,7 +25,6 @@ from ditto_avatar.session.session import Session
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.speech.listening import (
     HeardEvent,
-    Int16Array,
     Interrupted,
     Listener,
     ListenMode,
@@ -33,7 +32,7 @@ from ditto_avatar.speech.listening import (
     Understood,
 )
 from ditto_avatar.transport import events
-from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Language
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Int16Array, Language
 
 log = logging.getLogger(__name__)
 

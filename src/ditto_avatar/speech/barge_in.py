@@ -12,9 +12,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray
-
-Int16Array = npt.NDArray[np.int16]
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Int16Array
 
 _HOP_SAMPLES = SAMPLE_RATE_HZ // 50
 _WINDOW_SAMPLES = 512

@@ -151,7 +151,7 @@ class GoogleSpeech:
             self._client = None
             await transport.close()
 
-    async def _begin(self, sentence: str, voice: str) -> tuple[_Sound, bytes | None]:
+    async def _begin(self, sentence: str, voice: str) -> tuple[_ResponseSound, bytes | None]:
         """The sound behind its first bytes, asked for in the richest manner the voice allows."""
         manner = self._manners.setdefault(voice, _Manner("chirp" in voice.lower(), True))
         while True:
@@ -166,7 +166,7 @@ class GoogleSpeech:
 
     async def _open(
         self, sentence: str, voice: str, manner: _Manner
-    ) -> tuple[_Sound, bytes | None]:
+    ) -> tuple[_ResponseSound, bytes | None]:
         client = await self._connected()
         rate = {"speaking_rate": self._options.rate} if manner.paced else {}
         try:
@@ -178,7 +178,7 @@ class GoogleSpeech:
 
     async def _open_stream(
         self, client: tts.TextToSpeechAsyncClient, sentence: str, voice: str, rate: dict[str, float]
-    ) -> tuple[_Sound, bytes | None]:
+    ) -> tuple[_ResponseSound, bytes | None]:
         config = tts.StreamingSynthesizeConfig(
             voice=_selection(voice),
             streaming_audio_config=tts.StreamingAudioConfig(
@@ -193,7 +193,7 @@ class GoogleSpeech:
         call = await client.streaming_synthesize(
             requests(), retry=None, timeout=None, metadata=self._metadata()
         )
-        sound = _Sound(call, voice)
+        sound = _ResponseSound(call, voice)
         try:
             first = await sound.read()
         except BaseException:
@@ -205,7 +205,7 @@ class GoogleSpeech:
 
     async def _open_whole(
         self, client: tts.TextToSpeechAsyncClient, sentence: str, voice: str, rate: dict[str, float]
-    ) -> tuple[_Sound, bytes | None]:
+    ) -> tuple[_ResponseSound, bytes | None]:
         response = await client.synthesize_speech(
             tts.SynthesizeSpeechRequest(
                 input=tts.SynthesisInput(text=sentence),
@@ -225,7 +225,7 @@ class GoogleSpeech:
             data = data[_WAV_HEADER_BYTES:]
         if not data:
             raise ProviderFailed(f"{_WHO} answered, but gave no sound.")
-        sound = _Sound(_pieces(data), voice)
+        sound = _ResponseSound(_pieces(data), voice)
         return sound, await sound.read()
 
     def _metadata(self) -> Sequence[tuple[str, str]]:
@@ -272,7 +272,7 @@ class _NotAccepted(ProviderFailed):
         self.detail = detail.lower()
 
 
-class _Sound:
+class _ResponseSound:
     """A stream of responses as bytes."""
 
     def __init__(self, call: Any, voice: str) -> None:

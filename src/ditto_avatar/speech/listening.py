@@ -15,7 +15,6 @@ from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.speech.barge_in import barges_in, echoes_words
@@ -26,9 +25,7 @@ from ditto_avatar.speech.vad import (
     SpeechSegmenter,
     VadOptions,
 )
-from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Language
-
-Int16Array = npt.NDArray[np.int16]
+from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray, Int16Array, Language
 
 # Utterances that wait for their transcript; a person who says more in that time waits as well.
 _UTTERANCES_WAITING = 4

@@ -118,18 +118,18 @@ class OpenAISpeech:
 
     async def _ask(
         self, sentence: str, voice: Voice, emotion: Emotion
-    ) -> tuple[_Sound, bytes | None]:
+    ) -> tuple[_StreamedSound, bytes | None]:
         with self._budget.spend(len(sentence)):
             return await self._open(sentence, voice, emotion)
 
     async def _open(
         self, sentence: str, voice: Voice, emotion: Emotion
-    ) -> tuple[_Sound, bytes | None]:
+    ) -> tuple[_StreamedSound, bytes | None]:
         """The response and its first bytes."""
         instructed = not self._options.model.startswith("tts-1")
         instructions = f"{_ACCENTS[voice.language]} {_MANNERS[emotion]}"
         held = AsyncExitStack()
-        sound = _Sound(held, self._who, self._options.model)
+        sound = _StreamedSound(held, self._who, self._options.model)
         try:
             response = await held.enter_async_context(
                 self._client.audio.speech.with_streaming_response.create(
@@ -157,7 +157,7 @@ class OpenAISpeech:
         return sound, first
 
 
-class _Sound:
+class _StreamedSound:
     """One streamed response and what has to be closed after it."""
 
     def __init__(self, held: AsyncExitStack, who: str, model: str) -> None:

@@ -6,17 +6,13 @@ import io
 import wave
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from openai import AsyncOpenAI
 
 from ditto_avatar.errors import InvalidAudio, ProviderFailed
 from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.openai import check_model, connect, failure, service_name
 from ditto_avatar.providers.retry import Retries
-from ditto_avatar.types import SAMPLE_RATE_HZ, Language
-
-Int16Array = npt.NDArray[np.int16]
+from ditto_avatar.types import SAMPLE_RATE_HZ, Int16Array, Language
 
 _SHORTEST_MS = 100
 

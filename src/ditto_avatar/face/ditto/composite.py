@@ -16,14 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ditto_avatar.media.colour import RGB_TO_YUV, YUV_OFFSET
 from ditto_avatar.types import ByteArray, FloatArray
 
 FACE_SIZE = 512
 FEATHER = 0.05  # of each side
-
-# BT.601, limited range; rows Y, U, V.
-YUV = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
-YUV_OFFSET = (16.0, 128.0, 128.0)
 
 
 @cache
@@ -117,7 +114,7 @@ def blend(faces: Tensor, grid: Tensor, mask: Tensor, picture: Tensor) -> Tensor:
 @cache
 def _yuv_weights(device: torch.device) -> tuple[Tensor, Tensor]:
     """Matrix (3, 3) and offsets (3,) on the device, so that no frame waits for them."""
-    return torch.tensor(YUV, device=device) / 255, torch.tensor(YUV_OFFSET, device=device)
+    return torch.tensor(RGB_TO_YUV, device=device) / 255, torch.tensor(YUV_OFFSET, device=device)
 
 
 def to_i420(picture: Tensor) -> Tensor:

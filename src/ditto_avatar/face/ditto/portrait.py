@@ -48,7 +48,9 @@ from ditto_avatar.face.ditto.windows import (
     bounded,
     offline_motion,
 )
+from ditto_avatar.face.geometry import rotations
 from ditto_avatar.face.pack import check_name, load_avatar, pack_fingerprint
+from ditto_avatar.media.colour import tag_colours
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, Emotion, FloatArray
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,6 @@ OFFLINE_OVERLAP = 10
 IDLE_QUALITY = "16"  # x264's constant rate factor
 IDLE_GROUP = 25  # frames from one keyframe to the next: an engine decodes whole groups
 POSTER_QUALITY = 90
-BT601, LIMITED = 6, 1  # how ITU-T H.273 numbers them
 
 Progress = Callable[[str, int, int], None]
 
@@ -258,13 +259,8 @@ def meet(rows: FloatArray, count: int) -> FloatArray:
 
 def head_rotation(points: FloatArray, neutral: FloatArray) -> FloatArray:
     """Pitch, yaw and roll (n, 3) in degrees that turn the neutral points (478, 3) best into each
-    of (n, 478, 3) (Kabsch 1976)."""
-    rest = neutral - neutral.mean(axis=0)
-    moved = points - points.mean(axis=1, keepdims=True)
-    u, _, vt = np.linalg.svd(np.einsum("npi,pj->nij", moved, rest))
-    sign = np.sign(np.linalg.det(u @ vt))
-    u[:, :, 2] *= sign[:, None]
-    turn = u @ vt  # columns: where x, y and z went
+    of (n, 478, 3)."""
+    turn, _ = rotations(neutral, points)  # columns: where x, y and z went
     pitch = np.arctan2(-turn[:, 1, 2], turn[:, 2, 2])
     yaw = np.arcsin(np.clip(-turn[:, 0, 2], -1, 1))
     roll = np.arctan2(-turn[:, 0, 1], turn[:, 0, 0])
@@ -282,8 +278,7 @@ def _write_idle(path: Path, frames: Sequence[ByteArray]) -> None:
         stream.width, stream.height = frames[0].shape[1], frames[0].shape[0] * 2 // 3
         stream.pix_fmt = "yuv420p"
         codec = stream.codec_context
-        codec.colorspace = codec.color_primaries = codec.color_trc = BT601
-        codec.color_range = LIMITED
+        tag_colours(codec)
         codec.gop_size = IDLE_GROUP
         stream.options = {"crf": IDLE_QUALITY, "preset": "medium", "bf": "0"}
         for index, picture in enumerate(frames):

@@ -8,8 +8,6 @@ neither are those of other pictures.
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.layout import SourceMotion
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.source import SourceFrame, read_faces, source_motion
+from ditto_avatar.files import write_whole
 from ditto_avatar.types import ByteArray, FloatArray
 
 log = logging.getLogger(__name__)
@@ -106,14 +105,12 @@ def save_registration(path: Path, key: str, fingerprint: str, registration: Regi
     prefix = f"ditto.{key}."
     content = {name: value for name, value in content.items() if not name.startswith(prefix)}
     content |= {prefix + name: value for name, value in arrays.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        with temporary.open("wb") as file:
+
+    def write(unfinished: Path) -> None:
+        with unfinished.open("wb") as file:
             np.savez(file, **content)  # type: ignore[arg-type]
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_whole(path, write)
 
 
 def load_registration(path: Path, key: str, fingerprint: str) -> Registration | None:

@@ -17,7 +17,7 @@ from ditto_avatar.face.puppet.audio_mouth import (
     CONTEXT,
     SILENCE,
     SoundMeter,
-    Voice,
+    VoicedFrame,
     mouth_network,
     sounded,
 )
@@ -40,7 +40,7 @@ class Actor:
         self._meter = SoundMeter()
         self._life = UpperFace(eyes=eyes)
         self._rest = np.zeros(0, np.float32)
-        self._voices: deque[Voice] = deque()
+        self._voices: deque[VoicedFrame] = deque()
         self._first_voice = 0
         self._phonemes: deque[Phoneme] = deque()
         self._gestures: deque[Gesture] = deque()
@@ -115,7 +115,7 @@ class Actor:
             self._voices.append(self._meter.measure(part))
         self._rest = sound[whole * SAMPLES_PER_FRAME :].copy()
 
-    def _voice(self, frame: int, known: int) -> Voice:
+    def _voice(self, frame: int, known: int) -> VoicedFrame:
         place = frame - self._first_voice
         return self._voices[place] if 0 <= place and frame < known else SILENCE
 

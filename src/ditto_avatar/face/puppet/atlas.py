@@ -12,6 +12,7 @@ from ditto_avatar.face.avatar import MouthAtlas
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
 from ditto_avatar.face.puppet.fields import Grid, combine, grid_over, interpolate
+from ditto_avatar.media.colour import RGB_TO_YUV, YUV_OFFSET
 from ditto_avatar.types import ByteArray, FloatArray
 
 _NODES_ACROSS: Final = 36
@@ -147,15 +148,8 @@ def _features(lips: FloatArray) -> FloatArray:
 def _planes(patches: ByteArray) -> tuple[ByteArray, ByteArray]:
     """Luma (k, height, width) and chroma (k, height, width, 2) of RGB patches, BT.601 limited
     range."""
-    matrix = np.array(
-        [
-            [65.481, 128.553, 24.966],
-            [-37.797, -74.203, 112.0],
-            [112.0, -93.786, -18.214],
-        ],
-        np.float32,
-    )
-    zero = np.array([16.5, 128.5, 128.5], np.float32)
+    matrix = np.array(RGB_TO_YUV, np.float32)
+    zero = np.array(YUV_OFFSET, np.float32) + np.float32(0.5)  # rounds
     luma = np.empty(patches.shape[:3], np.uint8)
     chroma = np.empty((*patches.shape[:3], 2), np.uint8)
     for index, patch in enumerate(patches):

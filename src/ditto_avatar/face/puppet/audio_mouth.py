@@ -44,7 +44,7 @@ _AT_PEAK: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class VoicedFrame:
     """One frame of sound: `loudness` from 0 (silence) to 1 (the voice's own peak), `voiced` the
     same between 300 Hz and 3 kHz, where an open mouth is heard, `bands` (52,) the mel bands of
     its two halves relative to the peak, mostly 0 to 1."""
@@ -54,7 +54,7 @@ class Voice:
     bands: FloatArray
 
 
-SILENCE: Final = Voice(0.0, 0.0, np.zeros(FEATURES, np.float32))
+SILENCE: Final = VoicedFrame(0.0, 0.0, np.zeros(FEATURES, np.float32))
 
 
 class SoundMeter:
@@ -64,7 +64,7 @@ class SoundMeter:
         self._before = np.zeros(_OVERLAP, np.float32)
         self._peak = _LEAST_PEAK
 
-    def measure(self, samples: FloatArray) -> Voice:
+    def measure(self, samples: FloatArray) -> VoicedFrame:
         """One frame, samples (640,)."""
         # One shape for every frame: the sums come out the same to the last bit.
         bands = log_mel(np.concatenate([self._before, samples]))
@@ -80,7 +80,7 @@ class SoundMeter:
         voiced = float(np.clip((sones - least) / (1 - least), 0, 1))
         halves = bands.reshape(2, -1, BANDS).mean(1)
         relative = np.clip(1 + (halves - np.float32(self._peak)) / 9, 0, 1.5)
-        return Voice(loudness, voiced, relative.reshape(-1).astype(np.float32))
+        return VoicedFrame(loudness, voiced, relative.reshape(-1).astype(np.float32))
 
 
 def sounded(channels: FloatArray, voiced: float) -> FloatArray:
@@ -107,7 +107,7 @@ class MouthNetwork:
     output: FloatArray
     output_bias: FloatArray
 
-    def channels(self, around: Sequence[Voice]) -> FloatArray:
+    def channels(self, around: Sequence[VoicedFrame]) -> FloatArray:
         """Channels (8,), 0 to 1, of the middle one of 7 frames."""
         bands = np.concatenate([voice.bands for voice in around])
         seen = (bands - self.mean) * self.scale

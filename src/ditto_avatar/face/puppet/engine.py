@@ -52,11 +52,12 @@ class PuppetEngine:
         renderer = await self._renderer(avatar)
         loop = asyncio.get_running_loop()
         count = avatar.frame_count
-        brush = await loop.run_in_executor(self._pool, FramePainter, renderer, start_frame % count)
+        first = start_frame % count
+        painter = await loop.run_in_executor(self._pool, FramePainter, renderer, first)
         actor = (
             Actor(eyes=not _blinks(avatar)) if self._motion is None else TrackActor(self._motion)
         )
-        stream = PuppetStream(actor, brush.draw, self._pool, count, start_frame % count)
+        stream = PuppetStream(actor, painter.draw, self._pool, count, first)
         self._streams.add(stream)
         return stream
 

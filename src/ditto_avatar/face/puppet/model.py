@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.geometry import rotations
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
 from ditto_avatar.face.puppet.fields import Grid, floats, grid_over, interpolate
@@ -329,12 +330,7 @@ def _calm(grid: Grid, low: FloatArray, high: FloatArray) -> FloatArray:
 
 
 def _pose(neutral: FloatArray, points: FloatArray) -> FloatArray:
-    """The rotation and scale (2, 3) that takes displacements at the neutral pose to the frame
-    (Kabsch 1976, with the scale of Umeyama 1991)."""
-    one, other = neutral - neutral.mean(0), points - points.mean(0)
-    left, values, right = np.linalg.svd(other.T @ one)
-    sign = np.diag([1, 1, np.sign(np.linalg.det(left @ right))])
-    rotation = left @ sign @ right
-    scale = (values * np.diag(sign)).sum() / (one**2).sum()
+    """The rotation and scale (2, 3) that takes displacements at the neutral pose to the frame."""
+    (rotation,), (scale,) = rotations(neutral, points[None])
     result: FloatArray = (scale * rotation)[:2].astype(np.float32)
     return result

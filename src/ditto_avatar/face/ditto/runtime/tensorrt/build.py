@@ -16,8 +16,8 @@ from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
     BuildJob,
     EngineKey,
     shapes_key,
-    write_whole,
 )
+from ditto_avatar.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,8 @@ def build_engine(
     else:
         tell(f"building {target.name}, which takes minutes")
         with active(device):
-            write_whole(target, _serialized(trt, job, folder))
+            content = _serialized(trt, job, folder)
+        write_whole(target, lambda path: path.write_bytes(content))
     key.write(target)
     return target
 
@@ -95,7 +96,8 @@ def _serialized(trt: Any, job: BuildJob, folder: Path) -> bytes:
     content = builder.build_serialized_network(network, config)
     if content is None:
         raise InvalidCheckpoint(f"TensorRT could not build an engine from {job.onnx.name}.")
-    write_whole(folder / TIMING_CACHE, bytes(cache.serialize()))
+    timings = bytes(cache.serialize())
+    write_whole(folder / TIMING_CACHE, lambda path: path.write_bytes(timings))
     return bytes(content)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ditto_avatar.errors import InvalidInput, Unavailable
 from ditto_avatar.face.ditto.networks import RELEASED, Sizes
 from ditto_avatar.face.ditto.runtime.tensorrt.graphs import GraphSpec, Shape, specs
+from ditto_avatar.files import write_whole
 
 BATCHES = (1, 2, 4, 8)
 GRAPHS_FILE = "graphs.json"
@@ -97,7 +96,7 @@ class EngineKey:
 
     def write(self, engine: Path) -> None:
         """Beside its engine, which is whole by then: an engine without it is none."""
-        write_whole(engine.with_suffix(".json"), json.dumps(asdict(self), indent=1).encode())
+        _write(engine.with_suffix(".json"), json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, path: Path) -> EngineKey:
@@ -126,7 +125,7 @@ class Exported:
     precision: str
 
     def write(self, folder: Path) -> None:
-        write_whole(folder / GRAPHS_FILE, json.dumps(asdict(self), indent=1).encode())
+        _write(folder / GRAPHS_FILE, json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> Exported:
@@ -245,9 +244,5 @@ def _faults(
         yield f"{name} is missing"
 
 
-def write_whole(path: Path, content: Any) -> None:
-    """Bytes to a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+def _write(path: Path, text: str) -> None:
+    write_whole(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
