@@ -1,4 +1,4 @@
-"""From settings to engines: one table for each kind, imported only when chosen."""
+"""Make engines from settings: one table for each kind, imported only when chosen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TOKENS_PER_S = 20
 
 
 async def open_avatars(settings: Settings) -> AvatarLibrary:
-    """The bundled presenters and the user's own. Raises `InvalidInput` when there is no such
+    """Load the bundled presenters and the user's own. Raises `InvalidInput` when there is no such
     folder."""
     own = settings.avatars_dir
     if own is not None and not await asyncio.to_thread(own.is_dir):
@@ -40,7 +40,7 @@ async def open_avatars(settings: Settings) -> AvatarLibrary:
 
 
 def open_budgets(settings: Settings, metrics: Metrics) -> Budgets:
-    """What the paid services of a server may be used for in a day, kept in the data folder."""
+    """Make the daily budgets of a server's paid services, kept in the data folder."""
     limits = {
         Paid.SPEECH: settings.budget_speech_characters,
         Paid.TRANSCRIPTION: settings.budget_transcription_s,
@@ -50,8 +50,8 @@ def open_budgets(settings: Settings, metrics: Metrics) -> Budgets:
 
 
 def open_dialogue(settings: Settings, budget: BudgetOf = Budget) -> FallbackDialogue:
-    """The dialogue that `settings.dialogue` names, then the embedded one. By default nothing
-    limits what they use."""
+    """Make the dialogue that `settings.dialogue` names, followed by the embedded one. By default
+    nothing limits what they use."""
     names = dialogue_order(settings)
     return FallbackDialogue([_DIALOGUES[name](settings, budget) for name in names])
 
@@ -59,7 +59,7 @@ def open_dialogue(settings: Settings, budget: BudgetOf = Budget) -> FallbackDial
 def open_speech(
     settings: Settings, metrics: Metrics | None = None, budget: BudgetOf = Budget
 ) -> FallbackSpeech:
-    """The speech engine that `settings.speech` names, then the others there is a key for, then
+    """Make the speech engine that `settings.speech` names, then the others there is a key for, then
     the embedded one, whose lost processes `metrics` counts. By default nothing limits what they
     use."""
     from ditto_avatar.speech.espeak import EspeakEngine
@@ -71,7 +71,7 @@ def open_speech(
 
 
 async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:
-    """The face engine `name`, or the one that the settings name."""
+    """Make the face engine `name`, or the one that the settings name."""
     wanted = name or face_name(settings)
     if wanted not in _FACES:
         known = ", ".join(_FACES)
@@ -80,15 +80,15 @@ async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:
 
 
 def face_name(settings: Settings) -> str:
-    """The name of the face engine: Ditto when there are checkpoints, unless one is named."""
+    """Return the name of the face engine: Ditto when there are checkpoints, unless one is named."""
     if settings.engine == "auto":
         return "ditto" if settings.checkpoints is not None else "puppet"
     return settings.engine
 
 
 def open_puppet(motion: Path | None = None) -> FaceEngine:
-    """The puppet; with `motion`, a Live Link Face CSV file, it plays that instead of the sound.
-    Raises `InvalidInput` when the file cannot be used."""
+    """Make the puppet. With `motion`, a Live Link Face CSV file, it plays that instead of the
+    sound. Raises `InvalidInput` when the file cannot be used."""
     from ditto_avatar.face.puppet.engine import PuppetEngine
     from ditto_avatar.face.puppet.motion import read_motion_csv
 
@@ -96,8 +96,8 @@ def open_puppet(motion: Path | None = None) -> FaceEngine:
 
 
 def open_transcriber(settings: Settings, budget: BudgetOf = Budget) -> Transcriber | None:
-    """What understands the microphone; None leaves it to the browser. By default nothing limits
-    what it uses."""
+    """Make the engine that understands microphones; None leaves it to the browser. By default
+    nothing limits what it uses."""
     if not _openai_hears_and_speaks(settings):
         return None
     from ditto_avatar.speech.transcribe import OpenAITranscriber, TranscriberOptions
@@ -111,7 +111,7 @@ def open_transcriber(settings: Settings, budget: BudgetOf = Budget) -> Transcrib
 
 
 def dialogue_order(settings: Settings) -> list[str]:
-    """Names of the dialogue engines in the order they are asked."""
+    """Return names of the dialogue engines in the order they are asked."""
     has_model = bool(settings.openai_api_key or settings.openai_base_url)
     first = settings.dialogue
     if first == "auto":
@@ -120,7 +120,7 @@ def dialogue_order(settings: Settings) -> list[str]:
 
 
 def speech_order(settings: Settings) -> list[str]:
-    """Names of the speech engines in the order they are asked."""
+    """Return names of the speech engines in the order they are asked."""
     usable = []
     if settings.tts_api_key or settings.google_credentials:
         usable.append("google")
@@ -206,7 +206,7 @@ async def _puppet(settings: Settings) -> FaceEngine:
 
 
 def ditto_options(settings: Settings) -> DittoOptions:
-    """What the settings say about Ditto. Raises `Unavailable` without checkpoints."""
+    """Return what the settings say about Ditto. Raises `Unavailable` without checkpoints."""
     if settings.checkpoints is None:
         raise Unavailable("The Ditto face needs DITTO_CHECKPOINTS, the folder of its weights.")
     return DittoOptions(

@@ -199,7 +199,7 @@ def _is_pack(path: Path) -> bool:
 
 
 def _count(done: int, total: int | None) -> str:
-    """How far it is; while a text is still being spoken, nobody knows how long it will be."""
+    """Word how far the drawing is; the total is unknown while a text is still being spoken."""
     return str(done) if total is None else f"{done}/{total}"
 
 

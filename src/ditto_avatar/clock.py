@@ -1,4 +1,4 @@
-"""Time, injected so that tests need not wait for it."""
+"""Tell the time; injected so that tests need not wait for it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds that only go forward, and a way to wait for them."""
+    """Count seconds that only go forward, and wait for them."""
 
     def now(self) -> float:
-        """Seconds since an arbitrary start."""
+        """Return seconds since an arbitrary start."""
 
     async def sleep_until(self, when: float) -> None:
         """Return once `now()` has reached `when`; at once when it has passed."""
 
 
 class SystemClock:
-    """The machine's monotonic clock."""
+    """Read the machine's monotonic clock."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -29,7 +29,7 @@ class SystemClock:
 
 
 class AgeClock:
-    """The time of day by which ages of stored things are counted, in seconds since 1970.
+    """Read the time of day by which ages of stored things are counted, in seconds since 1970.
 
     It follows the system's clock, but never runs ahead of what passed since this process began:
     a clock that is set two days forward would make everything two days older at once, and sweeps
@@ -46,7 +46,7 @@ class AgeClock:
         self._offset = wall() - self._elapsed()
 
     def now(self) -> float:
-        """Seconds since 1970, as files and rows carry them."""
+        """Return seconds since 1970, as files and rows carry them."""
         return min(self._wall(), self._offset + self._elapsed())
 
 

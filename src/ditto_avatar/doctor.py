@@ -1,4 +1,4 @@
-"""What `ditto-avatar doctor` finds out: what is there, what would be used, what does not work."""
+"""Examine an installation: what is there, what would be used, what does not work."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ UNTRIED = "No TensorRT engine was ever run by the project's own tests."
 
 
 class State(StrEnum):
-    """How a part is: `BROKEN` is needed or configured and does not work, `ABSENT` is optional and
-    not there."""
+    """The states of a part: `BROKEN` is needed or configured and does not work, `ABSENT` is
+    optional and not there."""
 
     GOOD = "good"
     ABSENT = "absent"

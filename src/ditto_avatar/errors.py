@@ -1,4 +1,4 @@
-"""One tree of domain errors and one table that says how each reaches the outside.
+"""Define one tree of domain errors, and one table that says how each reaches the outside.
 
 Code raises these with a sentence that names what was expected and what came. Their rows of the
 table are read where an error leaves: in `server/`, in `cli`, and where a turn tells its viewers.
@@ -16,7 +16,7 @@ class DittoAvatarError(Exception):
 
 
 class InvalidInput(DittoAvatarError):
-    """What was sent cannot be used: empty, too long, malformed."""
+    """Input that cannot be used: empty, too long, malformed."""
 
 
 class InvalidAudio(InvalidInput):
@@ -116,7 +116,7 @@ class ProviderRefused(ProviderFailed):
 
 
 class BudgetUsedUp(ProviderFailed):
-    """What a paid service may be used for in a day has been used."""
+    """A budget for a paid service that is used up for the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
 
 
 def outcome_of(error: Exception) -> Outcome:
-    """The row of `OUTCOMES` for `error`."""
+    """Return the row of `OUTCOMES` for `error`."""
     for ancestor in type(error).__mro__:
         if ancestor in OUTCOMES:
             return OUTCOMES[ancestor]
@@ -173,7 +173,7 @@ def outcome_of(error: Exception) -> Outcome:
 
 
 def public_text(error: Exception) -> str:
-    """What the person may read of `error`: its own sentence, or a general one. A sentence that
+    """Return what a person may read of `error`: its own sentence, or a general one. A sentence that
     quotes what was sent is cut, so that an answer is never much larger than its cause."""
     outcome = outcome_of(error)
     return str(error)[:_LONGEST_TEXT] if outcome.public else outcome.text

@@ -1,4 +1,4 @@
-"""What is measured while serving, as Prometheus metrics in a registry of its own."""
+"""Measure a server, as Prometheus metrics in a registry of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHORT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 
 
 class Metrics:
-    """One set per server."""
+    """Hold the metrics of one server."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -111,9 +111,9 @@ class Metrics:
             self.stage_s.labels(stage).observe(ms / 1000)
 
     def observe_painted(self, after_s: float) -> None:
-        """A browser painted a turn's first frame `after_s` after the text was sent."""
+        """Note that a browser painted a turn's first frame `after_s` after the text was sent."""
         self.stage_s.labels("first_painted").observe(after_s)
 
     def exposition(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return generate_latest(self._registry)

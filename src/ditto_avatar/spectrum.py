@@ -1,4 +1,4 @@
-"""Log-mel bands of speech at 16 kHz: what ears hear of it, ten milliseconds at a time."""
+"""Compute log-mel bands of speech at 16 kHz, one row every ten milliseconds."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FLOOR: Final = 1e-4
 
 
 def hops(samples: int) -> int:
-    """How many rows `log_mel` gives for so many samples."""
+    """Return how many rows `log_mel` gives for so many samples."""
     return max(0, (samples - WINDOW) // HOP + 1)
 
 
 def log_mel(samples: FloatArray) -> FloatArray:
-    """Natural logarithms of the energy in 26 mel bands, (hops, 26), of samples (n,).
+    """Return natural logarithms of the energy in 26 mel bands, (hops, 26), of samples (n,).
 
     Row k covers samples 160 k to 160 k + 400 through a Hann window. Bands after Davis and
     Mermelstein (1980): triangles evenly spaced in mel, 2595 log10(1 + f / 700).

@@ -1,4 +1,4 @@
-"""The values that every stage speaks.
+"""Define the values that all packages share.
 
 Media time is counted, never measured: audio in samples at 16 kHz, video in frames at
 25 frames a second. One frame lasts exactly 640 samples, so frame ``i`` of a face
@@ -102,12 +102,12 @@ class Fallback:
 
 
 def frames_for(samples: int) -> int:
-    """Frames that cover `samples` samples: the last one may be partly silent."""
+    """Return how many frames cover `samples` samples; the last one may be partly silent."""
     return -(-samples // SAMPLES_PER_FRAME)
 
 
 def joined(chunks: Iterable[SpeechChunk]) -> SpeechChunk:
-    """One chunk out of consecutive ones, phoneme times moved to the common start."""
+    """Join consecutive chunks to one, phoneme times moved to the common start."""
     samples: list[FloatArray] = []
     phonemes: list[Phoneme] = []
     offset = 0

@@ -31,7 +31,7 @@ class Viewers:
         self.watches = False
 
 
-async def performed(
+async def progress_of(
     world: World,
     avatar: Avatar,
     *,
@@ -69,7 +69,7 @@ async def test_an_endless_answer_ends_with_the_sentence_that_fills_the_limit(
     world: World = await open_world(limits=AnswerLimits(5.0, 5.0, cuts.append))
     endless = "One two three. " * 2_000
     world.dialogue.answer = endless
-    happened = await performed(world, avatar, text=endless if said else "")
+    happened = await progress_of(world, avatar, text=endless if said else "")
     assert isinstance(happened[-1], progress.PipelineEnded)
     assert 4.0 < seconds(happened) < 6.0
     assert notices(happened) == ["대답이 너무 길어져서 여기서 마칠게요."]
@@ -81,14 +81,14 @@ async def test_an_endless_answer_ends_with_the_sentence_that_fills_the_limit(
 async def test_what_is_shown_is_what_is_said(open_world: Worlds, avatar: Avatar) -> None:
     world: World = await open_world(limits=AnswerLimits(5.0, 5.0))
     world.dialogue.answer = "One two three. " * 2_000
-    happened = await performed(world, avatar)
+    happened = await progress_of(world, avatar)
     shown = "".join(event.text for event in happened if isinstance(event, progress.TextArrived))
     said = [event.text for event in happened if isinstance(event, progress.SegmentBegan)]
     assert shown.count(".") == len(said)
 
 
 async def test_an_answer_within_the_limit_is_not_touched(world: World, avatar: Avatar) -> None:
-    happened = await performed(world, avatar)
+    happened = await progress_of(world, avatar)
     assert notices(happened) == []
     assert len([event for event in happened if isinstance(event, progress.SegmentBegan)]) == 2
 
@@ -108,7 +108,7 @@ async def test_an_answer_that_nobody_watches_ends_earlier(
             if sum(drawn) >= 4.0:
                 audience.leave()
 
-    happened = await performed(world, avatar, watched=audience, on=leave_after_four_seconds)
+    happened = await progress_of(world, avatar, watched=audience, on=leave_after_four_seconds)
     assert isinstance(happened[-1], progress.PipelineEnded)
     assert 6.0 <= seconds(happened) < 9.0
     assert cuts == [Cut.UNWATCHED]
@@ -120,7 +120,7 @@ async def test_an_endless_text_with_nothing_to_speak_ends_as_well(
 ) -> None:
     world: World = await open_world()
     world.dialogue.answer = "** ** --- " * 5_000
-    happened = await performed(world, avatar)
+    happened = await progress_of(world, avatar)
     shown = sum(len(event.text) for event in happened if isinstance(event, progress.TextArrived))
     assert shown < 11_000
     assert len(notices(happened)) == 1

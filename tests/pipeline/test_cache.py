@@ -104,7 +104,7 @@ def test_a_damaged_take_is_as_good_as_none(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_performers_that_make_room_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+def test_turns_that_make_room_at_once_do_not_get_in_each_others_way(tmp_path: Path) -> None:
     kept = drawn(frames=2)
     segments = cache(tmp_path, size_on_disk(kept))
 

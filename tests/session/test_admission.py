@@ -104,7 +104,7 @@ async def test_a_place_handed_to_somebody_just_cancelled_goes_to_the_next() -> N
     assert admission.speaking == 0
 
 
-async def test_a_failing_performance_gives_its_place_back() -> None:
+async def test_a_turn_that_fails_gives_its_place_back() -> None:
     admission = Admission(1, 0, Share(1))
     with pytest.raises(RuntimeError):
         async with admission.place(Claim("here", lambda: True, lambda _: None, lambda: None)):

@@ -251,7 +251,7 @@ async def test_a_clip_that_comes_after_the_end_of_its_turn_is_removed(world: Wor
     await services.store.add_session(stored)
     session = Session(stored, "token", services)
     await session.submit(SAY, "Hi.")
-    await asyncio.sleep(0)  # it begins to perform
+    await asyncio.sleep(0)  # the pipeline begins
     await session.interrupt()
     await session.close("idle")
     assert world.clips.removed.is_set()

@@ -16,7 +16,7 @@ CLIP = Clip("n", 0, "One two three four.", Emotion.HAPPY, 2.0, 7, 56)
 INPUTS: dict[str, t.Input] = {
     "queued": t.Queued(2),
     "admitted": t.Admitted(),
-    "reached": progress.Reached(progress.Stage.FIRST_AUDIO, 10.3),
+    "reached": progress.Reached(progress.Milestone.FIRST_AUDIO, 10.3),
     "text": progress.TextArrived("Hi ", 10.2),
     "began": BEGAN,
     "fragment": progress.FragmentMade("s0", 0, b"abc", False, 10.5),
@@ -81,13 +81,13 @@ STATES: dict[str, Callable[[], t.Turn]] = {
 }
 
 # state → input → next state and the kinds of action; what is not listed changes nothing.
-SEND, KEEP, SETTLE, CANCEL, PERFORM = "Send", "Keep", "Settle", "Cancel", "Perform"
+SEND, KEEP, SETTLE, CANCEL, RUN = "Send", "Keep", "Settle", "Cancel", "RunPipeline"
 STOP = ("interrupted", [CANCEL, SEND, SETTLE])
 FAIL = ("interrupted", [SEND, CANCEL, SEND, SETTLE])
 TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     "waiting": {
         "queued": ("waiting", [SEND]),
-        "admitted": ("thinking", [PERFORM]),
+        "admitted": ("thinking", [RUN]),
         "troubled": ("waiting", [SEND]),
         "noticed": ("waiting", [SEND]),
         "failed": FAIL,
@@ -145,8 +145,8 @@ def test_a_turn_begins_by_saying_so() -> None:
 
 def test_the_waterfall_counts_from_the_text_and_keeps_the_first_time() -> None:
     turn = speaking()
-    turn.handle(progress.Reached(progress.Stage.FIRST_AUDIO, 10.25))
-    turn.handle(progress.Reached(progress.Stage.FIRST_AUDIO, 10.9))
+    turn.handle(progress.Reached(progress.Milestone.FIRST_AUDIO, 10.25))
+    turn.handle(progress.Reached(progress.Milestone.FIRST_AUDIO, 10.9))
     turn.handle(progress.FragmentMade("s0", 0, b"abc", False, 10.45))
     turn.handle(progress.PipelineEnded(11.5))
     assert turn.timings_ms() == {
@@ -261,7 +261,7 @@ def test_dropping_a_segment_that_has_ended_takes_nothing_back() -> None:
 
 def test_what_the_page_reports_late_is_told_when_it_was_heard_out() -> None:
     turn = hearing()
-    turn.handle(progress.Reached(progress.Stage.FIRST_PAINTED, 10.7))
+    turn.handle(progress.Reached(progress.Milestone.FIRST_PAINTED, 10.7))
     for drift in (12.0, -45.0, 30.0):
         turn.handle(t.Drifted(drift))
     (settle,) = turn.handle(t.Played("s0", 2.0, True))

@@ -1,1 +1,1 @@
-"""Opens files of strangers in child processes that have limits."""
+"""Open files of strangers in child processes that have limits."""

@@ -1,4 +1,4 @@
-"""The child process: runs one check over the files that its parent names, one after the other.
+"""Run one check over the files that the parent names, one after the other, in the child.
 
 It reads a first line with the check and its limits, then one line for each file, and answers on
 what was its standard output. It ends with its input.
@@ -64,7 +64,8 @@ def _send(answers: BinaryIO, message: dict[str, Any]) -> None:
 
 
 def _own_output() -> BinaryIO:
-    """What the parent reads. Libraries that print to standard output reach nobody."""
+    """Return the stream that the parent reads. Libraries that print to standard output reach
+    nobody."""
     answers = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

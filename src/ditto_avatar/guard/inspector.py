@@ -1,4 +1,4 @@
-"""Checks files of strangers: a child process opens them, its parent gets plain data.
+"""Have a child process open files of strangers; the parent gets plain data.
 
     SOUND = Check("ditto_avatar.speech.audio_file:inspect_audio", InvalidAudio, Limits())
     answer = await inspect(SOUND, path)
@@ -89,7 +89,7 @@ class _Lost(Exception):
 
 
 class Inspector:
-    """Runs `check` over one file after the other, all in one child while it lives.
+    """Run `check` over one file after the other, all in one child while it lives.
 
     The child is started by the first file, and again by the file after one that killed it. One
     caller at a time. Leave the ``async with`` block to end the child.
@@ -123,7 +123,7 @@ class Inspector:
     async def _start(self) -> Process:
         order = {"function": self._check.function, "limits": asdict(self._check.limits)}
         try:
-            # Kept at once: whoever gives up from here on ends this child.
+            # Kept at once: a caller that gives up from here on ends this child.
             process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
@@ -233,7 +233,7 @@ def _too_slow(limits: Limits) -> str:
 
 
 def one_line(text: object) -> str:
-    """`text` as it may stand in a log: printable, on one line, and not too long."""
+    """Return `text` as it may stand in a log: printable, on one line, and not too long."""
     shown = "".join(sign if sign.isprintable() else " " for sign in str(text))
     shortened = shown[:_LONGEST_REASON]
     return shortened if shortened == shown else f"{shortened}…"

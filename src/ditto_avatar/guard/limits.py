@@ -1,4 +1,4 @@
-"""Limits of a child process: what it may use for one file."""
+"""Limit what a child process may use for one file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the check of one file may use.
+    """The limits for the check of one file.
 
     `memory_mb` counts on top of what the interpreter and its libraries take. `written_mb` bounds
     each file that is written; 0 forbids writing. `returned_mb` bounds all arrays of an answer.

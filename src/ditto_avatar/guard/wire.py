@@ -1,4 +1,4 @@
-"""Messages between a process and the child that opens files for it.
+"""Pass messages between a process and the child that opens files for it.
 
 A message is one line of JSON. An array is a line with its type and shape, followed by its bytes.
 Nothing is pickled: what comes from a child may have been written by a file that took it over.
@@ -30,7 +30,7 @@ class BrokenAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a check found: plain data that JSON can hold, and arrays of float32, uint8 or int16.
+    """The result of a check: plain data that JSON can hold, and arrays of float32, uint8 or int16.
 
     In the child `arrays` may be a generator; each array is sent before the next one is made.
     """
@@ -40,12 +40,12 @@ class Answer:
 
 
 def encode(message: Message) -> bytes:
-    """One line of JSON."""
+    """Return one line of JSON."""
     return json.dumps(message, ensure_ascii=True).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """The message in `line`. Raises `BrokenAnswer` where there is none."""
+    """Return the message in `line`. Raises `BrokenAnswer` where there is none."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -56,18 +56,18 @@ def decode(line: bytes) -> Message:
 
 
 def describe(array: Array) -> Message:
-    """The line in front of an array's bytes."""
+    """Return the line in front of an array's bytes."""
     return {"array": {"type": array.dtype.str, "shape": array.shape}}
 
 
 def size_of(description: Any) -> int:
-    """Bytes of the array that `description` promises. Raises `BrokenAnswer`."""
+    """Return the bytes of the array that `description` promises. Raises `BrokenAnswer`."""
     dtype, shape = _read(description)
     return dtype.itemsize * math.prod(shape)
 
 
 def build(description: Any, data: bytes) -> Array:
-    """The array that `description` promises, a copy of `data`. Raises `BrokenAnswer`."""
+    """Return the array that `description` promises, a copy of `data`. Raises `BrokenAnswer`."""
     dtype, shape = _read(description)
     return np.frombuffer(data, dtype).reshape(shape).copy()
 

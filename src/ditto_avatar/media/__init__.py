@@ -1,1 +1,1 @@
-"""Pictures and sound to and from MP4."""
+"""Write pictures and sound to MP4, and read them."""

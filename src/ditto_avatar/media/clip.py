@@ -1,4 +1,4 @@
-"""Finished clips on disk: a plain MP4 with its index in front, and the sound as WAV.
+"""Write finished clips to disk: a plain MP4 with its index in front, and the sound as WAV.
 
 A clip appears whole or not at all: it is written under a temporary name and renamed. When the
 disk is full what was begun is removed and `StorageFull` says so.
@@ -38,7 +38,7 @@ def write_mp4(stream: bytes, path: Path) -> None:
 
 
 def write_wav(samples: FloatArray, path: Path) -> None:
-    """Float32 mono samples (n,) in -1..1 as 16-bit PCM at 16 kHz."""
+    """Write float32 mono samples (n,) in -1..1 as 16-bit PCM at 16 kHz."""
 
     def store(target: Path) -> None:
         with wave.open(str(target), "wb") as file:
@@ -51,7 +51,7 @@ def write_wav(samples: FloatArray, path: Path) -> None:
 
 
 def pcm16(samples: FloatArray) -> bytes:
-    """LINEAR16 bytes of float samples; what is beyond -1..1 is clipped."""
+    """Return the LINEAR16 bytes of float samples; what is beyond -1..1 is clipped."""
     return (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
 
 

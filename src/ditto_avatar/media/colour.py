@@ -1,4 +1,4 @@
-"""The colours of all pictures here: BT.601 in limited range, as the idle loops carry it."""
+"""Define the colours of all pictures: BT.601 in limited range, as the idle loops carry it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures and sound in, fragmented MP4 out, timed by counting.
+"""Encode pictures and sound as fragmented MP4, timed by counting.
 
 One `FragmentEncoder` makes one clip: H.264 and AAC in an MP4 whose fragments can be played while
 the rest is still being drawn. `media.clip` turns the finished stream into a plain file.
@@ -63,15 +63,16 @@ _VIDEO_OPTIONS = {
 
 
 def fragment_lengths() -> Iterator[int]:
-    """Frames per fragment: 200 ms while the viewer waits, a second once there is a cushion."""
+    """Yield the frames of each fragment: 200 ms while the viewer waits, a second once there is a
+    cushion."""
     yield from (5, 5, 5, 10, 10)
     while True:
         yield FRAME_RATE_HZ
 
 
 def level_for(width: int, height: int) -> int:
-    """The lowest level of H.264 (times ten, from 31) whose decoders take pictures of this size at
-    25 a second. Raises `ValueError` for a size beyond all of them."""
+    """Return the lowest level of H.264 (times ten, from 31) whose decoders take pictures of this
+    size at 25 a second. Raises `ValueError` for a size beyond all of them."""
     blocks = -(-width // _MACROBLOCK_PX) * -(-height // _MACROBLOCK_PX)
     for level, largest, fastest in _LEVELS:
         if blocks <= largest and blocks * FRAME_RATE_HZ <= fastest:
@@ -80,13 +81,14 @@ def level_for(width: int, height: int) -> int:
 
 
 def mime_type(width: int, height: int) -> str:
-    """The type of a clip of this size, as Media Source Extensions ask for it: constrained
+    """Return the type of a clip of this size, as Media Source Extensions ask for it: constrained
     baseline, the level, AAC."""
     return f'video/mp4; codecs="avc1.42c0{level_for(width, height):02x}, mp4a.40.2"'
 
 
 class FragmentEncoder:
-    """Encodes one clip. Not thread-safe: one caller at a time, blocking, so off the event loop."""
+    """Encode one stream: the fragments of a segment, or of a film. Not thread-safe: one caller at a
+    time, blocking, so off the event loop."""
 
     def __init__(self, width: int, height: int) -> None:
         self._size = (width, height)
@@ -114,8 +116,8 @@ class FragmentEncoder:
         return self._frames
 
     def encode(self, yuv: ByteArray, audio: FloatArray) -> list[Fragment]:
-        """Add one I420 picture (height * 3 / 2, width) and its 640 samples; fragments that are
-        complete now (mostly none)."""
+        """Add one I420 picture (height * 3 / 2, width) and its 640 samples; return the fragments
+        that are complete now (mostly none)."""
         if len(audio) != SAMPLES_PER_FRAME:
             raise ValueError(f"a frame has {SAMPLES_PER_FRAME} samples, not {len(audio)}")
         frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
@@ -130,7 +132,8 @@ class FragmentEncoder:
         return self._splitter.feed(self._sink.take())
 
     def finish(self) -> list[Fragment]:
-        """End the clip; the fragments that remain. The encoder cannot be used afterwards."""
+        """End the stream; return the fragments that remain. The encoder cannot be used
+        afterwards."""
         if self._frames:
             self._encode_audio(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
             self._mux_audio(self._audio_codec.encode(None))
@@ -178,7 +181,7 @@ class FragmentEncoder:
 
 
 class _Sink(io.RawIOBase):
-    """What the muxer writes into; taken out after every call."""
+    """Collect what the muxer writes; taken out after every call."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

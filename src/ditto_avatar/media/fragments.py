@@ -1,4 +1,4 @@
-"""Cuts a fragmented MP4 byte stream into what a player appends at once.
+"""Cut a fragmented MP4 byte stream into what a player appends at once.
 
 A stream is ``ftyp moov (moof mdat)* [mfra]`` (ISO/IEC 14496-12, box = 32-bit size, type, body).
 The first `Fragment` carries the header boxes as well.
@@ -22,7 +22,7 @@ class Fragment:
 
 
 class FragmentSplitter:
-    """Feeds on whatever the muxer wrote and gives whole fragments."""
+    """Take what the muxer wrote, and give whole fragments."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -30,8 +30,8 @@ class FragmentSplitter:
         self._count = 0
 
     def feed(self, data: bytes, *, end: bool = False) -> list[Fragment]:
-        """Complete fragments in `data` and what was left before. At the `end` the index of the
-        fragments (``mfra``) is dropped: a live player has no use for it."""
+        """Return the complete fragments in `data` and what was left before. At the `end` the index
+        of the fragments (``mfra``) is dropped: a live player has no use for it."""
         self._buffer += data
         fragments: list[Fragment] = []
         while (box := self._next_box()) is not None:

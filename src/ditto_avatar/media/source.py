@@ -1,4 +1,4 @@
-"""Opens media files for reading, by formats that are named, and from the disk alone.
+"""Open media files for reading, by formats that are named, and from the disk alone.
 
 FFmpeg also knows play lists. Such a file names others, and addresses in the network, which would
 be read with it; none is among these formats.

@@ -1,4 +1,4 @@
-"""How long an answer may become, and whether this one has."""
+"""Limit how long an answer may become."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_UNSPOKEN = 10_000
 
 
 class Cut(StrEnum):
-    """Why an answer ends before its text."""
+    """The reasons for an answer to end before its text."""
 
     LENGTH = "length"
     UNWATCHED = "unwatched"

@@ -1,5 +1,4 @@
-"""Sentences that were drawn before: the same words, voice, emotion, face and engine again cost
-nothing.
+"""Keep drawn segments: the same words, voice, emotion, face and engine again cost nothing.
 
 A segment is kept under the hash of what made it. The same sentence may be kept several times with
 different first pictures: a sentence in the middle of an answer has to continue the pose of the one
@@ -77,7 +76,7 @@ class CacheKey:
 
 
 def cache_key(scope: str, **made_from: str) -> CacheKey:
-    """The name of what this version of the package makes from these values."""
+    """Name what this version of the package makes from these values."""
     text = json.dumps({"version": __version__, **made_from}, sort_keys=True, ensure_ascii=False)
     return CacheKey(scope, hashlib.sha256(text.encode()).hexdigest()[:40])
 
@@ -98,7 +97,7 @@ class _Entry:
 
 
 class SegmentCache:
-    """Segments on disk, one folder for each scope: a session's id, or `SHARED`.
+    """Keep segments on disk, in one folder for each scope: a session's id, or `SHARED`.
 
     Beyond `max_bytes` (0 keeps none) segments of sessions are removed before shared ones, the least
     recently used first. The folder is read once; after that an index in memory answers. Safe to
@@ -111,7 +110,7 @@ class SegmentCache:
         self._clock = clock or AgeClock()
         # Held while files change: erasing a scope waits for a segment that is being written.
         self._changing = threading.Lock()
-        # Held for moments only: whoever looks for a segment does not wait for another one's files.
+        # Held for moments only: a lookup does not wait for the files of another segment.
         self._indexing = threading.Lock()
         self._index: dict[CacheKey, list[_Entry]] = {}
         self._bytes = 0
@@ -121,8 +120,8 @@ class SegmentCache:
     def find(
         self, key: CacheKey, loop_frames: int, near: int, *, exact: bool
     ) -> SegmentMedia | None:
-        """The segment of `key` whose first picture is nearest to idle frame `near` of a loop with
-        `loop_frames`; with `exact`, only one that begins there. None if there is none."""
+        """Return the segment of `key` whose first picture is nearest to idle frame `near` of a loop
+        with `loop_frames`; with `exact`, only one that begins there. None if there is none."""
 
         def distance(entry: _Entry) -> int:
             ahead = (entry.first_frame - near) % loop_frames
@@ -141,7 +140,7 @@ class SegmentCache:
         return None
 
     def has(self, key: CacheKey) -> bool:
-        """Whether there is any segment of `key`, wherever it begins."""
+        """Return whether there is any segment of `key`, wherever it begins."""
         return bool(self._entries(key))
 
     def keep(self, key: CacheKey, media: SegmentMedia) -> None:
@@ -276,7 +275,8 @@ def _clear_scope(folder: Path) -> None:
 
 
 def _remove_files(entry: _Entry) -> bool:
-    """Whether both files are gone. The pictures go first: a segment is found by them."""
+    """Remove both files of a segment; return whether they are gone. The pictures go first: a
+    segment is found by them."""
     gone = all([_remove(path) for path in (entry.path, entry.path.with_suffix(".wav"))])
     with contextlib.suppress(OSError):  # others are in it
         entry.path.parent.rmdir()
@@ -284,7 +284,7 @@ def _remove_files(entry: _Entry) -> bool:
 
 
 def _remove(path: Path) -> bool:
-    """Whether it is gone; if not, the log says why."""
+    """Remove a file; return whether it is gone. The log says why not."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The folder of finished clips: unguessable names, bounded by age and by total size.
+"""Keep finished clips in a folder: unguessable names, bounded by age and by total size.
 
 A clip is ``<name>.mp4`` and ``<name>.wav``. The name has 128 random bits and is told to its own
 session only, so knowing it is the right to see it.
@@ -41,7 +41,7 @@ class Clip:
 
 
 class ClipFolder:
-    """Stores, finds and removes clips. Blocking: call it off the event loop."""
+    """Store, find and remove clips. Blocking: call it off the event loop."""
 
     def __init__(
         self, folder: Path, *, max_age_s: float, max_bytes: int, clock: AgeClock | None = None
@@ -65,8 +65,8 @@ class ClipFolder:
         return name
 
     def find(self, kind: str, file_name: str) -> Path:
-        """The file behind ``/video/<file_name>`` or ``/audio/<file_name>``. Raises `NotFound` for
-        anything that is not the name of a clip that exists."""
+        """Return the file behind ``/video/<file_name>`` or ``/audio/<file_name>``. Raises
+        `NotFound` for anything that is not the name of a clip that exists."""
         suffix = _KINDS[kind]
         stem = file_name.removesuffix(suffix)
         path = self._folder / f"{stem}{suffix}"

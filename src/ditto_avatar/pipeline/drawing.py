@@ -1,4 +1,4 @@
-"""The last stage of a turn: pictures and their sound to the sink, at the pace of the viewers."""
+"""Run the last stage of a turn: pictures and their sound to the sink, at the viewers' pace."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Drawing:
         flow = self._flow
         segment: Segment | None = None
         async for frame in stretch.stream:
-            flow.reached(progress.Stage.FIRST_FRAME)
+            flow.reached(progress.Milestone.FIRST_FRAME)
             if segment is None or segment.complete:
                 segment = await stretch.segments.get()
             await self._keep_pace(1)
@@ -39,7 +39,7 @@ class Drawing:
             await flow.end_if_complete(segment)
 
     async def _replay(self, replay: Replay) -> None:
-        self._flow.reached(progress.Stage.FIRST_FRAME)
+        self._flow.reached(progress.Milestone.FIRST_FRAME)
         await self._keep_pace(replay.media.frames)
         await self._flow.sink.replay(replay.segment, replay.media)
 

@@ -23,7 +23,7 @@ class FileSink:
     def __init__(
         self, avatar: Avatar, path: Path, executor: Executor, drawn: Callable[[int], object]
     ) -> None:
-        """`drawn` is called after each picture with their number."""
+        """Call `drawn` after each picture with their number."""
         self._path = path
         self._drawn = drawn
         self._encoder = ThreadedEncoder(FragmentEncoder(avatar.width, avatar.height), executor)

@@ -1,4 +1,4 @@
-"""What the stages of one turn share: the queues between them, and how far the turn is."""
+"""Join the stages of one turn: the queues between them, and how far the turn is."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class Flow:
     streams: list[FaceStream] = field(default_factory=list)
     _cut: bool = False
 
-    def reached(self, stage: progress.Stage) -> None:
-        """Tell that the turn reached `stage` now."""
-        self.notify(progress.Reached(stage, self.clock.now()))
+    def reached(self, milestone: progress.Milestone) -> None:
+        """Tell that the turn reached `milestone` now."""
+        self.notify(progress.Reached(milestone, self.clock.now()))
 
     def cut(self, cut: Cut) -> None:
         """Tell once that the answer ends here."""

@@ -38,7 +38,7 @@ class SegmentLookup:
         )
 
     async def has(self, key: CacheKey) -> bool:
-        """Whether there is any segment of `key`."""
+        """Return whether there is any segment of `key`."""
         return await asyncio.to_thread(self._cache.has, key)
 
     async def find(

@@ -1,4 +1,4 @@
-"""What people read when something behind the presenter changes."""
+"""Word the notices that a viewer reads: an engine failed, an answer was cut."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ _CUT = {
 
 
 def cut_text(cut: Cut, language: Language) -> str:
-    """What the person reads when an answer ended before its text."""
+    """Return the notice that an answer ended before its text."""
     return _CUT[language][cut]
 
 
 def fallback_text(fallback: Fallback, language: Language) -> str:
-    """What the person reads when an engine failed and another one took over. The reason is for
-    whoever runs the server, in one language only: it stays in the log."""
+    """Return the notice that an engine failed and another one took over. The reason stays in the
+    log, in one language."""
     texts = _USED_UP if fallback.used_up else _TAKES_OVER
     if fallback.used is None:
         texts = _NOBODY
@@ -71,5 +71,5 @@ def fallback_text(fallback: Fallback, language: Language) -> str:
 
 
 def transcription_used_up_text(language: Language) -> str:
-    """What the person reads when what they said cannot be understood any more today."""
+    """Return the notice that speech cannot be understood any more today."""
     return _NOTHING_HEARS[language]

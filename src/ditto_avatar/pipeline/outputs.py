@@ -1,4 +1,4 @@
-"""The outputs of a live turn: fragments for its viewers, the cache, and clips."""
+"""Hand on the segments of a live turn: to its viewers, to the cache, and to clips."""
 
 from __future__ import annotations
 

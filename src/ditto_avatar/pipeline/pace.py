@@ -1,4 +1,4 @@
-"""How far a turn may be drawn ahead of its viewers."""
+"""Limit how far a turn is drawn ahead of its viewers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a turn from words to media: four stages joined by bounded queues, and a sink.
+"""Run a turn from words to media: four stages joined by bounded queues, and a sink.
 
     think ──sentences──▶ voice ──sound──▶ speak ──▶ face stream ──pictures──▶ draw ──▶ sink
                                             └──── or a segment from the cache ────▲
@@ -66,7 +66,7 @@ class Pipeline:
         """Run a turn and tell `notify` of its progress; the last is `PipelineEnded` or
         `PipelineFailed`, unless it is cancelled. Cancelling is safe."""
         try:
-            await self.perform(request, notify)
+            await self.run_or_raise(request, notify)
         except Exception as error:
             # The border of a turn: whatever went wrong ends this turn only.
             if not isinstance(error, DittoAvatarError):
@@ -76,7 +76,7 @@ class Pipeline:
         else:
             notify(progress.PipelineEnded(self._clock.now()))
 
-    async def perform(self, request: TurnRequest, notify: Notify) -> None:
+    async def run_or_raise(self, request: TurnRequest, notify: Notify) -> None:
         """Run a turn like `run`, and raise the first error instead of telling of it. Cancelling is
         safe."""
 

@@ -1,4 +1,4 @@
-"""The events of a turn in the pipeline, told while it runs."""
+"""Define the events of a turn in the pipeline."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ditto_avatar.pipeline.sound import SegmentSound
 from ditto_avatar.types import Emotion
 
 
-class Stage(StrEnum):
-    """The stages of the latency waterfall, in their order."""
+class Milestone(StrEnum):
+    """The milestones of a turn in the latency waterfall, in their order."""
 
     FIRST_TOKEN = "first_token"
     FIRST_SENTENCE = "first_sentence"
@@ -24,20 +24,24 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A stage of the waterfall was reached at `at`; only the first time counts."""
+    """A milestone was reached at `at`; only the first time counts."""
 
-    stage: Stage
+    milestone: Milestone
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class TextArrived:
+    """The next words of the answer came at `at`."""
+
     text: str
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentBegan:
+    """The first picture of a segment was encoded: its media will come."""
+
     segment: str
     index: int
     text: str
@@ -50,6 +54,8 @@ class SegmentBegan:
 
 @dataclass(frozen=True, slots=True)
 class FragmentMade:
+    """The next piece of a segment can be played; the `last` one may be empty."""
+
     segment: str
     index: int
     data: bytes
@@ -82,11 +88,15 @@ class ClipStored:
 
 @dataclass(frozen=True, slots=True)
 class PipelineEnded:
+    """The pipeline has done all of its work."""
+
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineFailed:
+    """The pipeline broke off with an error: its code and a sentence for people."""
+
     code: str
     message: str
     at: float

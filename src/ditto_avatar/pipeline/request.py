@@ -1,4 +1,4 @@
-"""What a turn asks of the pipeline: values, and the engines that do it."""
+"""Define what a turn asks of the pipeline, and the engines that do it."""
 
 from __future__ import annotations
 

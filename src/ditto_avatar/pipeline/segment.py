@@ -1,4 +1,4 @@
-"""A segment while it is made: its sound grows, its pictures are counted."""
+"""Make a segment: its sound grows, its pictures are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sound of one sentence, made while the sentence before it is still being spoken."""
+"""Make the sound of a sentence while the one before it is still being spoken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the pictures and the sound of a turn go.
+"""Define where the pictures and the sound of a turn go.
 
 The pipeline hands each picture with its 640 samples to one sink. `EncodingSink` encodes once and
 shares the result among its outputs: fragments for viewers, the cache, clips. `FileSink` writes

@@ -1,4 +1,4 @@
-"""The sound of a segment while it grows."""
+"""Hold the sound of a segment while it grows."""
 
 from __future__ import annotations
 

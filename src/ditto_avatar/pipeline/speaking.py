@@ -1,4 +1,4 @@
-"""The third stage of a turn: sound to the face, or segments from the cache."""
+"""Run the third stage of a turn: sound to the face, or segments from the cache."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Speaking:
         return await self._lookup.find(self._flow.request, audio.key, self._next_frame)
 
     async def _replay(self, audio: SentenceAudio, media: SegmentMedia) -> None:
-        self._flow.reached(progress.Stage.FIRST_AUDIO)
+        self._flow.reached(progress.Milestone.FIRST_AUDIO)
         segment = Segment.of_media(secrets.token_hex(8), self._segments, audio.sentence, media)
         self._segments += 1
         await self._flow.drawings.put(Replay(segment, media))
@@ -71,7 +71,7 @@ class Speaking:
         emotion = audio.sentence.emotion
         async with aclosing(audio.sound()) as chunks:
             async for chunk in chunks:
-                self._flow.reached(progress.Stage.FIRST_AUDIO)
+                self._flow.reached(progress.Milestone.FIRST_AUDIO)
                 stretch = self._stretch or await self._begin_stretch()
                 if segment is None:
                     segment = self._begin_segment(audio)

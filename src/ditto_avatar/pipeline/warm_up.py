@@ -1,4 +1,4 @@
-"""What is done before anybody waits for it: faces prepared, known phrases drawn."""
+"""Prepare faces and draw known phrases before a viewer waits for them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def prepare_each(face: FaceEngine, avatars: Iterable[Avatar]) -> None:
 
 
 def read_phrases(path: Path | None) -> list[str]:
-    """The sentences of a text file, one a line; empty lines and ``#`` comments are left out.
+    """Return the sentences of a text file, one a line; empty lines and ``#`` comments are left out.
     Raises `InvalidInput` when the file cannot be read."""
     if path is None:
         return []
@@ -60,9 +60,9 @@ def read_phrases(path: Path | None) -> list[str]:
 
 
 def own_sentences(dialogue: DialogueEngine, phrases: Iterable[str]) -> frozenset[str]:
-    """Every sentence that comes from the server itself: what `dialogue` says to everybody word
-    for word, and the `phrases` to warm up. Drawing one for a person tells nothing of that
-    person, so all sessions share it."""
+    """Return every sentence that comes from the server itself: the fixed texts of `dialogue`, and
+    the `phrases` to warm up. Drawing one for a person tells nothing of that person, so all sessions
+    share it."""
     said = [split(text) for text in dialogue.fixed_texts()]
     said += [split(phrase, tagged=False) for phrase in phrases]
     return frozenset(sentence.text for parts in said for sentence in parts)

@@ -1,4 +1,4 @@
-"""The first two stages of a turn: words to sentences, and sentences to sound."""
+"""Run the first two stages of a turn: words to sentences, and sentences to sound."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def think(flow: Flow) -> None:
                 flow.length.shown(item.text)
                 cut = flow.length.mute
             else:
-                flow.reached(progress.Stage.FIRST_SENTENCE)
+                flow.reached(progress.Milestone.FIRST_SENTENCE)
                 flow.length.queued(item.text)
                 await flow.sentences.put(item)
                 cut = flow.length.filled

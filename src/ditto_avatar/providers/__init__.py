@@ -1,4 +1,4 @@
-"""What every engine with a service behind it needs: retries, deadlines, health, a check."""
+"""Share what every engine with a service behind it needs: retries, deadlines, health, checks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class ProviderCheck(Protocol):
-    """Something that can tell whether it would work; every engine here can."""
+    """Tell whether an engine would work; every engine here can."""
 
     @property
     def name(self) -> str:
         """The engine's name."""
 
     async def check(self) -> str:
-        """One cheap call; a sentence that says what answered. Raises `ProviderRefused` for a
-        wrong key, `ProviderFailed` for everything else."""
+        """Make one cheap call; return a sentence that says what answered. Raises `ProviderRefused`
+        for a wrong key, `ProviderFailed` for everything else."""

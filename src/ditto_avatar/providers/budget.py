@@ -1,4 +1,4 @@
-"""What paid services may be used for in a day, and how much of it is used.
+"""Limit what paid services are used for in a day, and remember how much that is.
 
     spending = budget.reserve(len(sentence))   # before the request; raises `BudgetUsedUp`
     ...
@@ -32,7 +32,7 @@ _SAVE_EVERY_S = 1.0
 
 
 class Paid(StrEnum):
-    """What services are paid for, with its unit."""
+    """The services that are paid for, with their units."""
 
     SPEECH = "speech_characters"
     TRANSCRIPTION = "transcription_seconds"
@@ -40,7 +40,7 @@ class Paid(StrEnum):
 
 
 def utc_today() -> date:
-    """The day by which budgets are counted."""
+    """Return the day by which budgets are counted."""
     return datetime.now(UTC).date()
 
 
@@ -60,7 +60,7 @@ class Budget:
         changed: Callable[[], object] = lambda: None,
         refused: Callable[[], object] = lambda: None,
     ) -> None:
-        """`changed` is called after every change, `refused` for every request that is not made."""
+        """Call `changed` after every change, `refused` for every request that is not made."""
         self.limit = limit
         self._paid = paid
         self._today = today
@@ -127,7 +127,7 @@ class Budget:
 
 
 class Spending:
-    """What one request has reserved, until it is known what it used."""
+    """Hold what one request has reserved, until it is known what it used."""
 
     def __init__(self, budget: Budget, amount: float, day: date) -> None:
         self._budget = budget
@@ -143,7 +143,7 @@ class Spending:
 
 
 class Budgets:
-    """The budgets of a server, kept in `file`. Belongs to the event loop, but for the file.
+    """Keep the budgets of a server in `file`. Belongs to the event loop, but for the file.
 
     `open` reads what was used before, `close` writes it for the last time.
     """
@@ -157,7 +157,7 @@ class Budgets:
         clock: Clock | None = None,
         today: Callable[[], date] = utc_today,
     ) -> None:
-        """A limit of None or 0 is none; what is used is counted all the same."""
+        """Take a limit of None or 0 for none; what is used is counted all the same."""
         self._file = file
         self._metrics = metrics
         self._clock = clock or SystemClock()
@@ -169,7 +169,7 @@ class Budgets:
         self._budgets = {paid: self._budget(paid, limits.get(paid)) for paid in Paid}
 
     def of(self, paid: Paid) -> Budget:
-        """The budget of one kind of service."""
+        """Return the budget of one kind of service."""
         return self._budgets[paid]
 
     async def open(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether what is configured works: every engine asked once, cheaply and all at the same time."""
+"""Ask every configured engine once whether it works, cheaply and all at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which engines of a chain are worth trying."""
+"""Remember which engines of a chain are worth trying."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ditto_avatar.errors import ProviderRefused
 
 
 class Health:
-    """Remembers failures, so that not every sentence waits for a service that is down.
+    """Remember failures, so that not every sentence waits for a service that is down.
 
     An engine that failed rests for `rest_s`, one whose key was refused for `refused_rest_s`.
     """
@@ -21,11 +21,14 @@ class Health:
         self._resting_until: dict[str, float] = {}
 
     def usable(self, name: str) -> bool:
+        """Return whether the engine `name` is worth trying now."""
         return self._clock.now() >= self._resting_until.get(name, 0.0)
 
     def worked(self, name: str) -> None:
+        """Note that the engine `name` worked."""
         self._resting_until.pop(name, None)
 
     def failed(self, name: str, error: Exception) -> None:
+        """Note that the engine `name` failed with `error`."""
         rest = self._refused_rest_s if isinstance(error, ProviderRefused) else self._rest_s
         self._resting_until[name] = self._clock.now() + rest

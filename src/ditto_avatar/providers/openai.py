@@ -1,4 +1,4 @@
-"""The client for OpenAI's protocol, and its failures in our words.
+"""Connect to services that speak OpenAI's protocol, and word their failures.
 
 What a service sends in an error is never passed on: it may repeat a part of the key.
 """
@@ -19,7 +19,7 @@ _NO_KEY = "none"
 
 
 def connect(api_key: str | None, base_url: str | None) -> AsyncOpenAI:
-    """A client that never retries by itself. Everything is passed on explicitly, because the
+    """Make a client that never retries by itself. Everything is passed on explicitly, because the
     library would look into the environment for what is missing."""
     return AsyncOpenAI(
         api_key=api_key or _NO_KEY,
@@ -32,7 +32,7 @@ def connect(api_key: str | None, base_url: str | None) -> AsyncOpenAI:
 
 
 def service_name(base_url: str | None) -> str:
-    """How to call the service in a sentence: its host, unless it is OpenAI itself."""
+    """Return the name of the service in a sentence: its host, unless it is OpenAI itself."""
     if base_url is None or base_url.rstrip("/") == OPENAI_URL:
         return "OpenAI"
     return f"The model server at {urlsplit(base_url).netloc.rpartition('@')[2]}"
@@ -50,7 +50,7 @@ async def check_model(client: AsyncOpenAI, model: str, seconds: float, who: str)
 
 
 def failure(error: Exception, who: str, model: str) -> ProviderFailed:
-    """What `error` means, in a sentence for people."""
+    """Word `error` in a sentence for people."""
     if isinstance(error, ProviderFailed):
         return error
     if isinstance(error, openai.APITimeoutError):

@@ -1,4 +1,4 @@
-"""Second attempts at a service before it has given anything, and the time for all of them."""
+"""Try a service again before it has given anything, within the time for all attempts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Who may open a session: everybody where no keys are set; else programs with a key, and pages
-with a join token that such a program has asked for.
+"""Decide who may open a session: all, or holders of a key or a join token.
 
 A join token is a JSON Web Token signed with HS256. It says until when it opens a session, for
 which pages and presenters, and which limits the session has.
@@ -34,7 +33,7 @@ _CLAIMS = ("exp", "iss", "jti", "sub", "uses", "session_s")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody asks for who wants a session."""
+    """The wishes of a client that asks for a session."""
 
     credential: str | None
     """A join token or a key."""
@@ -46,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What the session is opened with."""
+    """The terms on which a client was let in."""
 
     avatar: str | None
     language: Language | None
@@ -54,7 +53,7 @@ class Admitted:
 
 
 class Access:
-    """Issues join tokens and decides who may open a session. Belongs to the event loop.
+    """Issue join tokens, and decide who may open a session. Belongs to the event loop.
 
     How often a token was used is remembered in memory, until it expires: after a restart, or at
     another server with the same secret, it can be used anew.
@@ -127,8 +126,8 @@ class Access:
             raise
 
     def holds(self, grant: Grant | None) -> bool:
-        """Whether a session with `grant` may go on: its time is not over, and its key is still
-        one of the settings. A session that was opened before keys were set ends as well."""
+        """Return whether a session with `grant` may go on: its time is not over, and its key is
+        still one of the settings. A session that was opened before keys were set ends as well."""
         if self.open:
             return True
         if grant is None or grant.key not in self._keys:
@@ -199,7 +198,7 @@ class Access:
 
 @dataclass(slots=True)
 class _Use:
-    """How often a token was used."""
+    """Count how often a token was used."""
 
     times: int = 0
 

@@ -1,4 +1,4 @@
-"""Who asks: addresses as limits count them, and the proxies that may speak for somebody else."""
+"""Find a visitor's address as limits count it, behind the proxies that are trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin interface: look at sessions, close and erase them, drain the server.
+"""Serve operators: look at sessions, close and erase them, drain the server.
 
 Nothing here shows a word of what visitors wrote or were told.
 """
@@ -51,7 +51,7 @@ router = APIRouter(
 
 @router.get("/status")
 async def show_status(parts: Parts) -> ServerFigures:
-    """Whether the server drains, and how full it is."""
+    """Show whether the server drains, and how full it is."""
     return ServerFigures(
         draining=parts.drain.on,
         sessions=len(parts.registry),
@@ -67,7 +67,7 @@ async def list_sessions(
     limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = 100,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> SessionList:
-    """All sessions: those that nothing was said in yet, then the others, those used last first."""
+    """List all sessions: those without a turn, then the others, the last used first."""
     found = await parts.overview.sessions(limit + 1, offset)
     shown = [_shown(parts, figures) for figures in found[:limit]]
     return SessionList(sessions=shown, more=len(found) > limit)
@@ -75,7 +75,7 @@ async def list_sessions(
 
 @router.get("/sessions/{session}")
 async def show_session(session: str, parts: Parts) -> SessionDetails:
-    """One session with its turns."""
+    """Show one session with its turns."""
     figures = await parts.overview.session(session)
     if figures is None:
         raise NotFound("There is no such session.")

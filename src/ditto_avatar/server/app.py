@@ -1,4 +1,4 @@
-"""The web application: routes, the page, and what stands in front of them."""
+"""Make the web application: the routes, the page, and what stands in front of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ WEB = Path(__file__).parent.parent / "web"
 
 
 def create_app(parts: ServerParts) -> FastAPI:
-    """The application that shows `parts` to the outside. Raises `InvalidInput` for settings that
-    cannot be read."""
+    """Make the application that shows `parts` to the outside. Raises `InvalidInput` for settings
+    that cannot be read."""
     app = _empty_app(parts)
     app.include_router(routes.api)
     app.include_router(routes.files)
@@ -35,7 +35,7 @@ def create_app(parts: ServerParts) -> FastAPI:
 
 
 def create_admin_app(parts: ServerParts) -> FastAPI:
-    """The application for operators, for a port of its own. Raises like `create_app`."""
+    """Make the application for operators, for a port of its own. Raises like `create_app`."""
     app = _empty_app(parts)
     app.include_router(routes.health)
     operator.install(app, parts)

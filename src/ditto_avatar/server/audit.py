@@ -1,4 +1,4 @@
-"""The record of what operators did, to which nothing but lines is ever added."""
+"""Record what operators did, in a file that only grows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ditto_avatar.session.schema import utc_now
 
 
 class AuditLog:
-    """Writes one JSON line for every action, readable by the server's own user only."""
+    """Write one JSON line for every action, readable by the server's own user only."""
 
     def __init__(self, path: Path, now: Callable[[], datetime] = utc_now) -> None:
         self._path = path

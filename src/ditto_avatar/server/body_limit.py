@@ -1,4 +1,4 @@
-"""Request bodies have a limit, announced or not, and a time to arrive in."""
+"""Limit the size of request bodies, and the time they may take."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Refuse = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class BodyLimit:
-    """Reads a body before the application sees it, and refuses one over `max_bytes` as soon as
-    that is known: small bodies fit the memory, and large ones are never taken in. A body that is
-    not complete after `within_s` is refused and its connection closed."""
+    """Read a body before the application sees it, and refuse one over `max_bytes` as soon as that
+    is known: small bodies fit the memory, and large ones are never taken in. A body that is not
+    complete after `within_s` is refused and its connection closed."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, within_s: float, refuse: Refuse) -> None:
         self._app = app

@@ -45,8 +45,8 @@ _POLICY_VIOLATION = 1008
 
 
 class RequestPart(Enum):
-    """What a peer still has to send. The value is how many times `request_s` it may take: the
-    application refuses a slow body first, with an answer."""
+    """The parts of a request that a peer may still have to send. The value is how many times
+    `request_s` it may take: the application refuses a slow body first, with an answer."""
 
     HEAD = 1
     BODY = 2
@@ -54,7 +54,7 @@ class RequestPart(Enum):
 
 @dataclass(slots=True)
 class _Connection:
-    """What is expected of a peer, and until when on the clock."""
+    """The state of one connection: its part of a request that is due, and when."""
 
     transport: asyncio.Transport
     address: str | None
@@ -64,7 +64,7 @@ class _Connection:
 
 
 class Connections:
-    """All open connections, by transport. A trusted proxy speaks for many visitors and counts
+    """Count all open connections, by transport. A trusted proxy speaks for many visitors and counts
     for the total only."""
 
     def __init__(
@@ -164,7 +164,7 @@ class Connections:
 
 
 class HttpConnection(H11Protocol):
-    """HTTP/1.1 with a place among `connections`, a limit for the head and deadlines."""
+    """Serve HTTP/1.1 with a place among `connections`, a limit for the head and deadlines."""
 
     def __init__(self, *args: Any, connections: Connections, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -173,17 +173,17 @@ class HttpConnection(H11Protocol):
         self._admitted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop: take a place before anything is read."""
+        """Take a place before anything is read. Called by the loop."""
         super().connection_made(cast(asyncio.Transport, transport))
         self._admitted = self._places.opened(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
+        """Give the place back. Called by the loop."""
         self._places.closed(self.transport)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
+        """Read a request, within its deadlines. Called by the loop."""
         if not self._admitted or self.transport.is_closing():
             return
         try:
@@ -196,12 +196,12 @@ class HttpConnection(H11Protocol):
         self._look()
 
     def on_response_complete(self) -> None:
-        """Called by uvicorn at the end of an answer."""
+        """Expect the next request. Called by uvicorn at the end of an answer."""
         super().on_response_complete()
         self._look()
 
     def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn for what is not HTTP, or has a head that is too large."""
+        """Refuse what is not HTTP, or has a head that is too large. Called by uvicorn."""
         self._places.invalid()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()  # in the middle of an answer
@@ -222,12 +222,13 @@ class HttpConnection(H11Protocol):
         self.transport.close()
 
     def pause_writing(self) -> None:
-        """Called by the transport when its buffer is full."""
+        """Note that the peer does not read. Called by the transport when its buffer is full."""
         self._places.unread(self.transport, full=True)
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Called by the transport when its buffer has room again, and when it closes."""
+        """Note that the peer reads again. Called by the transport when its buffer has room, and
+        when it closes."""
         self._places.unread(self.transport, full=False)
         super().resume_writing()
 
@@ -246,7 +247,7 @@ class HttpConnection(H11Protocol):
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """A WebSocket on a connection that `HttpConnection` has a place for."""
+    """Serve a WebSocket on a connection that `HttpConnection` has a place for."""
 
     def __init__(self, *args: Any, connections: Connections, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -257,17 +258,17 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._second, self._frames_in_second = 0, 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by `HttpConnection` for a request that asks for a WebSocket."""
+        """Begin the WebSocket. Called by `HttpConnection` for a request that asks for one."""
         super().connection_made(transport)
         self._places.expect(self.transport, None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
+        """Give the place back. Called by the loop."""
         self._places.closed(self.transport)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
+        """Read frames, some at a time. Called by the loop."""
         try:
             for start in range(0, len(data), _SLICE_BYTES):
                 if self.transport.is_closing():
@@ -280,7 +281,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def handle_events(self) -> None:
-        """Called by uvicorn with the frames that were read in `conn`: count them."""
+        """Count the frames that were read in `conn`. Called by uvicorn."""
         second = int(self.loop.time())
         if second != self._second:
             self._second, self._frames_in_second = second, 0
@@ -292,34 +293,34 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().handle_events()
 
     def send_receive_event_to_app(self) -> None:
-        """Called by uvicorn with a whole message: refuse text that is not UTF-8."""
+        """Hand on a whole message; refuse text that is not UTF-8. Called by uvicorn."""
         if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
             self._refuse(_INVALID_UTF8, "a text message has to be UTF-8")
             return
         super().send_receive_event_to_app()
 
     def handle_cont(self, event: Any) -> None:
-        """Called by uvicorn with a further piece of a message."""
+        """Take a further piece of a message. Called by uvicorn."""
         if len(self.frames) >= _MAX_PIECES:
             self._refuse(_POLICY_VIOLATION, "a message in too many pieces")
             return
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        """Called by uvicorn: answer, unless the peer does not read its answers."""
+        """Answer a ping, unless the peer does not read its answers. Called by uvicorn."""
         if self._full:
             self.conn.data_to_send()
             return
         super().handle_ping()
 
     def pause_writing(self) -> None:
-        """Called by the transport when its buffer is full."""
+        """Note that the peer does not read. Called by the transport when its buffer is full."""
         self._full = True
         self._places.unread(self.transport, full=True)
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Called by the transport when its buffer has room again."""
+        """Note that the peer reads again. Called by the transport when its buffer has room."""
         self._full = False
         self._places.unread(self.transport, full=False)
         super().resume_writing()
@@ -335,7 +336,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 def protocols(
     connections: Connections,
 ) -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:
-    """The classes for `uvicorn.Config(http=…, ws=…)`, with a place among `connections`."""
+    """Return the classes for `uvicorn.Config(http=…, ws=…)`, with a place among `connections`."""
     _peer_log.setLevel(logging.ERROR)
 
     class Http(HttpConnection):

@@ -1,4 +1,4 @@
-"""The `Authorization` header."""
+"""Read the `Authorization` header."""
 
 from __future__ import annotations
 

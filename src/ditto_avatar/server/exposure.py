@@ -1,4 +1,4 @@
-"""Where a server can be reached from, and what is shown there."""
+"""Decide from where the operator's side can be reached, and warn of an open server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ditto_avatar.settings import Settings
 
 
 class OperatorPort(Enum):
-    """Where metrics, docs and the admin interface are served."""
+    """The places where metrics, docs and the admin interface are served."""
 
     MAIN = "on the main port"
     OWN = "on a port of their own"
@@ -37,7 +37,7 @@ def warning_for(settings: Settings) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server that listens on `host` is reached from its own machine only."""
+    """Return whether a server that listens on `host` is reached from its own machine only."""
     if host.lower() == "localhost":
         return True
     try:

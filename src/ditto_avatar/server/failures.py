@@ -1,4 +1,4 @@
-"""How errors leave the server over REST: always as JSON, each counted once."""
+"""Answer errors over REST: always as JSON, each counted once."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 class JsonErrors:
-    """The border of the application: gives errors that nothing inside has caught an answer, and
-    plain-text errors of the framework (a wrong range, for one) the form of all others.
+    """Answer what nothing inside has caught, and give plain-text errors of the framework (a wrong
+    range, for one) the form of all others.
 
     The log gets the lines that an error passed and no more: a stack trace quotes what a visitor
     sent.

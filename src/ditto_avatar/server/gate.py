@@ -1,4 +1,4 @@
-"""The gate in front of the application: whose request it is, and whether it may come in."""
+"""Decide whose request it is, and whether it may come in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Who may come in, as the settings say."""
+    """The rules of the settings for requests from outside."""
 
     proxies: TrustedProxies
     allowed_hosts: str
@@ -65,8 +65,8 @@ class Rules:
 
 
 class Gate:
-    """Puts the visitor's own address into the scope, and refuses foreign names, foreign pages and
-    too many WebSockets of one address before the application sees them."""
+    """Put the visitor's own address into the scope, and refuse foreign names, foreign pages and too
+    many WebSockets of one address before the application sees them."""
 
     def __init__(
         self, app: ASGIApp, *, rules: Rules, sockets: Shares, metrics: Metrics, refuse: Refuse

@@ -1,4 +1,4 @@
-"""The headers that tell browsers what this server's answers may do, on every answer."""
+"""Tell browsers with every answer what it may do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in _TABLE.it
 
 
 class SecurityHeaders:
-    """Adds `SECURITY_HEADERS` to every answer; one that the answer has already is left alone."""
+    """Add `SECURITY_HEADERS` to every answer; one that the answer has already is left alone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

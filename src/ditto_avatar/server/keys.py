@@ -1,4 +1,4 @@
-"""Keys that let programs in: made here, shown once, and kept as digests only.
+"""Make and check keys for programs: shown once, and kept as digests only.
 
 A key is 256 random bits, so nobody can try them out, and a plain SHA-256 digest is enough to keep.
 A slow hash with a salt protects passwords, which people choose; here it would only cost time at
@@ -89,7 +89,7 @@ def new_key(name: str | None = None) -> tuple[str, Key]:
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether `text` has the form of a key, valid or not."""
+    """Return whether `text` has the form of a key, valid or not."""
     return text.startswith(_PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""Shares of something that is held, and the pace of what is sent. Both belong to the event loop."""
+"""Share what is held, and slow down what is sent too fast. Both belong to the event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REMEMBERED = 10_000
 
 
 class Shares:
-    """How many of something each holder has. Only holders that have any are remembered."""
+    """Count how many of something each holder has. Only holders that have any are remembered."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -21,11 +21,11 @@ class Shares:
         return len(self._held)
 
     def held(self, holder: Hashable) -> int:
-        """How many `holder` has."""
+        """Return how many `holder` has."""
         return self._held.get(holder, 0)
 
     def largest(self) -> tuple[Hashable, int]:
-        """The holder of the most, and how many these are; None and 0 when nobody has any."""
+        """Return the holder of the most, and how many these are; None and 0 when nobody has any."""
         holder = max(self._held, key=self._held.__getitem__, default=None)
         return holder, self.held(holder)
 
@@ -47,7 +47,7 @@ class Shares:
 
 
 class Throttle:
-    """Makes senders wait, each for itself, so that none sends faster than `per_second` for long;
+    """Make senders wait, each for itself, so that none sends faster than `per_second` for long;
     `burst` may come at once. The senders that were seen least recently are forgotten."""
 
     def __init__(self, per_second: float, burst: int, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Opening sessions, over REST and the WebSocket alike."""
+"""Open sessions, over REST and the WebSocket alike."""
 
 from __future__ import annotations
 

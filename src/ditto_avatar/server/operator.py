@@ -1,4 +1,4 @@
-"""What only operators need to see: metrics and the description of the API, from own files."""
+"""Serve what only operators need: metrics, and the reference of the API from own files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def install(app: FastAPI, parts: ServerParts) -> None:
 
 @router.get("/metrics", tags=["operators"])
 async def metrics(parts: Annotated[ServerParts, Depends(routes.parts_of)]) -> Response:
-    """Prometheus metrics."""
+    """Return Prometheus metrics."""
     gauges = parts.metrics
     gauges.sessions.set(len(parts.registry))
     gauges.viewers.set(parts.registry.viewers)
@@ -40,7 +40,7 @@ async def metrics(parts: Annotated[ServerParts, Depends(routes.parts_of)]) -> Re
 
 @router.get("/openapi.json", include_in_schema=False)
 async def description(parts: Annotated[ServerParts, Depends(routes.parts_of)]) -> JSONResponse:
-    """The OpenAPI document of everything that this server answers, on whichever port."""
+    """Return the OpenAPI document of everything that this server answers, on whichever port."""
     return JSONResponse(describe(with_admin=bool(parts.admin_keys)))
 
 

@@ -1,4 +1,4 @@
-"""Which web pages may connect, and under which names this server is reached.
+"""Decide which web pages may connect, and under which names this server is reached.
 
 Browsers let any page send requests and open WebSockets to anywhere, and say which page it was
 (`Origin`). A page can also have its own name point to this machine (DNS rebinding); the browser
@@ -23,9 +23,9 @@ class _Place:
 
 
 def is_served(host: str | None, allowed: str = "") -> bool:
-    """Whether this server answers to `host`, the Host header: to localhost and names below it, to
-    every address, and to the names in `allowed`, separated by commas (``*.example.org`` stands
-    for all names below example.org). Programs of HTTP/1.0 send none; rebinding needs one."""
+    """Return whether this server answers to `host`, the Host header: to localhost and names below
+    it, to every address, and to the names in `allowed`, separated by commas (``*.example.org``
+    stands for all names below example.org). Programs of HTTP/1.0 send none; rebinding needs one."""
     if host is None:
         return True
     place = _place(f"http://{host}")
@@ -39,8 +39,8 @@ def is_served(host: str | None, allowed: str = "") -> bool:
 
 
 def may_connect(origin: str | None, host: str | None, allowed: str = "") -> bool:
-    """Whether a connection may be accepted: from a program, which sends no `origin`; from a page
-    that this very host and port served (`host` is the Host header); or from one of the origins
+    """Return whether a connection may be accepted: from a program, which sends no `origin`; from a
+    page that this very host and port served (`host` is the Host header); or from one of the origins
     `allowed`, as ``https://example.org``, by commas."""
     if origin is None:
         return True

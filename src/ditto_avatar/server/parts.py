@@ -75,13 +75,13 @@ class ServerParts:
     secret: ServerSecret
     audit: AuditLog
     listener: Listener | None
-    """What understands microphones; None leaves it to the browsers."""
+    """Understands microphones; None leaves it to the browsers."""
     sound_limits: SoundLimits
     readiness: Readiness
     pace: Throttle
-    """Of each WebSocket's messages, by connection."""
+    """The pace of each WebSocket's messages, by connection."""
     address_pace: Throttle
-    """Of all messages of an address."""
+    """The pace of all messages of an address."""
 
 
 @asynccontextmanager

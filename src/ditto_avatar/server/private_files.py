@@ -1,4 +1,4 @@
-"""The folder of conversations, closed to other users of the machine."""
+"""Close the folder of conversations to other users of the machine."""
 
 from __future__ import annotations
 

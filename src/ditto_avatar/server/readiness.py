@@ -1,4 +1,4 @@
-"""Whether what is said can be stored, asked seldom and never for long."""
+"""Tell whether conversations can be stored, asked seldom and never for long."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROBE_BYTES = 64 * 1024
 
 
 class Readiness:
-    """Tries to write where conversations and clips are kept. Belongs to the event loop."""
+    """Try to write where conversations and clips are kept. Belongs to the event loop."""
 
     def __init__(self, store: Store, data_dir: Path, clock: Clock) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""REST: sessions, messages, avatars, voices, clips, health."""
+"""Serve REST: sessions, messages, avatars, voices, clips, health."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Authorization = Annotated[str | None, Header()]
 
 
 def parts_of(request: Request) -> ServerParts:
-    """The parts of the server that answers this request."""
+    """Return the parts of the server that answers this request."""
     parts: ServerParts = request.app.state.parts
     return parts
 
@@ -54,7 +54,7 @@ async def session_of(
     parts: Annotated[ServerParts, Depends(parts_of)],
     authorization: Authorization = None,
 ) -> Session:
-    """The session of the path, opened by the bearer token."""
+    """Return the session of the path, opened by the bearer token."""
     token = bearer(authorization)
     if token is None:
         raise Unauthorized("Expected 'Authorization: Bearer <token>' with the session's token.")
@@ -100,7 +100,7 @@ async def create_session(
 
 @api.get("/sessions/{session}", response_model_exclude_unset=True)
 async def show_session(session: TheSession) -> HistoryOut:
-    """The session and what has been said in it."""
+    """Return the session and what was said in it."""
     return HistoryOut(
         session=session.id,
         avatar=avatar_out(session.avatar),
@@ -121,7 +121,7 @@ async def end_session(session: TheSession, parts: Parts) -> None:
     responses={200: {"content": {"application/zip": {}}}},
 )
 async def export_session(session: TheSession, parts: Parts) -> StreamingResponse:
-    """Everything that is kept of the session, as a ZIP of a JSON file and its clips."""
+    """Return everything that is kept of the session, as a ZIP of a JSON file and its clips."""
     return StreamingResponse(
         await parts.registry.export(session),
         media_type="application/zip",
@@ -152,7 +152,7 @@ async def interrupt(session: TheSession) -> dict[str, bool]:
 
 @api.get("/sessions/{session}/turns/{turn}")
 async def show_turn(session: TheSession, turn: str) -> TurnOut:
-    """How far a turn is, with the clips made so far."""
+    """Return how far a turn is, with the clips made so far."""
     found = await session.find_turn(turn)
     if found is None:
         raise NotFound("There is no such turn in this session.")
@@ -168,13 +168,13 @@ async def show_turn(session: TheSession, turn: str) -> TurnOut:
 
 @api.get("/avatars")
 async def list_avatars(parts: Parts) -> list[AvatarOut]:
-    """The presenters that can be chosen."""
+    """List the presenters that can be chosen."""
     return [avatar_out(avatar) for avatar in parts.avatars]
 
 
 @api.get("/voices")
 async def list_voices(parts: Parts) -> list[VoiceOut]:
-    """The voices of the speech engine in use."""
+    """List the voices of the speech engine in use."""
     return [
         VoiceOut(id=voice.id, language=voice.language, engine=voice.engine, label=voice.label)
         for voice in parts.speech.voices()
@@ -188,7 +188,7 @@ _PUBLIC = {"Cache-Control": "public, max-age=300"}
 @files.head("/video/{name}", include_in_schema=False)
 @files.get("/video/{name}", responses=ERRORS)
 async def video(name: str, parts: Parts) -> FileResponse:
-    """A finished clip; answers range requests."""
+    """Return a finished clip; answers range requests."""
     path = await asyncio.to_thread(parts.clips.find, "video", name)
     return FileResponse(path, media_type="video/mp4", headers=_PRIVATE)
 
@@ -196,7 +196,7 @@ async def video(name: str, parts: Parts) -> FileResponse:
 @files.head("/audio/{name}", include_in_schema=False)
 @files.get("/audio/{name}", responses=ERRORS)
 async def audio(name: str, parts: Parts) -> FileResponse:
-    """The sound of a clip."""
+    """Return the sound of a clip."""
     path = await asyncio.to_thread(parts.clips.find, "audio", name)
     return FileResponse(path, media_type="audio/wav", headers=_PRIVATE)
 
@@ -204,7 +204,7 @@ async def audio(name: str, parts: Parts) -> FileResponse:
 @files.head("/avatars/{name}/idle.mp4", include_in_schema=False)
 @files.get("/avatars/{name}/idle.mp4", responses=ERRORS)
 async def idle_loop(name: str, parts: Parts) -> FileResponse:
-    """The loop that plays while nobody speaks."""
+    """Return the loop that plays while nobody speaks."""
     path = parts.avatars.find(name).idle_path
     return FileResponse(path, media_type="video/mp4", headers=_PUBLIC)
 
@@ -212,20 +212,21 @@ async def idle_loop(name: str, parts: Parts) -> FileResponse:
 @files.head("/avatars/{name}/poster.webp", include_in_schema=False)
 @files.get("/avatars/{name}/poster.webp", responses=ERRORS)
 async def poster(name: str, parts: Parts) -> FileResponse:
-    """A still picture of the presenter."""
+    """Return a still picture of the presenter."""
     path = parts.avatars.find(name).poster_path
     return FileResponse(path, media_type="image/webp", headers=_PUBLIC)
 
 
 @health.get("/healthz")
 async def alive() -> dict[str, str]:
-    """The process answers."""
+    """Answer that the process runs."""
     return {"status": "ok"}
 
 
 @health.get("/readyz", responses=ERRORS)
 async def ready(parts: Parts) -> dict[str, str]:
-    """The server takes turns: it neither stops nor drains, and what is said can be stored."""
+    """Answer whether the server takes turns: it neither stops nor drains, and conversations can be
+    stored."""
     if parts.registry.closing:
         raise ShuttingDown("The server is stopping.")
     parts.drain.check()

@@ -1,4 +1,4 @@
-"""The server's own secret, from which the keys of single purposes are derived."""
+"""Keep the server's own secret, and derive the keys of single purposes from it."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ async def serve(settings: Settings) -> None:
     before anything listens."""
     return_large_buffers()
     allow_open_files(settings.max_connections + _OTHER_FILES)
-    os.umask(0o077)  # what people say is for nobody else on this machine
+    os.umask(0o077)  # conversations are closed to other users of the machine
     if (warning := warning_for(settings)) is not None:
         log.warning("%s", warning)
     async with open_parts(settings) as parts, admin_port(parts):
@@ -78,7 +78,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class LimitedServer(uvicorn.Server):
-    """A server whose connections are limited as the settings say."""
+    """Serve with limited connections, as the settings say."""
 
     def __init__(self, app: FastAPI, parts: ServerParts, host: str, port: int) -> None:
         settings = parts.settings
@@ -116,23 +116,23 @@ class LimitedServer(uvicorn.Server):
         )
 
     async def on_tick(self, counter: int) -> bool:
-        """Called by uvicorn ten times a second."""
+        """End connections whose time is over. Called by uvicorn ten times a second."""
         if counter % 5 == 0:
             self._places.sweep()
         return await super().on_tick(counter)
 
 
 class AdminServer(LimitedServer):
-    """The operator's port. It leaves the signals of the process to the main server."""
+    """Serve the operator's port. It leaves the signals of the process to the main server."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        """Called by uvicorn."""
+        """Leave signals alone. Called by uvicorn."""
         return nullcontext()
 
 
 class GracefulServer(LimitedServer):
-    """Before connections are closed, running answers get the time that the settings give them;
-    new turns are refused meanwhile. A second Ctrl-C ends that time."""
+    """Give running answers the time that the settings name before connections are closed; new turns
+    are refused meanwhile. A second Ctrl-C ends that time."""
 
     def __init__(self, parts: ServerParts) -> None:
         self._parts = parts
@@ -141,7 +141,8 @@ class GracefulServer(LimitedServer):
         super().__init__(create_app(parts), parts, parts.settings.host, parts.settings.port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called for a signal, between any two instructions.
+        """Begin to stop, or stop at once for the second signal. Called between any two
+        instructions.
 
         uvicorn would also raise the signal again once its connections are closed. That would end
         the process with the database, budgets and children still open.
@@ -152,7 +153,7 @@ class GracefulServer(LimitedServer):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Called once by uvicorn when the process is asked to stop."""
+        """Stop gracefully. Called once by uvicorn when the process is asked to stop."""
         grace_s = self._parts.settings.shutdown_s
         closing = asyncio.create_task(self._parts.registry.close(grace_s))
         forced = asyncio.create_task(self._forced.wait())

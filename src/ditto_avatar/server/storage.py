@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What a server keeps. The threads of `executor` encode pictures and write clips."""
+    """Hold what a server keeps. The threads of `executor` encode pictures and write clips."""
 
     store: Store
     clips: ClipFolder

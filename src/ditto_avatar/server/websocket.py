@@ -1,4 +1,4 @@
-"""One viewer's connection: frames in to the session, events of the session out."""
+"""Serve one viewer's connection: frames in to the session, events of the session out."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
 
 
 class _Viewer:
-    """What the reader needs to serve one connection."""
+    """Serve the messages of one connection."""
 
     def __init__(self, parts: ServerParts, session: Session, outbox: Outbox, address: str) -> None:
         self.parts = parts

@@ -1,4 +1,4 @@
-"""Places for turns: so many at once, a fair line for the rest, beyond that refused.
+"""Hand out places for turns: so many at once, a fair line for the rest; beyond that, refuse.
 
 A place that gets free goes to a turn that somebody watches before one that nobody watches, among
 those to the address that holds the fewest places, among those to the one that has waited longest.
@@ -34,7 +34,7 @@ class Claim:
 
 
 class Admission:
-    """Hands out places. Belongs to the event loop."""
+    """Hand out places. Belongs to the event loop."""
 
     def __init__(self, places: int, max_waiting: int, share: Share) -> None:
         self._places = places

@@ -1,4 +1,4 @@
-"""What has been said in a session, as the dialogue, the page and REST see it."""
+"""Keep what was said in a session, as the dialogue, the page and REST need it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERRUPTIONS = frozenset({"user", "shutdown", "busy", "idle"})
 
 
 class Conversation:
-    """The newest turns of a session, in memory; the store has them all."""
+    """Hold the newest turns of a session in memory; the store has them all."""
 
     def __init__(self, turns: Sequence[StoredTurn]) -> None:
         self._turns: deque[StoredTurn] = deque(map(_recovered, turns), maxlen=REMEMBERED_TURNS)
@@ -33,11 +33,11 @@ class Conversation:
         return max((turn.generation for turn in self._turns), default=0)
 
     def add(self, turn: StoredTurn) -> None:
-        """A turn was accepted."""
+        """Add a turn that was accepted."""
         self._turns.append(turn)
 
     def add_clip(self, turn_id: str, clip: Clip) -> None:
-        """A sentence of a turn was finished."""
+        """Add the clip of a finished segment to its turn."""
         if (turn := self.find(turn_id)) is not None:
             self._replace(replace(turn, clips=(*turn.clips, clip)))
 
@@ -56,35 +56,36 @@ class Conversation:
             self._replace(_recovered(settled))
 
     def forget(self, turn_id: str) -> None:
-        """A turn was removed."""
+        """Drop a turn that was removed from the store."""
         if (turn := self.find(turn_id)) is not None:
             self._turns.remove(turn)
 
     def find(self, turn_id: str) -> StoredTurn | None:
-        """The turn of that id, None if it is not of this session or long past."""
+        """Return the turn of that id, None if it is not of this session or long past."""
         return next((turn for turn in self._turns if turn.id == turn_id), None)
 
     def find_by_client_id(self, client_id: str | None) -> StoredTurn | None:
-        """The turn that a client named so when it sent it."""
+        """Return the turn that a client sent under this id of its own."""
         if client_id is None:
             return None
         return next((turn for turn in self._turns if turn.client_id == client_id), None)
 
     def was_lost(self, turn: StoredTurn) -> bool:
-        """Whether a killed server left `turn`, the newest, as a question without an answer."""
+        """Return whether a killed server left `turn`, the newest, as a question without an
+        answer."""
         settled = turn.state != INTERRUPTED or turn.heard is not None
         newest = turn.generation == self.generation
         return newest and turn.kind == MESSAGE and not settled and not turn.answer
 
     def take_up(self, turn: StoredTurn) -> StoredTurn:
-        """A turn that was lost is running again. In the store it stays interrupted until it is
+        """Mark a turn that was lost as running again. In the store it stays interrupted until it is
         settled, which is what it is if this process is killed as well."""
         running = replace(turn, state=RUNNING)
         self._replace(running)
         return running
 
     def messages(self) -> list[Message]:
-        """What a dialogue engine is given, oldest first."""
+        """Return the messages for a dialogue engine, oldest first."""
         messages: list[Message] = []
         for turn in self._turns:
             if turn.kind == MESSAGE:
@@ -94,8 +95,8 @@ class Conversation:
         return messages
 
     def history(self, answering: Mapping[str, str] | None = None) -> list[HistoryEntry]:
-        """What a page is given, oldest first, answers with their clips. `answering` has the text
-        so far of a turn that is still running, by its id."""
+        """Return the entries for a page, oldest first, answers with their clips. `answering` has
+        the text so far of a turn that is still running, by its id."""
         so_far = answering or {}
         turns = (replace(turn, answer=so_far.get(turn.id, turn.answer)) for turn in self._turns)
         return [entry for turn in turns for entry in _entries(turn)]

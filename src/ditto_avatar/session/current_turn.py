@@ -1,4 +1,4 @@
-"""The turn of a session that runs: there is one at a time."""
+"""Run the turns of a session, one at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CurrentTurn:
         return None if runner is None or runner.complete else runner.turn
 
     def newest(self, turn_id: str) -> t.Turn | None:
-        """The newest turn, running or over, if it has that id."""
+        """Return the newest turn, running or over, if it has that id."""
         turn = None if self._runner is None else self._runner.turn
         return turn if turn is not None and turn.id == turn_id else None
 

@@ -1,4 +1,4 @@
-"""The database behind the conversations: SQLite in WAL mode by default, PostgreSQL by URL."""
+"""Connect to the database of the conversations: SQLite in WAL mode, or PostgreSQL by URL."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Database:
         return not self._unpurged
 
     def ago(self, seconds: float) -> datetime:
-        """The time that many seconds ago, to compare ages with."""
+        """Return the time that many seconds ago, to compare ages with."""
         return datetime.fromtimestamp(self._clock.now() - seconds, UTC)
 
     def mark_unpurged(self) -> None:
@@ -163,7 +163,7 @@ class Database:
 
 
 def sqlite_url(data_dir: Path) -> str:
-    """The embedded default database inside `data_dir`."""
+    """Return the URL of the embedded default database inside `data_dir`."""
     return f"sqlite+aiosqlite:///{(data_dir / 'conversations.db').resolve()}"
 
 
@@ -225,7 +225,7 @@ def _upgrade(connection: Any) -> None:
 
 
 def _is_full(error: Exception) -> bool:
-    """Whether waiting is of no use: what SQLite says of a full, read-only or broken disk, and
+    """Return whether waiting is of no use: SQLite's errors of a full, read-only or broken disk, and
     PostgreSQL's class 53 (insufficient resources)."""
     cause = getattr(error, "orig", None)
     name = str(getattr(cause, "sqlite_errorname", ""))

@@ -1,4 +1,4 @@
-"""One server at a time on one database."""
+"""Keep a second server off a database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOCK_NOT_AVAILABLE = "55P03"
 
 
 class DatabaseLock:
-    """Held by a server for as long as it runs; a killed one loses it with its process.
+    """Hold a lock for as long as a server runs; a killed server loses it with its process.
 
     SQLite: a lock on a file beside the database. PostgreSQL: an advisory lock of a connection of
     its own. A PostgreSQL server that restarts forgets it; the next server that starts then gets it.

@@ -1,4 +1,4 @@
-"""Draining: what runs is finished, nothing new begins."""
+"""Finish what runs and begin nothing new."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from ditto_avatar.errors import ShuttingDown
 
 
 class Drain:
-    """Whether new sessions and turns are refused for the moment. Belongs to the event loop."""
+    """Remember whether new sessions and turns are refused for the moment. Belongs to the event
+    loop."""
 
     def __init__(self) -> None:
         self.on = False

@@ -1,4 +1,4 @@
-"""Removing what is kept of people: when they ask for it, and when it is old.
+"""Erase conversations: on request, and by age.
 
 Files go before the rows that name them. A process that is killed in between leaves a conversation
 without its clips, which can be erased again; never clips that nothing names any more.
@@ -35,8 +35,8 @@ class OldTurn:
 
 
 class Erasure:
-    """Removes conversations from the database, the clips and the cache. Every method may be
-    called again after it failed or was cancelled, and goes on where it was."""
+    """Remove conversations from the database, the clips and the cache. Every method may be called
+    again after it failed or was cancelled, and goes on where it was."""
 
     def __init__(
         self, store: Store, clips: ClipFolder, cache: SegmentCache, clip_writer: ClipWriter
@@ -61,8 +61,8 @@ class Erasure:
         await self._store.remove_session(session_id)
 
     async def silent_sessions(self, age_s: float) -> list[str]:
-        """Some of the sessions in which nothing was said for `age_s` seconds; none when there
-        are no more."""
+        """Return some of the sessions in which nothing was said for `age_s` seconds; none when
+        there are no more."""
         before = self._store.ago(age_s)
         newer = exists().where(TurnRow.session_id == SessionRow.id, TurnRow.created_at >= before)
         query = select(SessionRow.id).where(SessionRow.created_at < before, ~newer).limit(_BATCH)
@@ -70,9 +70,9 @@ class Erasure:
             return list((await db.execute(query)).scalars())
 
     async def old_turns(self, age_s: float) -> list[OldTurn]:
-        """Some of the turns that are older than `age_s` seconds, none when there are no more. The
-        newest turn of a session stays as long as the session does: its number is the one that
-        the next turn counts from."""
+        """Return some of the turns that are older than `age_s` seconds, none when there are no
+        more. The newest turn of a session stays as long as the session does: its number is the one
+        that the next turn counts from."""
         other = aliased(TurnRow)
         newer = exists().where(
             other.session_id == TurnRow.session_id, other.generation > TurnRow.generation

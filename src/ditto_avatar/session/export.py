@@ -1,4 +1,4 @@
-"""Everything that is kept of a conversation, as a ZIP that is made while it is sent."""
+"""Pack everything that is kept of a conversation into a ZIP, while it is sent."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _KINDS = {"video": ".mp4", "audio": ".wav"}
 
 
 async def export(session_id: str, store: Store, clips: ClipFolder) -> AsyncGenerator[bytes, None]:
-    """The bytes of a ZIP: ``conversation.json`` with all texts and times, and under ``clips/``
-    the clips that still exist, by the number of their turn and sentence.
+    """Yield the bytes of a ZIP: ``conversation.json`` with all texts and times, and under
+    ``clips/`` the clips that still exist, by the number of their turn and sentence.
 
     Memory stays small however long the conversation is: a page of turns or a chunk of a clip at
     a time, made when the reader asks for it. Closing the generator early is safe. Raises
@@ -203,7 +203,7 @@ class _Archive:
 
 
 class _Sink(io.RawIOBase):
-    """What the ZIP is written into; taken out after every step."""
+    """Collect what the ZIP writes; taken out after every step."""
 
     def __init__(self) -> None:
         self._data = bytearray()

@@ -1,4 +1,4 @@
-"""What a session was allowed when it was opened."""
+"""Limit a session to what it was granted when it was opened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Grant:
     turns_per_minute: int | None = None
 
     def as_record(self) -> dict[str, Any]:
-        """What is stored of it."""
+        """Return the values to store."""
         return asdict(self)
 
     @classmethod
@@ -37,7 +37,7 @@ class Grant:
 
 
 class Allowance:
-    """Counts one session's turns against its grant. Belongs to the event loop."""
+    """Count one session's turns against its grant. Belongs to the event loop."""
 
     def __init__(self, grant: Grant | None, clock: Clock) -> None:
         self._grant = grant
@@ -61,5 +61,5 @@ class Allowance:
 
 
 def may_show(avatars: tuple[str, ...] | None, name: str) -> bool:
-    """Whether `name` is among the presenters that are allowed; None allows all."""
+    """Return whether `name` is among the presenters that are allowed; None allows all."""
     return avatars is None or name in avatars

@@ -1,4 +1,4 @@
-"""Where a page's idle loop is, and where it will be when a picture arrives there."""
+"""Follow a page's idle loop, and tell where it will be when a picture arrives there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _WEIGHT = 0.3
 
 
 class IdlePosition:
-    """Follows the page by its reports; in between, the loop goes on at its own rate."""
+    """Compute the frame of a page's idle loop from its reports. Between reports the loop goes on at
+    its own rate."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -22,17 +23,17 @@ class IdlePosition:
         self._paint_delay_s = _FIRST_GUESS_S
 
     def report(self, frame: float) -> None:
-        """The loop is at `frame` now; a number beyond its end counts around it."""
+        """Note that the loop is at `frame` now; a number beyond its end counts around it."""
         self._frame = frame
         self._at = self._clock.now()
 
     def painted(self, delay_s: float) -> None:
-        """A picture was painted `delay_s` seconds after it was made."""
+        """Note that a picture was painted `delay_s` seconds after it was made."""
         delay_s = min(_LONGEST_S, max(0.0, delay_s))
         self._paint_delay_s += _WEIGHT * (delay_s - self._paint_delay_s)
 
     def at_arrival(self, frame_count: int) -> int:
-        """The frame of a loop of `frame_count` that the viewer will see when a picture that is
-        made now arrives."""
+        """Return the frame of a loop of `frame_count` that the viewer will see when a picture that
+        is made now arrives."""
         elapsed = self._clock.now() - self._at + self._paint_delay_s
         return int(self._frame + elapsed * FRAME_RATE_HZ) % frame_count

@@ -1,5 +1,4 @@
-"""Limits for one visitor: so many a minute, with short bursts allowed, and a share of what all
-have together."""
+"""Limit one visitor: messages a minute with short bursts, and a share of common places."""
 
 from __future__ import annotations
 
@@ -11,33 +10,33 @@ from ditto_avatar.clock import Clock
 from ditto_avatar.errors import RateLimited
 
 _REMEMBERED = 10_000
-# The machine itself: whoever runs the server, or a proxy that is not declared as one and stands
+# The machine itself: the operator, or a proxy that is not declared as one and stands
 # for all its visitors.
 THIS_MACHINE = frozenset({"127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of something limited one address may hold: `fraction` of it, rounded up. With a
+    """Limit how much of something one address may hold: `fraction` of it, rounded up. With a
     fraction below 1 it is never all, unless there is only one."""
 
     fraction: float
 
     def of(self, total: int, address: str) -> int:
-        """The number of `total` places that `address` may hold."""
+        """Return the number of `total` places that `address` may hold."""
         if address in THIS_MACHINE or self.fraction >= 1 or total <= 1:
             return total
         return min(total - 1, math.ceil(total * self.fraction))
 
 
 class RateLimit:
-    """A token bucket per key; the least recently seen keys are forgotten, so that many addresses
-    cannot fill the memory."""
+    """Keep a token bucket for each key. The least recently seen keys are forgotten, so that many
+    addresses cannot fill the memory."""
 
     def __init__(
         self, per_minute: float, clock: Clock, what: str, *, burst: float | None = None
     ) -> None:
-        """`burst` is how many may come at once; by default those of a minute."""
+        """Allow `burst` at once; by default those of a minute."""
         self._per_second = per_minute / 60
         self._burst = float(per_minute if burst is None else burst)
         self._clock = clock

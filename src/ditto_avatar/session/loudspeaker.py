@@ -35,22 +35,23 @@ class _Sentence:
 
 
 class Loudspeaker:
-    """The sentences that play or have just played. Belongs to the event loop."""
+    """Place the sentences that play, or have just played, in time. Belongs to the event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sentences: list[_Sentence] = []
 
     def begin(self, segment: str, text: str, sound: SegmentSound) -> None:
-        """A sentence is on its way to the page. `sound` grows meanwhile."""
+        """Expect the sentence of `segment` to play after those before it; its `sound` may still
+        grow. `sound` grows meanwhile."""
         now = self._clock.now()
         self._sentences = [s for s in self._sentences if s.ends > now - _FORGET_S]
         began = max([now, *(s.ends for s in self._sentences)])
         self._sentences.append(_Sentence(segment, text, sound, began))
 
     def report(self, segment: str, seconds: float, *, ended: bool) -> None:
-        """The page has just played the first `seconds` of a sentence; `ended` when no more of it
-        will be heard."""
+        """Note that the page has just played the first `seconds` of a segment; `ended` when it
+        plays no more of it."""
         now = self._clock.now()
         for place, sentence in enumerate(self._sentences):
             if sentence.segment == segment:
@@ -60,15 +61,15 @@ class Loudspeaker:
                 self._push_back(place)
 
     def stop(self) -> None:
-        """Silence: the page drops what it has not played."""
+        """Note that the page drops everything it has not played."""
         now = self._clock.now()
         for sentence in self._sentences:
             sentence.stopped = min(sentence.stopped, max(now, sentence.began))
         self._sentences = [s for s in self._sentences if s.began < now]
 
     def played(self, seconds: float) -> FloatArray:
-        """The samples of the last `seconds`, float32 (n,), silent where nothing played; empty when
-        nothing played at all."""
+        """Return the samples of the last `seconds`, float32 (n,), silent where nothing played;
+        empty when nothing played at all."""
         now = self._clock.now()
         samples = np.zeros(round(seconds * SAMPLE_RATE_HZ), np.float32)
         since = now - seconds
@@ -85,7 +86,7 @@ class Loudspeaker:
         return samples if anything else np.zeros(0, np.float32)
 
     def spoken(self, seconds: float) -> str:
-        """The sentences of which anything played in the last `seconds`."""
+        """Return the sentences of which anything played in the last `seconds`."""
         now = self._clock.now()
         return " ".join(s.text for s in self._playing(now - seconds, now))
 

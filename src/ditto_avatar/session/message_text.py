@@ -12,8 +12,8 @@ _UNPRINTABLE = ("Cc", "Cs", "Cn")
 
 
 def checked_message(text: str, limit: int) -> str:
-    """`text` without what cannot be shown and the space around it. Raises `InvalidInput` when
-    nothing is left or more than `limit` characters."""
+    """Return `text` without unprintable characters and the space around it. Raises `InvalidInput`
+    when nothing is left or more than `limit` characters."""
     cleaned = "".join(c for c in text if c in "\n\t" or category(c) not in _UNPRINTABLE)
     cleaned = cleaned.strip()
     if all(category(c)[0] in "ZC" for c in cleaned):

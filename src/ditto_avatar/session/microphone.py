@@ -1,4 +1,4 @@
-"""One viewer's microphone: samples in; words, interruptions and questions out."""
+"""Turn one viewer's microphone into questions and interruptions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _TOO_MUCH = {
 
 
 class Microphone:
-    """Listens between `start` and `stop`, as often as a viewer switches it on.
+    """Listen between `start` and `stop`, as often as a viewer switches it on.
 
     `tell` takes events for this viewer only, `fail` errors. Without a `listener` the browser has
     to understand by itself. Belongs to the event loop.
@@ -79,9 +79,9 @@ class Microphone:
         self._flooded = False
 
     def start(self, mode: ListenMode, idle_frame: float | None = None) -> None:
-        """Switch on; the page's idle loop is at `idle_frame`. Raises `Unavailable` without a
-        transcriber, `InvalidInput` when it is on already, `Busy` when too much is still being
-        understood."""
+        """Switch the microphone on; the page's idle loop is at `idle_frame`. Raises `Unavailable`
+        without a transcriber, `InvalidInput` when it is on already, `Busy` when too much is still
+        being understood."""
         # From here on sound is expected, or its refusal has been told.
         self._refused = self._listener is None
         if self._listener is None:
@@ -103,8 +103,8 @@ class Microphone:
         task.add_done_callback(self._tasks.discard)
 
     def push(self, data: bytes) -> None:
-        """Signed 16-bit little-endian samples at 16 kHz. Raises `InvalidInput` for anything else
-        and `TooLarge` beyond 2 s in one piece; sound without a `start` is refused once. Sound
+        """Take signed 16-bit little-endian samples at 16 kHz. Raises `InvalidInput` for anything
+        else and `TooLarge` beyond 2 s in one piece; sound without a `start` is refused once. Sound
         beyond `SoundLimits` is dropped, with one notice for each `start`."""
         if self._recording is None:
             if not self._refused:
@@ -131,15 +131,15 @@ class Microphone:
         self._recording.put(np.frombuffer(data, "<i2").astype(np.int16))
 
     def stop(self) -> None:
-        """Switch off; what was said until now is still understood. Nothing happens when it is
-        off."""
+        """Switch the microphone off; what was said until now is still understood. Nothing happens
+        when it is off."""
         if self._recording is not None:
             self._recording.end()
             # A piece that was on its way may still come.
             self._recording, self._refused = None, True
 
     async def close(self) -> None:
-        """End at once, with everything that is still being understood."""
+        """End at once, and drop what is still being understood."""
         self._recording = None
         tasks = list(self._tasks)
         for task in tasks:
@@ -189,11 +189,11 @@ class Microphone:
         return self._session.language
 
     def played(self, seconds: float) -> FloatArray:
-        """The sound that the page has played in the last `seconds`."""
+        """Return the sound that the page has played in the last `seconds`."""
         return self._session.loudspeaker.played(seconds)
 
     def spoken(self, seconds: float) -> str:
-        """The sentences that have sounded in the last `seconds`."""
+        """Return the sentences that have sounded in the last `seconds`."""
         return self._session.loudspeaker.spoken(seconds)
 
     def admit_utterance(self) -> None:
@@ -202,8 +202,8 @@ class Microphone:
 
 
 class Recording:
-    """Pieces of sound on their way to the listener: bounded, the oldest dropped on overflow, of
-    which `on_overflow` hears once."""
+    """Queue sound for the listener. When too much waits, the oldest is dropped, and `on_overflow`
+    is called the first time."""
 
     def __init__(
         self, on_overflow: Callable[[], object], *, max_samples: int = _MAX_WAITING_SAMPLES
@@ -228,7 +228,7 @@ class Recording:
         self._changed.set()
 
     def end(self) -> None:
-        """No more will come."""
+        """Say that no more sound will come."""
         self._ended = True
         self._changed.set()
 

@@ -1,4 +1,4 @@
-"""Sessions as an operator sees them: figures, and no word of what was said."""
+"""Show sessions to operators: figures, and no word of what was said."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TurnFigures:
 
 
 class Overview:
-    """Reads the figures of all sessions, in memory and stored. Every method may raise
+    """Read the figures of all sessions, in memory and stored. Every method may raise
     `StorageFailed`, and cancelling it is safe."""
 
     def __init__(self, registry: Registry, store: Store, clock: Clock) -> None:
@@ -60,15 +60,15 @@ class Overview:
         self._clock = clock
 
     async def sessions(self, limit: int, offset: int = 0) -> list[Figures]:
-        """At most `limit` sessions: first those that nothing was said in yet, then the stored
-        ones, those used last first."""
+        """Return at most `limit` sessions: first those without a turn, then the stored ones, the
+        last used first."""
         new = [self._new(session) for session in self._registry.sessions if session.empty]
         shown = new[offset : offset + limit]
         rest = limit - len(shown)
         return shown + await self._stored(rest, max(0, offset - len(new))) if rest else shown
 
     async def session(self, session_id: str) -> Figures | None:
-        """One session; None if there is none."""
+        """Return one session; None if there is none."""
         live = self._registry.get(session_id)
         if live is not None and live.empty:
             return self._new(live)
@@ -76,7 +76,7 @@ class Overview:
         return found[0] if found else None
 
     async def turns(self, session_id: str, newest: int = 200) -> list[TurnFigures]:
-        """The newest turns of a session, oldest first."""
+        """Return the newest turns of a session, oldest first."""
         query = (
             select(TurnRow)
             .where(TurnRow.session_id == session_id)

@@ -1,4 +1,4 @@
-"""What a page reports of what was seen and heard."""
+"""Report what a page painted and played."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import StrEnum
 
 
 class PlaybackState(StrEnum):
-    """What a page does with a segment: it painted the first picture, plays it, played it to the
-    end, or stopped it where it was."""
+    """The states of a segment in a page: its first picture was painted, it plays, it played to the
+    end, or it was stopped where it was."""
 
     PAINTED = "painted"
     PLAYING = "playing"

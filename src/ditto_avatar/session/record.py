@@ -1,4 +1,4 @@
-"""What the store keeps of one session."""
+"""Store one session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of a stored conversation, and their rows in the database."""
+"""Define the values of a stored conversation, and turn them into rows and back."""
 
 from __future__ import annotations
 

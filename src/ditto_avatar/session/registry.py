@@ -64,7 +64,7 @@ class Registry:
         return list(self._sessions.values())
 
     def holds(self, session_id: str) -> bool:
-        """Whether a session is in memory, or on its way there."""
+        """Return whether a session is in memory, or on its way there."""
         return session_id in self._sessions or session_id in self._loading
 
     @property
@@ -99,9 +99,8 @@ class Registry:
         return self._add(stored, token, address, is_new=True)
 
     async def find(self, session_id: str, token: str, address: str = "unknown") -> Session:
-        """The session of that id, from memory or from the store; `address` is where it is asked
-        for from. Raises `SessionEnded`, `Unauthorized`, `Busy` and `StorageFailed`. Cancelling is
-        safe."""
+        """Return the session of that id, from memory or from the store; `address` is the caller's.
+        Raises `SessionEnded`, `Unauthorized`, `Busy` and `StorageFailed`. Cancelling is safe."""
         if session_id in self._going:
             raise SessionEnded("The session has ended.")
         session = self._sessions.get(session_id)
@@ -114,7 +113,8 @@ class Registry:
         return session
 
     def get(self, session_id: str) -> Session | None:
-        """The session of that id if it is in memory, for operators: no token is asked for."""
+        """Return the session of that id if it is in memory, for operators: no token is asked
+        for."""
         return self._sessions.get(session_id)
 
     async def end(self, session_id: str) -> bool:
@@ -246,9 +246,8 @@ class Registry:
 
     @asynccontextmanager
     async def _leaving(self, session_id: str, reason: str) -> AsyncIterator[Session | None]:
-        """Close a session, if it is in memory, and keep it away inside the block. Nobody brings it
-        back meanwhile: not who asks for it from now on, nor who is reading it from the store
-        already."""
+        """Close a session, if it is in memory, and keep it away inside the block: it is not loaded
+        again meanwhile, and a load that has begun is waited for."""
         self._going.add(session_id)
         try:
             if (loading := self._loading.get(session_id)) is not None:

@@ -1,4 +1,4 @@
-"""Runs one turn: waits for a place, has it performed, and waits until it was heard."""
+"""Run one turn: wait for a place, run the pipeline, and wait until it was played."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _PLAYBACK_SLACK_S = 5.0
 # Reports of drift that count for one segment, all viewers together: two minutes of one page.
 _MOST_DRIFT_REPORTS = 120
-# A database that is locked answers within 5 s; beyond this nobody waits for what is being stored.
+# A database that is locked answers within 5 s; beyond this storing is not waited for.
 STORED_S = 30.0
 # Longer than any engine takes to stop; what still runs then runs on without being waited for.
 _STOP_S = 10.0
@@ -50,7 +50,7 @@ _STOP_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What all sessions share."""
+    """Hold the services that all sessions share."""
 
     pipeline: Pipeline
     clips: ClipFolder
@@ -70,7 +70,7 @@ class Services:
 
 @dataclass(slots=True)
 class Context:
-    """What a session and the turns that it runs have in common."""
+    """Hold what a session and its turns share."""
 
     session_id: str
     address: str
@@ -107,7 +107,7 @@ class Context:
 
 
 class TurnRunner:
-    """Carries out the actions of one turn's state machine. Belongs to the event loop."""
+    """Carry out the actions of one turn's state machine. Belongs to the event loop."""
 
     def __init__(self, turn: t.Turn, context: Context, services: Services) -> None:
         self.turn = turn
@@ -174,7 +174,8 @@ class TurnRunner:
             self._heard_out.set()
 
     def _counts_drift(self, segment: str) -> bool:
-        """Whether one more report of drift in `segment` counts: a page sends one a second."""
+        """Return whether one more report of drift in `segment` counts: a page sends one a
+        second."""
         self._drift_reports[segment] += 1
         return self._drift_reports[segment] <= _MOST_DRIFT_REPORTS
 
@@ -194,13 +195,13 @@ class TurnRunner:
         if isinstance(happened, progress.SegmentBegan) and actions:
             self._begin_to_sound(happened)
         if isinstance(happened, progress.ClipStored) and not actions:
-            self._discard(happened.clip.name)  # the turn ended meanwhile: nobody will ask for it
+            self._discard(happened.clip.name)  # the turn ended meanwhile: the clip is of no use
         return actions
 
     async def _run(self) -> None:
         try:
             async with self._services.admission.place(self._claim()):
-                if t.Perform() in self.handle(t.Admitted()):
+                if t.RunPipeline() in self.handle(t.Admitted()):
                     await self._services.pipeline.run(self._request(), self.handle)
         except DittoAvatarError as error:
             self.handle(self._failed(error))
@@ -273,7 +274,7 @@ class TurnRunner:
                     self._keep_clip(clip, then)
                 case t.Settle(then):
                     self._settle(then)
-                case t.Perform():
+                case t.RunPipeline():
                     pass  # `_run` waits for exactly this one
 
     def _keep_clip(self, clip: Clip, then: tuple[events.Event, ...]) -> None:
@@ -341,10 +342,10 @@ class TurnRunner:
 
     def _painted(self, after_s: float) -> None:
         turn = self.turn
-        if progress.Stage.FIRST_PAINTED in turn.marks:
+        if progress.Milestone.FIRST_PAINTED in turn.marks:
             return
         self._services.metrics.observe_painted(after_s)
-        self.handle(progress.Reached(progress.Stage.FIRST_PAINTED, turn.started + after_s))
-        made = turn.marks.get(progress.Stage.FIRST_FRAME)
+        self.handle(progress.Reached(progress.Milestone.FIRST_PAINTED, turn.started + after_s))
+        made = turn.marks.get(progress.Milestone.FIRST_FRAME)
         if made is not None:
             self._context.idle.painted(turn.started + after_s - made)

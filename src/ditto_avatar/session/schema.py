@@ -1,4 +1,4 @@
-"""The tables: sessions, their turns, and the clips of each turn."""
+"""Define the tables: sessions, their turns, and the clips of each turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 def utc_now() -> datetime:
-    """The time that rows carry."""
+    """Return the time that rows carry."""
     return datetime.now(UTC)
 
 

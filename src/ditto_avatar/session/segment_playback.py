@@ -1,4 +1,4 @@
-"""What is known of the sentences of a turn while they are drawn and heard."""
+"""Follow the segments of a turn: what was drawn, and how far it was played."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ class SegmentPlayback:
         return 0.0 if self.ended else max(0.0, self.seconds - self.played)
 
     def idle_frame(self, seconds: float, *, ended: bool) -> float:
-        """Where the idle loop is when `seconds` of this have played: it goes on underneath. May
-        lie beyond the loop's end."""
+        """Return where the idle loop is when `seconds` of the segment have played. The loop goes on
+        underneath; the number may lie beyond its end."""
         if ended and self.last_frame is not None:
             return self.last_frame + 1
         return self.first_frame + seconds * FRAME_RATE_HZ
 
     def heard_words(self) -> str:
-        """The words that were heard: all once it ended, else as many as the share of time."""
+        """Return the words that were heard: all once it ended, else as many as the share of
+        time."""
         if self.ended:
             return self.text
         words = self.text.split()
@@ -51,8 +52,8 @@ class SegmentPlayback:
 
 
 def words_heard(now: float, spoken: Iterable[SegmentPlayback]) -> str:
-    """The words of `spoken` that were heard at time `now`. Without any report from a page, the
-    share of time is counted from when the first segment began."""
+    """Return the words of `spoken` that were heard at time `now`. Without any report from a page,
+    the share of time is counted from when the first segment began."""
     segments = sorted(spoken, key=lambda segment: segment.index)
     if segments and not any(s.played or s.ended or s.dropped for s in segments):
         elapsed = now - segments[0].began

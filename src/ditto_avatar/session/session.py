@@ -49,8 +49,8 @@ class Session:
         is_new: bool = False,
         left: Callable[[Session], object] = _nothing,
     ) -> None:
-        """`is_new` sessions are stored with their first turn; `left` is called when the last
-        viewer has gone."""
+        """Store an `is_new` session with its first turn; call `left` when the last viewer has
+        gone."""
         self.id = stored.id
         self.token = token
         self.grant = stored.grant
@@ -84,7 +84,7 @@ class Session:
 
     @property
     def conversation(self) -> Conversation:
-        """What has been said."""
+        """The turns so far."""
         return self._context.conversation
 
     @property
@@ -109,7 +109,7 @@ class Session:
         return self._record.is_new and not self._context.tasks
 
     def watched(self) -> bool:
-        """Whether somebody watches, or was there a moment ago."""
+        """Return whether somebody watches, or was there a moment ago."""
         return self.viewers > 0 or self._services.clock.now() - self.used_at < _STILL_THERE_S
 
     async def submit(
@@ -229,7 +229,7 @@ class Session:
 
     @property
     def loudspeaker(self) -> Loudspeaker:
-        """What a page plays, for a microphone to compare itself with."""
+        """The sound of the page, for a microphone to compare itself with."""
         return self._context.loudspeaker
 
     def attach(self, outbox: Outbox, *, resumed: bool, after: int | None) -> None:
@@ -251,12 +251,12 @@ class Session:
             self._left(self)
 
     def history(self) -> list[events.HistoryEntry]:
-        """What has been said, oldest first, with the answer so far of a turn that runs."""
+        """Return what was said, oldest first, with the answer so far of a turn that runs."""
         self.used_at = self._services.clock.now()
         return self._view.history()
 
     async def find_turn(self, turn_id: str) -> TurnView | None:
-        """How far a turn is, with its clips; None if it is not of this session.
+        """Return how far a turn is, with its clips; None if it is not of this session.
 
         A turn is shown as over once all of it is stored, so that a program that asks again and
         again may stop then. Cancelling is safe.

@@ -1,4 +1,4 @@
-"""How much sound one visitor may have understood."""
+"""Limit how much sound a visitor may have transcribed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SoundLimits:
         utterances_per_minute: int,
         refused: Callable[[float], object] = lambda seconds: None,
     ) -> None:
-        """`refused` is called with the seconds of every piece that is not taken."""
+        """Call `refused` with the seconds of every piece that is not taken."""
         self._session = RateLimit(_SPEED * 60, clock, "seconds of sound", burst=_BURST_S)
         self._address = RateLimit(
             _MICROPHONES * _SPEED * 60, clock, "seconds of sound", burst=_MICROPHONES * _BURST_S

@@ -1,4 +1,4 @@
-"""Conversations in the database: what is written of them, and what is read.
+"""Write conversations to the database, and read them.
 
 What was accepted is committed before anybody is told so; a process that is killed loses nothing
 but the answer it was giving, which the next start marks as interrupted.
@@ -52,7 +52,7 @@ class Store(Database):
             )
 
     async def session(self, session_id: str, newest_turns: int = 200) -> StoredSession | None:
-        """The session with its newest turns and their clips, oldest first; None if there is
+        """Return the session with its newest turns and their clips, oldest first; None if there is
         none."""
         async with self.reading() as db:
             row = await db.get(SessionRow, session_id)
@@ -85,7 +85,7 @@ class Store(Database):
             return bool(getattr(done, "rowcount", 0))
 
     async def clip_names(self, session_id: str) -> list[str]:
-        """The clips of a session, by name."""
+        """Return the clips of a session, by name."""
         query = select(ClipRow.name).join(TurnRow).where(TurnRow.session_id == session_id)
         async with self.reading() as db:
             return list((await db.execute(query)).scalars())
@@ -97,7 +97,7 @@ class Store(Database):
         self.mark_unpurged()
 
     async def sessions_unused_for(self, seconds: float) -> list[str]:
-        """Ids of sessions that nobody used for that long."""
+        """Return ids of sessions that nobody used for that long."""
         before = self.ago(seconds)
         async with self.reading() as db:
             query = select(SessionRow.id).where(SessionRow.used_at < before)
@@ -143,8 +143,8 @@ class Store(Database):
     async def _refusal(
         self, session_id: str, turn: StoredTurn, error: IntegrityError
     ) -> DittoAvatarError:
-        """Which rule of the database refused `turn`: its message differs from server to server, so
-        the rows themselves are asked."""
+        """Return the error for a `turn` that the database refused. Its message differs from server
+        to server, so the rows themselves are asked."""
         async with self.reading() as db:
             if await db.get(SessionRow, session_id) is None:
                 return SessionEnded("There is no such session; it may have ended.")

@@ -1,4 +1,4 @@
-"""Tasks that no caller can cancel."""
+"""Run work that no caller can cancel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class OwnTasks:
-    """Runs work to its end, whatever becomes of those who asked for it.
+    """Run work to its end, even when its callers are cancelled.
 
     A caller that is cancelled in the middle of a change (a line that breaks, a server that stops)
     would leave half of it done: a row in the database that the memory does not know. Work that

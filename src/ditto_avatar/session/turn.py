@@ -1,4 +1,4 @@
-"""One turn as a pure state machine: inputs in, actions out, no I/O and no clock of its own.
+"""Decide what a turn does next: a pure state machine without I/O and without a clock.
 
     WAITING ──Admitted──▶ THINKING ──SegmentBegan──▶ SPEAKING ──PipelineEnded──▶ HEARING
        │                     │                          │                            │
@@ -19,6 +19,7 @@ from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.pipeline.progress import (
     ClipStored,
     FragmentMade,
+    Milestone,
     Noticed,
     PipelineEnded,
     PipelineFailed,
@@ -27,7 +28,6 @@ from ditto_avatar.pipeline.progress import (
     SegmentBegan,
     SegmentDrawn,
     SoundEnded,
-    Stage,
     TextArrived,
     Troubled,
 )
@@ -36,7 +36,7 @@ from ditto_avatar.transport import events
 
 
 class Phase(StrEnum):
-    """Where a turn is."""
+    """The phases of a turn, in their order; the last two are final."""
 
     WAITING = "waiting"
     THINKING = "thinking"
@@ -47,7 +47,7 @@ class Phase(StrEnum):
 
 
 FINAL = frozenset({Phase.FINISHED, Phase.INTERRUPTED})
-_PERFORMING = frozenset({Phase.THINKING, Phase.SPEAKING})
+_ANSWERING = frozenset({Phase.THINKING, Phase.SPEAKING})
 
 
 # Inputs: what happened, with the time in seconds where it matters.
@@ -108,7 +108,7 @@ Input = Queued | Admitted | Played | Dropped | Drifted | PlaybackEnded | Interru
 
 
 @dataclass(frozen=True, slots=True)
-class Perform:
+class RunPipeline:
     """Begin thinking, speaking and drawing."""
 
 
@@ -138,7 +138,7 @@ class Settle:
     then: tuple[events.Event, ...] = ()
 
 
-Action = Perform | Cancel | Send | Keep | Settle
+Action = RunPipeline | Cancel | Send | Keep | Settle
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class Turn:
     client_id: str | None = None
     phase: Phase = Phase.WAITING
     answer: str = ""
-    marks: dict[Stage, float] = field(default_factory=dict)
+    marks: dict[Milestone, float] = field(default_factory=dict)
     heard: str | None = None
     """What was heard of an interrupted answer; None when all of it was."""
     reason: str | None = None
@@ -163,29 +163,30 @@ class Turn:
     _segments: dict[str, SegmentPlayback] = field(default_factory=dict)
 
     def opening(self) -> list[Action]:
-        """The actions that begin the turn, before any input."""
+        """Return the actions that begin the turn, before any input."""
         return [
             Send(events.TurnStarted(self.id, self.generation, self.kind, self.text, self.client_id))
         ]
 
     def segment(self, segment_id: str) -> SegmentPlayback | None:
-        """The segment of that id, None if it is of another turn."""
+        """Return the segment of that id, None if it is of another turn."""
         return self._segments.get(segment_id)
 
     def timings_ms(self) -> dict[str, float]:
-        """The waterfall: ms from the text's arrival to each stage reached."""
+        """Return the latency waterfall: ms from the text's arrival to each milestone reached."""
         return {
             mark.value: round((self.marks[mark] - self.started) * 1000, 1)
-            for mark in Stage
+            for mark in Milestone
             if mark in self.marks
         }
 
     def seconds_left(self) -> float:
-        """Media seconds that have been drawn and not been reported as heard."""
+        """Return media seconds that have been drawn and not been reported as heard."""
         return sum(segment.left_s for segment in self._segments.values())
 
     def handle(self, happened: Input) -> list[Action]:
-        """Advance; the actions to take, in order. In a final phase: none."""
+        """Take an input; return the actions to carry out, in order. In a final phase there are
+        none."""
         if self.phase in FINAL:
             return []
         match happened:
@@ -218,7 +219,7 @@ class Turn:
             case PlaybackEnded(at):
                 return self._playback_ended(at)
             case PipelineEnded(at):
-                return self._performance_ended(at)
+                return self._pipeline_ended(at)
             case PipelineFailed(code, message, at):
                 self.reason = code
                 failure = Send(events.Failure(code, message, self.id))
@@ -239,17 +240,17 @@ class Turn:
         if self.phase is not Phase.WAITING:
             return []
         self.phase = Phase.THINKING
-        return [Perform()]
+        return [RunPipeline()]
 
     def _text_arrived(self, text: str, at: float) -> list[Action]:
-        if self.phase not in _PERFORMING:
+        if self.phase not in _ANSWERING:
             return []
-        self.marks.setdefault(Stage.FIRST_TOKEN, at)
+        self.marks.setdefault(Milestone.FIRST_TOKEN, at)
         self.answer += text
         return [Send(events.TextDelta(self.id, self.generation, text))]
 
     def _segment_began(self, began: SegmentBegan) -> list[Action]:
-        if self.phase not in _PERFORMING:
+        if self.phase not in _ANSWERING:
             return []
         self.phase = Phase.SPEAKING
         self._segments[began.segment] = SegmentPlayback(
@@ -274,7 +275,7 @@ class Turn:
         if made.segment not in self._segments:
             return []
         if made.data:
-            self.marks.setdefault(Stage.FIRST_FRAGMENT, made.at)
+            self.marks.setdefault(Milestone.FIRST_FRAGMENT, made.at)
         return [
             Send(
                 events.SegmentData(
@@ -324,10 +325,10 @@ class Turn:
             self.heard = words_heard(at, self._segments.values())
         return [Settle((self._heard_out(),))]
 
-    def _performance_ended(self, at: float) -> list[Action]:
-        if self.phase not in _PERFORMING:
+    def _pipeline_ended(self, at: float) -> list[Action]:
+        if self.phase not in _ANSWERING:
             return []
-        self.marks[Stage.FINISHED] = at
+        self.marks[Milestone.FINISHED] = at
         self.phase = Phase.HEARING
         finished = events.TurnFinished(self.id, self.generation, self.answer, self.timings_ms())
         if self._all_ended():

@@ -1,4 +1,4 @@
-"""What viewers and programs see of a session."""
+"""Show a session to viewers and programs."""
 
 from __future__ import annotations
 

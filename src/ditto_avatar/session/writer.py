@@ -1,4 +1,4 @@
-"""Stores what happens in a session, one write after the other, and tells of it afterwards.
+"""Store the changes of a session one after the other, then tell of each.
 
 Nobody is told of a thing that a crash could undo: the events of a write go out once it is stored.
 The writes of a session run in one task of its own, in the order in which they came; no caller can
@@ -42,7 +42,8 @@ class Write:
 
 
 class Writer:
-    """The one task of a session that writes. It exists only while there is something to write."""
+    """Run the writes of a session in one task. The task exists only while there is something to
+    write."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

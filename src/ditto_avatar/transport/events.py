@@ -1,4 +1,4 @@
-"""What a session tells its viewers; `docs/protocol.md` describes each on the wire.
+"""Define the events that a session sends to its viewers; `docs/protocol.md` has their form.
 
 The class attribute `type` is the name on the wire, the fields are its fields.
 """

@@ -1,4 +1,4 @@
-"""What waits to be sent to one viewer, bounded.
+"""Queue what is sent to one viewer, within bounds.
 
 The rule when a reader is too slow: media go first. A viewer whose unsent fragments exceed the
 limit loses the rest of that segment and plays the finished clip instead (`video_ready`). Events
@@ -37,11 +37,11 @@ class NumberedEvent:
 
 
 class Overflow(Exception):
-    """The reader left too much unread."""
+    """Ends `get`: the viewer left too much unread."""
 
 
 class Outbox:
-    """A queue with one reader (`get`) and any number of writers that never wait (`put`)."""
+    """Queue events for one reader (`get`); any number of writers (`put`) never wait."""
 
     def __init__(
         self,
@@ -86,8 +86,8 @@ class Outbox:
         self._changed.set()
 
     async def get(self) -> NumberedEvent | None:
-        """The next event; None once the outbox is closed and empty. Raises `Overflow`. Canceling
-        is safe: nothing is taken out before there is something to return."""
+        """Return the next event; None once the outbox is closed and empty. Raises `Overflow`.
+        Canceling is safe: nothing is taken out before there is something to return."""
         while not self._items and not self._closed:
             self._changed.clear()
             await self._changed.wait()

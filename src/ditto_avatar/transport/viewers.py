@@ -1,4 +1,4 @@
-"""The viewers of a session, and what those who return have missed."""
+"""Send events to the viewers of a session, and repeat those that one has missed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REMEMBERED_EVENTS = 1_000
 
 
 class Viewers:
-    """Numbers events and hands them to every outbox. Belongs to the event loop."""
+    """Number events and put them into every outbox. Belongs to the event loop."""
 
     def __init__(self) -> None:
         self._outboxes: set[Outbox] = set()
@@ -23,15 +23,15 @@ class Viewers:
         return len(self._outboxes)
 
     def add(self, outbox: Outbox) -> None:
-        """Somebody watches from now on."""
+        """Send events to `outbox` from now on."""
         self._outboxes.add(outbox)
 
     def remove(self, outbox: Outbox) -> None:
-        """Somebody left."""
+        """Send nothing more to `outbox`."""
         self._outboxes.discard(outbox)
 
     def tell(self, event: Event) -> None:
-        """An event for everybody, remembered if it is one of those that are repeated."""
+        """Send an event to all viewers; remember it if it is one of those that are repeated."""
         numbered = NumberedEvent(event, None)
         if event.logged:
             self.seq += 1
@@ -41,18 +41,19 @@ class Viewers:
             outbox.put(numbered)
 
     def since(self, after: int | None) -> list[NumberedEvent] | None:
-        """The events after number `after`; None if they are not all known any more."""
+        """Return the events after number `after`; None if they are not all known any more."""
         if after is None or after > self.seq:
             return None
         missed = [n for n in self._log if n.seq is not None and n.seq > after]
         return missed if len(missed) == self.seq - after else None
 
     def forget(self, turn_id: str) -> None:
-        """Drop the remembered events of a turn: whoever returns and missed them begins anew."""
+        """Drop the remembered events of a turn. A viewer that returns and missed them begins
+        anew."""
         kept = [n for n in self._log if getattr(n.event, "turn", None) != turn_id]
         self._log = deque(kept, maxlen=_REMEMBERED_EVENTS)
 
     def close(self) -> None:
-        """Let everybody go, after what is on its way to them."""
+        """Close every outbox; what waits in it is still sent."""
         for outbox in self._outboxes:
             outbox.close()
