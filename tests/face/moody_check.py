@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from ditto_avatar.face import pack_check
-from ditto_avatar.guard.wire import Answer
+from ditto_avatar.guard.messages import Answer
 
 
 def check_pack(path: Path, into: str | None) -> Answer:

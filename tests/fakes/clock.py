@@ -8,7 +8,7 @@ from tests.deadlines import TEST_DEADLINE_S
 
 
 class ManualClock:
-    """Starts at 100 s. Whoever sleeps wakes when `advance` passes its time."""
+    """Starts at 100 s. A sleeper wakes when `advance` passes its time."""
 
     def __init__(self) -> None:
         self._now = 100.0

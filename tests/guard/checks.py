@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ditto_avatar.errors import InvalidAudio
-from ditto_avatar.guard.wire import Answer
+from ditto_avatar.guard.messages import Answer
 
 
 def read(path: Path) -> Answer:

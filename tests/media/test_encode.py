@@ -137,3 +137,26 @@ def test_an_encoder_can_be_abandoned_at_any_time() -> None:
 
 def _header_of(first: bytes) -> bytes:
     return first[: first.index(b"moof") - 4]
+
+
+def test_single_pictures_are_those_of_the_fragments() -> None:
+    encoder = FragmentEncoder(WIDTH, HEIGHT)
+    pictures, fragments = [], []
+    for index in range(12):
+        yuv = np.full((HEIGHT * 3 // 2, WIDTH), 60 + 10 * index, np.uint8)
+        fragments += encoder.encode(yuv, np.zeros(SAMPLES_PER_FRAME, np.float32))
+        pictures.append(encoder.newest)
+    fragments += encoder.finish()
+    assert [index for index, picture in enumerate(pictures) if picture.key] == [0, 5, 10]
+    with av.open(io.BytesIO(b"".join(f.data for f in fragments)), "r") as film:
+        expected = [frame.to_ndarray() for frame in film.decode(video=0)]
+    decoder = av.CodecContext.create("h264", "r")
+    # A decoder that comes late begins at the second keyframe.
+    frames = [
+        frame.to_ndarray()
+        for picture in pictures[5:]
+        for frame in decoder.decode(av.Packet(picture.data))
+    ]
+    frames += [frame.to_ndarray() for frame in decoder.decode(None)]
+    assert len(frames) == 7
+    assert all(np.array_equal(a, b) for a, b in zip(frames, expected[5:], strict=True))

@@ -11,10 +11,10 @@ import pytest
 
 from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.media.encode import FragmentEncoder
+from ditto_avatar.media.encode import EncodedPicture, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline.cache import SegmentMedia
-from ditto_avatar.pipeline.encoding import EncodingSink, ThreadedEncoder
+from ditto_avatar.pipeline.encoding import Encoded, EncodingSink, ThreadedEncoder
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, VideoFrame
 from tests.deadlines import TEST_DEADLINE_S
@@ -88,14 +88,16 @@ class Kept:
 
     def __init__(self) -> None:
         self.fragments: list[Fragment] = []
+        self.pictures: list[EncodedPicture] = []
         self.media: list[SegmentMedia] = []
         self.finished = asyncio.Event()
 
     async def run(self) -> None:
         await self.finished.wait()
 
-    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
-        self.fragments += made
+    def encoded(self, segment: Segment, made: Encoded) -> None:
+        self.fragments += made.fragments
+        self.pictures.append(made.picture)
 
     async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
         self.fragments += made
@@ -125,6 +127,8 @@ async def test_a_segment_is_encoded_once_for_all_outputs(
     assert [fragment.index for fragment in first.fragments] == [0, 1]
     assert all(a is b for a, b in zip(first.fragments, second.fragments, strict=True))
     assert first.media == second.media
+    assert len(first.pictures) == 7
+    assert first.pictures == second.pictures
     assert first.media[0].fragments == tuple(first.fragments)
 
 

@@ -1,4 +1,4 @@
-"""Whoever is cancelled halfway leaves nothing half done: every public coroutine, at every await."""
+"""A cancelled caller leaves nothing half done: every public coroutine, at every await."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from ditto_avatar.dialogue.base import Message, Role
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.conversation import MESSAGE, SAY, Conversation
-from ditto_avatar.session.records import FINISHED, INTERRUPTED, RUNNING, StoredTurn
+from ditto_avatar.session.stored import FINISHED, INTERRUPTED, RUNNING, StoredTurn
 from ditto_avatar.types import Emotion
 
 

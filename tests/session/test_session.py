@@ -34,8 +34,8 @@ from ditto_avatar.pipeline.sound import SegmentSound
 from ditto_avatar.session import runner
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
-from ditto_avatar.session.records import FINISHED, StoredSession, StoredTurn, hash_token
 from ditto_avatar.session.session import Session
+from ditto_avatar.session.stored import FINISHED, StoredSession, StoredTurn, hash_token
 from ditto_avatar.transport import events
 from ditto_avatar.types import Emotion, Language, SpeechChunk, VideoFrame
 from tests.deadlines import TEST_DEADLINE_S
@@ -546,7 +546,7 @@ async def test_the_same_message_sent_twice_is_answered_once(world: World) -> Non
     assert len(viewer.of(events.TurnStarted)) == 1
 
 
-async def test_whoever_asks_again_is_told_alone_how_the_answer_stands(world: World) -> None:
+async def test_a_viewer_that_asks_again_is_told_alone_how_the_answer_stands(world: World) -> None:
     world.speech.gate = asyncio.Event()
     session = await world.registry.open("me")
     async with world.viewer(session) as other, world.viewer(session) as asker:

@@ -22,7 +22,8 @@ from ditto_avatar.errors import (
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session import database_lock
 from ditto_avatar.session.database import sqlite_url
-from ditto_avatar.session.records import (
+from ditto_avatar.session.store import Store
+from ditto_avatar.session.stored import (
     FINISHED,
     INTERRUPTED,
     RUNNING,
@@ -30,7 +31,6 @@ from ditto_avatar.session.records import (
     StoredTurn,
     hash_token,
 )
-from ditto_avatar.session.store import Store
 from ditto_avatar.types import Emotion
 from tests.cancelling import cancelled_everywhere
 

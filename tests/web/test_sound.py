@@ -188,7 +188,7 @@ def test_a_microphone_that_was_denied_was_never_on(
     assert server.wait_for("audio.start")["mode"] == "hands_free"
 
 
-def test_whoever_takes_the_word_interrupts(microphone_browser: Browser, server: PageServer) -> None:
+def test_speaking_interrupts_the_answer(microphone_browser: Browser, server: PageServer) -> None:
     server.default = Answer(seconds=8)
     page = microphone_browser.new_page(locale="en-US")
     open_page(page, server.url)

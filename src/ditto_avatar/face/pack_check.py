@@ -10,7 +10,7 @@ from ditto_avatar.face.arrays_file import ArraysFile
 from ditto_avatar.face.pack import PACK_FILES, load_folder, pack_digest
 from ditto_avatar.face.reading import expecting
 from ditto_avatar.face.unpack import MAX_BYTES, pack_in, unpack
-from ditto_avatar.guard.wire import Answer
+from ditto_avatar.guard.messages import Answer
 
 
 def check_pack(path: Path, into: str | None) -> Answer:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.guard.limits import Limits, limit_next_file, limit_process
-from ditto_avatar.guard.wire import Answer, decode, describe, encode
+from ditto_avatar.guard.messages import Answer, decode, describe, encode
 
 CheckFunction = Callable[..., Answer]
 

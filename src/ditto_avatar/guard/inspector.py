@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from ditto_avatar.errors import InvalidInput, Unavailable
 from ditto_avatar.guard.limits import Limits
-from ditto_avatar.guard.wire import (
+from ditto_avatar.guard.messages import (
     MAX_LINE_BYTES,
     Answer,
     Array,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -86,6 +87,15 @@ def mime_type(width: int, height: int) -> str:
     return f'video/mp4; codecs="avc1.42c0{level_for(width, height):02x}, mp4a.40.2"'
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """One picture as H.264 in Annex B. A `key` picture begins with its parameter sets, so that a
+    decoder can start there."""
+
+    data: bytes
+    key: bool
+
+
 class FragmentEncoder:
     """Encode one stream: the fragments of a segment, or of a film. Not thread-safe: one caller at a
     time, blocking, so off the event loop."""
@@ -109,11 +119,17 @@ class FragmentEncoder:
         self._until_keyframe = 0
         self._frames = 0
         self._samples_out = 0
+        self._newest = EncodedPicture(b"", key=False)
 
     @property
     def frames(self) -> int:
         """Pictures encoded so far."""
         return self._frames
+
+    @property
+    def newest(self) -> EncodedPicture:
+        """The picture that `encode` took last, to be sent by itself."""
+        return self._newest
 
     def encode(self, yuv: ByteArray, audio: FloatArray) -> list[Fragment]:
         """Add one I420 picture (height * 3 / 2, width) and its 640 samples; return the fragments
@@ -128,7 +144,9 @@ class FragmentEncoder:
         self._until_keyframe -= 1
         self._frames += 1
         self._encode_audio(self._resampler.resample_chunk(audio))
-        self._container.mux(self._video.encode(frame))
+        packets = self._video.encode(frame)
+        self._newest = self._picture(packets)
+        self._container.mux(packets)
         return self._splitter.feed(self._sink.take())
 
     def finish(self) -> list[Fragment]:
@@ -144,6 +162,13 @@ class FragmentEncoder:
     def abandon(self) -> None:
         """Free the codecs without a usable result."""
         self._container.close()
+
+    def _picture(self, packets: list[Packet[VideoStream]]) -> EncodedPicture:
+        data = b"".join(map(bytes, packets))
+        key = any(packet.is_keyframe for packet in packets)
+        # The container keeps the parameter sets in its header; a stream of packets has none.
+        header = self._video.codec_context.extradata or b""
+        return EncodedPicture(header + data if key else data, key)
 
     def _add_video(self, width: int, height: int) -> VideoStream:
         options = {**_VIDEO_OPTIONS, "level": str(level_for(width, height))}

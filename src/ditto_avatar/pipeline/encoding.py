@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Protocol
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.media.encode import FragmentEncoder
+from ditto_avatar.media.encode import EncodedPicture, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.segment import Segment
@@ -30,10 +31,11 @@ class ThreadedEncoder:
         """How many pictures were encoded."""
         return self._encoder.frames
 
-    async def encode(self, yuv: ByteArray, samples: FloatArray) -> list[Fragment]:
-        """Encode the next picture with its samples (640,); return the fragments it completed.
-        Cancelling is safe: the thread finishes the picture."""
-        return await self._run(lambda: self._encoder.encode(yuv, samples))
+    async def encode(self, yuv: ByteArray, samples: FloatArray) -> Encoded:
+        """Encode the next picture with its samples (640,). Cancelling is safe: the thread finishes
+        the picture."""
+        fragments = await self._run(lambda: self._encoder.encode(yuv, samples))
+        return Encoded(fragments, self._encoder.newest, samples)
 
     async def finish(self) -> list[Fragment]:
         """End the stream; return the fragments that remain."""
@@ -57,15 +59,24 @@ class ThreadedEncoder:
         return made
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One picture that was encoded: the `fragments` that it completed (mostly none), and for
+    outputs that send single pictures the picture itself and its samples (640,) at 16 kHz."""
+
+    fragments: Sequence[Fragment]
+    picture: EncodedPicture
+    samples: FloatArray
+
+
 class Output(Protocol):
-    """Take what was encoded of a turn's segments. A WebRTC output would stand beside the others
-    and send the same pictures."""
+    """Take what was encoded of a turn's segments."""
 
     async def run(self) -> None:
         """Do the work that goes on beside the drawing; return after `finish`."""
 
-    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
-        """Take the fragments that the newest picture of `segment` completed (mostly none)."""
+    def encoded(self, segment: Segment, made: Encoded) -> None:
+        """Take the newest picture of `segment`."""
 
     async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
         """Take the last fragments of `segment`, and all of it as `media`."""

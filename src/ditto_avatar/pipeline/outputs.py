@@ -17,7 +17,7 @@ from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SegmentCache, SegmentMedia
 from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import Clip
-from ditto_avatar.pipeline.encoding import EncodingSink, Output
+from ditto_avatar.pipeline.encoding import Encoded, EncodingSink, Output
 from ditto_avatar.pipeline.request import Notify, TurnRequest
 from ditto_avatar.pipeline.segment import Segment
 
@@ -37,9 +37,14 @@ class ViewerOutput:
     async def run(self) -> None:
         """Do nothing: all is told at once."""
 
-    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
-        """Tell of the fragments, and before the first ones of the segment."""
+    def encoded(self, segment: Segment, made: Encoded) -> None:
+        """Tell of the fragments that the picture completed."""
         now = self._clock.now()
+        self._begin(segment, now)
+        self._tell(segment, made.fragments, now)
+
+    def _begin(self, segment: Segment, now: float) -> None:
+        """Tell of the segment before its first fragments."""
         if self._begun != segment.id:
             self._begun = segment.id
             sentence = segment.sentence
@@ -55,13 +60,13 @@ class ViewerOutput:
                     segment.sound,
                 )
             )
-        self._tell(segment, made, now)
 
     async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
         """Tell of the last fragments, the very last one marked; an empty one where none is left."""
-        count = len(media.fragments)
-        self.encoded(segment, ())
-        self._tell(segment, made or [Fragment(count, b"")], self._clock.now(), last=True)
+        now = self._clock.now()
+        self._begin(segment, now)
+        nothing = Fragment(len(media.fragments), b"")
+        self._tell(segment, made or [nothing], now, last=True)
         self._notify(progress.SegmentDrawn(segment.id, segment.seconds))
 
     async def finish(self) -> None:
@@ -87,7 +92,7 @@ class CacheOutput:
     async def run(self) -> None:
         """Do nothing: segments are kept when they end."""
 
-    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
+    def encoded(self, segment: Segment, made: Encoded) -> None:
         """Wait for the whole segment."""
 
     async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
@@ -121,7 +126,7 @@ class ClipOutput:
                 continue
             self._notify(progress.ClipStored(segment.id, _clip(name, segment)))
 
-    def encoded(self, segment: Segment, made: Sequence[Fragment]) -> None:
+    def encoded(self, segment: Segment, made: Encoded) -> None:
         """Wait for the whole segment."""
 
     async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ditto_avatar.dialogue.base import Message, Role
 from ditto_avatar.pipeline.clips import Clip
-from ditto_avatar.session.records import FINISHED, INTERRUPTED, RUNNING, StoredTurn
+from ditto_avatar.session.stored import FINISHED, INTERRUPTED, RUNNING, StoredTurn
 from ditto_avatar.transport import events
 from ditto_avatar.transport.events import HistoryEntry
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.playback import PlaybackReport
-from ditto_avatar.session.records import StoredTurn
 from ditto_avatar.session.runner import Context, Services, TurnRunner
+from ditto_avatar.session.stored import StoredTurn
 
 
 class CurrentTurn:

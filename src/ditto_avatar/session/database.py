@@ -30,8 +30,8 @@ from sqlalchemy.ext.asyncio import (
 from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import InvalidInput, StorageFailed, StorageFull, Unavailable
 from ditto_avatar.session.database_lock import DatabaseLock
-from ditto_avatar.session.records import INTERRUPTED, RUNNING
 from ditto_avatar.session.schema import SessionRow, TurnRow
+from ditto_avatar.session.stored import INTERRUPTED, RUNNING
 
 # SQLite lets one connection write at a time; a second one reads meanwhile. Each is a thread.
 _SQLITE_CONNECTIONS = 2

@@ -15,9 +15,9 @@ from ditto_avatar.session.export import export
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.places import MemoryPlaces
-from ditto_avatar.session.records import StoredSession, hash_token
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
+from ditto_avatar.session.stored import StoredSession, hash_token
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.types import Language
 

@@ -28,8 +28,8 @@ from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
-from ditto_avatar.session.records import FINISHED, INTERRUPTED, StoredSession
 from ditto_avatar.session.store import Store
+from ditto_avatar.session.stored import FINISHED, INTERRUPTED, StoredSession
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Write, Writer
 from ditto_avatar.transport import events

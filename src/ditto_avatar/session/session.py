@@ -15,8 +15,8 @@ from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.message_text import checked_message
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.record import SessionRecord
-from ditto_avatar.session.records import StoredSession
 from ditto_avatar.session.runner import STORED_S, Context, Services
+from ditto_avatar.session.stored import StoredSession
 from ditto_avatar.session.view import SessionView, TurnView
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox

@@ -18,8 +18,8 @@ from ditto_avatar.errors import DittoAvatarError, InvalidInput, SessionEnded, St
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.database import Database, reason_of
 from ditto_avatar.session.grant import Grant
-from ditto_avatar.session.records import StoredSession, StoredTurn, session_row, turn_of
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
+from ditto_avatar.session.stored import StoredSession, StoredTurn, session_row, turn_of
 
 
 class Store(Database):

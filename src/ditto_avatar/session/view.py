@@ -9,8 +9,8 @@ from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.conversation import catch_up
 from ditto_avatar.session.current_turn import CurrentTurn
 from ditto_avatar.session.grant import Grant
-from ditto_avatar.session.records import StoredTurn
 from ditto_avatar.session.runner import STORED_S, Context
+from ditto_avatar.session.stored import StoredTurn
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox
 

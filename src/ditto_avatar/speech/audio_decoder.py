@@ -9,7 +9,7 @@ from av.audio.resampler import AudioResampler
 from av.error import ArgumentError, FFmpegError
 
 from ditto_avatar.errors import InvalidAudio
-from ditto_avatar.guard.wire import Answer
+from ditto_avatar.guard.messages import Answer
 from ditto_avatar.media.source import SOUNDS, open_media
 from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray
 

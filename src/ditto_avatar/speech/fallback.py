@@ -62,8 +62,8 @@ class FallbackSpeech:
     def telling(
         self, on_fallback: Callable[[Fallback], object], table: VoiceTable | None = None
     ) -> FallbackSpeech:
-        """The same chain for one session or turn: `on_fallback` hears what happens to it, after
-        whoever was told before; `table` is its avatar's choice of voices."""
+        """The same chain for one session or turn: `on_fallback` is called for each failure, after
+        the callback of this chain; `table` is its avatar's choice of voices."""
         before = self._on_fallback
 
         def tell(fallback: Fallback) -> None:
@@ -104,7 +104,7 @@ class FallbackSpeech:
             await engine.close()
 
     def _fits(self, engine: SpeechEngine, voice: Voice) -> bool:
-        """Whoever chose a voice of one engine means that engine, as long as it works."""
+        """Return whether `engine` has the chosen `voice` and works: then it is asked first."""
         return engine.name == voice.engine and self._health.usable(engine.name)
 
     def _voice(self, engine: SpeechEngine, sentence: str, voice: Voice) -> Voice:

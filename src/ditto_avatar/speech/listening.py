@@ -231,7 +231,7 @@ class Listener:
 
 
 def _button_held(options: VadOptions) -> VadOptions:
-    """Whoever holds a button means to speak: short and soft words count as well."""
+    """Set the detection for a button that is held: short and soft words count as well."""
     return replace(
         options,
         enter=0.3,

@@ -286,7 +286,7 @@ async def test_at_no_time_are_there_more_performances_than_places(
         await opening.pop(0).result().cancel()
 
 
-async def test_whoever_stops_waiting_takes_no_place(small: DittoEngine, avatar: Avatar) -> None:
+async def test_who_stops_waiting_takes_no_place(small: DittoEngine, avatar: Avatar) -> None:
     first = await small.open(avatar)
     impatient = asyncio.create_task(small.open(avatar))
     patient = asyncio.create_task(small.open(avatar))

@@ -292,7 +292,7 @@ async def test_two_cold_presenters_hold_up_nobody_who_draws(
         await stream.cancel()
 
 
-async def test_a_presenter_is_built_once_for_all_who_choose_it_and_whoever_gives_up(
+async def test_a_presenter_is_built_once_for_all_that_choose_it_and_one_that_gives_up(
     two_threads: PuppetEngine, oval: Avatar
 ) -> None:
     face = ColdFace(oval)

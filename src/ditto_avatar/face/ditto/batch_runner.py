@@ -226,7 +226,7 @@ class BatchRunner:
 
 @contextmanager
 def _answering_errors(wanted: Sequence[_Asked]) -> Iterator[None]:
-    """Whoever waits for a batch that fails gets the error; the batch_runner goes on."""
+    """Hand the error of a batch to all that wait for it; the runner goes on."""
     try:
         yield
     except Exception as error:  # the border of the task: the viewers get the error

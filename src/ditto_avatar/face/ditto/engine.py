@@ -69,7 +69,7 @@ class DittoEngine:
         self._limit = options.max_streams
         if self._limit is None and models.capacity is not None:
             self._limit = models.capacity.streams(CLIP_FRAMES - overlap)
-        # Places go to whoever asked first.
+        # Places go in the order in which they were asked for.
         self._places = None if self._limit is None else asyncio.Semaphore(self._limit)
         self._wait_s = wait_s
         self._closed = False

@@ -15,7 +15,7 @@ import numpy as np
 from av.container import InputContainer
 
 from ditto_avatar.errors import InvalidImage
-from ditto_avatar.guard.wire import Answer
+from ditto_avatar.guard.messages import Answer
 from ditto_avatar.media.source import FILMS, PICTURES, SOUNDS, open_media
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray
 

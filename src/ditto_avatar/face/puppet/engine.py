@@ -28,7 +28,7 @@ class PuppetEngine:
         count = workers or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="puppet")
         self._motion = motion
-        # Preparing a face takes a second; whoever draws must not stand in line behind it.
+        # Preparing a face takes a second; drawing must not wait behind it.
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix="puppet-prepare")
         self._renderers: WeakKeyDictionary[Avatar, Future[Renderer]] = WeakKeyDictionary()
         self._streams: WeakSet[PuppetStream] = WeakSet()

@@ -36,14 +36,14 @@ _MATRIX: Final = _matrix()
 _SHUT_JAW: Final = np.float32(0.35)
 _JAW_OPEN: Final = INDEX["jawOpen"]
 _MOUTH_CLOSE: Final = INDEX["mouthClose"]
-# Shapes that part the lips without the jaw; whoever presses the lips takes them back.
+# Shapes that part the lips without the jaw; pressed lips take them back.
 _OPENERS: Final = [
     *indices("mouthLowerDown"),
     *indices("mouthUpperUp"),
     *indices("mouthFunnel"),
     *indices("tongueOut"),
 ]
-# Shapes that draw the corners apart; whoever rounds the lips takes most of them back.
+# Shapes that draw the corners apart; rounded lips take most of them back.
 _STRETCHERS: Final = [
     *indices("mouthSmile"),
     *indices("mouthStretch"),

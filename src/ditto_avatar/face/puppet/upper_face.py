@@ -1,7 +1,7 @@
 """What a face does besides the mouth: emotions, brow accents, small nods, blinks and gaze.
 
-Everything is decided by what is heard and by the frame's number: the same sound gives the same
-life, however it was cut.
+The sound and the frame's number decide everything: the same sound gives the same motion, however
+it was cut into chunks.
 """
 
 from __future__ import annotations

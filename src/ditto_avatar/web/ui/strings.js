@@ -44,7 +44,7 @@ export const STRINGS = {
       rate_limited: "That was a little fast. Please wait a moment and try again.",
       busy: "Everyone is being served right now. Please try again in a moment.",
       shutting_down: "The server is restarting. It will be back shortly.",
-      foreign_page: "This server does not take conversations from this page's address. Whoever runs it can allow the address.",
+      foreign_page: "This server does not take conversations from this page's address. Its operator can allow the address.",
       join_refused: "That invitation has been used, or its time is over. This is the conversation you had.",
       too_large: "That message is too long.",
       used_up: "This invitation's messages are all used. Thank you for the conversation.",

@@ -85,7 +85,7 @@ export class VoiceInput {
     else this.#takeTheWord();
   }
 
-  /** Whoever takes the word interrupts. */
+  /** Begin to listen: speaking interrupts the answer. */
   #takeTheWord() {
     this.#onSpeech();
     this.#set(PUSH_TO_TALK);

@@ -54,8 +54,8 @@ class Candidate:
 def candidates(
     device: torch.device, checkpoints: Path | None = None, sizes: Sizes = RELEASED
 ) -> list[Candidate]:
-    """Every backend on this machine for the weights in a folder, the preferred one first: whoever
-    built engines did so on purpose. For the doctor, too."""
+    """List every backend on this machine for the weights in a folder, the preferred one first:
+    engines were built on purpose. For the doctor, too."""
     tensorrt = _tensorrt(device, checkpoints, sizes)
     if device.type != "cuda":
         compiled = Candidate("compiled", "compiling pays off on a CUDA device only")
