@@ -101,6 +101,7 @@ class World:
     cleaning: Cleaning
     services: Services
     clips: GatedClips
+    clip_writer: ClipWriter
     cache: SegmentCache
     dialogue: ScriptedDialogue
     speech: ToneSpeech
@@ -212,7 +213,17 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         )
         cleaning = Cleaning(registry, services, erasure, idle_s=idle_s)
         world = World(
-            registry, cleaning, services, clips, cache, dialogue, speech, face, tmp_path, executor
+            registry,
+            cleaning,
+            services,
+            clips,
+            clip_writer,
+            cache,
+            dialogue,
+            speech,
+            face,
+            tmp_path,
+            executor,
         )
         worlds.append(world)
         return world
