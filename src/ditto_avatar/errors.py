@@ -121,7 +121,7 @@ class BudgetUsedUp(ProviderFailed):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an error is told: HTTP status, WebSocket close code (None keeps the connection) and a
+    """How an error leaves: HTTP status, WebSocket close code (None keeps the connection) and a
     stable code for programs. `public` texts go out as they are; others are replaced by `text`."""
 
     code: str

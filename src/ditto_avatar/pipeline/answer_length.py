@@ -28,8 +28,8 @@ def _nobody(cut: Cut) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """Seconds of speech that an answer may last at most, and how many of them while nobody
-    watches; `on_cut` is called for each answer that is cut."""
+    """Limit the seconds of speech of an answer, in all and without viewers; `on_cut` is called for
+    each answer that is cut."""
 
     longest_s: float = 300.0
     unwatched_s: float = 30.0

@@ -105,7 +105,7 @@ class Access:
 
     @contextmanager
     def admit(self, asked: Asked) -> Iterator[Admitted]:
-        """Let somebody open a session inside the block; a use of the token is given back when the
+        """Let a client open a session inside the block; a use of the token is given back when the
         block raises. Raises `JoinNeeded` without a credential and `JoinRefused`, with the reason,
         for one that does not fit."""
         if self.open:

@@ -88,8 +88,8 @@ async def show_session(session: str, parts: Parts) -> SessionDetails:
 
 @router.post("/sessions/{session}/close", status_code=204)
 async def close_session(session: str, parts: Parts, operator: Operator) -> None:
-    """End a session: its answer stops, its viewers are let go, and nobody comes back to it. What
-    was said is kept as long as that of others."""
+    """End a session: its answer stops, its viewers are disconnected, and it cannot be found again.
+    What was said is kept as long as that of others."""
     await _act(parts, operator, "close", session)
     if not await parts.registry.end(session):
         raise NotFound("There is no such session.")

@@ -1,9 +1,9 @@
 """Hand out places for turns: so many at once, a fair line for the rest; beyond that, refuse.
 
-A place that gets free goes to a turn that somebody watches before one that nobody watches, among
-those to the address that holds the fewest places, among those to the one that has waited longest.
-An address never holds more than its share of the places and of the line. While watched turns wait,
-running turns that nobody watches have to give way.
+A free place goes to watched turns before unwatched ones; among those, to the address that holds
+the fewest places; among those, to the turn that has waited longest. An address never holds more
+than its share of the places and of the line. While watched turns wait, unwatched running turns
+have to give way.
 """
 
 from __future__ import annotations

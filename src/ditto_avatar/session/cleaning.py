@@ -1,4 +1,4 @@
-"""End sessions that nobody needs, and remove what is old."""
+"""End sessions that are not used, and remove what is old."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Cleaning:
         self._idle_s = idle_s
 
     async def sweep(self) -> None:
-        """Let go of sessions that nobody watches, and end those that nobody used for long. Raises
-        `StorageFailed`; what was not done is done by the next sweep."""
+        """Let sessions without viewers leave the memory, and erase those that were not used for
+        long. Raises `StorageFailed`; what was not done is done by the next sweep."""
         await self._end_overdue()
         now = self._clock.now()
         used = [s for s in self._registry.sessions if not s.empty and (s.viewers or s.busy)]

@@ -122,8 +122,8 @@ def catch_up(turn: StoredTurn, *, running: bool) -> list[events.Event]:
 
 
 def _recovered(turn: StoredTurn) -> StoredTurn:
-    """The turn, with an answer that was cut off before it was stored (a killed process) made up
-    of the sentences that were: nobody knows more of it, so they count as heard."""
+    """Return the turn, an answer that was cut off before it was stored (a killed process) made up
+    of the clips that were. Nothing more is known of it, so these sentences count as heard."""
     if turn.state != INTERRUPTED or turn.answer:
         return turn
     said = " ".join(clip.text for clip in sorted(turn.clips, key=lambda clip: clip.index))

@@ -152,7 +152,7 @@ class Microphone:
                 async for event in heard:
                     await self._act(event)
         except Exception as error:
-            # The border of a task: the connection lives on without a microphone.
+            # The border of a task: the connection goes on without a microphone.
             log.exception("the microphone failed")
             self._fail(error)
         finally:

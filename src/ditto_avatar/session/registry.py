@@ -79,10 +79,9 @@ class Registry:
         language: Language | None = None,
         grant: Grant | None = None,
     ) -> Session:
-        """Open a session for somebody at `address`, with the limits of `grant`. It is stored with
-        its first turn; until then it ends when its viewer leaves. Raises `NotFound` for an unknown
-        avatar, `RateLimited`, `ShuttingDown`, and `Busy` when there are too many. Cancelling is
-        safe."""
+        """Open a session for `address`, with the limits of `grant`. It is stored with its first
+        turn; until then it ends when its viewer leaves. Raises `NotFound` for an unknown avatar,
+        `RateLimited`, `ShuttingDown`, and `Busy` when there are too many. Cancelling is safe."""
         self._services.drain.check()
         name = avatar or self._default_avatar
         self._services.find_avatar(name)

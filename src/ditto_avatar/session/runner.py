@@ -77,7 +77,7 @@ class Context:
     avatar: Avatar
     language: Language
     conversation: Conversation
-    audience: Viewers
+    viewers: Viewers
     writer: Writer
     tasks: OwnTasks
     idle: IdlePosition
@@ -206,12 +206,12 @@ class TurnRunner:
         except DittoAvatarError as error:
             self.handle(self._failed(error))
         except Exception as error:
-            # The border of a turn: whatever a bug does, the session lives on.
+            # The border of a turn: a bug ends the turn, and the session goes on.
             log.exception("turn %s failed", self.turn.id)
             self.handle(self._failed(error))
         if self.turn.phase is t.Phase.HEARING:
             # Without a viewer there is nobody to wait for.
-            slack_s = _PLAYBACK_SLACK_S if len(self._context.audience) else 0.0
+            slack_s = _PLAYBACK_SLACK_S if len(self._context.viewers) else 0.0
             await self._until_heard(self.turn.seconds_left() + slack_s if slack_s else 0.0)
             self.handle(t.PlaybackEnded(self._clock.now()))
 
@@ -266,7 +266,7 @@ class TurnRunner:
         for action in actions:
             match action:
                 case t.Send(event):
-                    self._context.audience.tell(event)
+                    self._context.viewers.tell(event)
                 case t.Cancel():
                     if self._task is not None and self._task is not asyncio.current_task():
                         self._task.cancel()
@@ -323,13 +323,13 @@ class TurnRunner:
 
     def _tell(self, told: tuple[events.Event, ...]) -> None:
         for event in told:
-            self._context.audience.tell(event)
+            self._context.viewers.tell(event)
 
     def _tell_failure(self, error: Exception) -> None:
         outcome = outcome_of(error)
         self._services.metrics.errors.labels(outcome.code).inc()
         log.warning("turn %s could not be stored (%s): %s", self.turn.id, outcome.code, error)
-        self._context.audience.tell(events.Failure(outcome.code, public_text(error), self.turn.id))
+        self._context.viewers.tell(events.Failure(outcome.code, public_text(error), self.turn.id))
 
     def _discard(self, clip: str) -> None:
         removing = asyncio.to_thread(self._services.clips.remove, [clip])
@@ -342,10 +342,10 @@ class TurnRunner:
 
     def _painted(self, after_s: float) -> None:
         turn = self.turn
-        if progress.Milestone.FIRST_PAINTED in turn.marks:
+        if progress.Milestone.FIRST_PAINTED in turn.milestones:
             return
         self._services.metrics.observe_painted(after_s)
         self.handle(progress.Reached(progress.Milestone.FIRST_PAINTED, turn.started + after_s))
-        made = turn.marks.get(progress.Milestone.FIRST_FRAME)
+        made = turn.milestones.get(progress.Milestone.FIRST_FRAME)
         if made is not None:
             self._context.idle.painted(turn.started + after_s - made)

@@ -13,9 +13,9 @@ _WORDS_PER_S = 2.5
 
 @dataclass(slots=True)
 class SegmentPlayback:
-    """A sentence that is being said. `seconds` is its length once it was drawn, `played` how much
-    of it was heard; `ended` says that it was heard to the end, `dropped` that a page stopped it
-    where it was and has not begun it again."""
+    """Follow one segment. `seconds` is its length once it was drawn, `played` how much of it was
+    heard; `ended` says that it was heard to the end, `dropped` that a page stopped it where it was
+    and has not begun it again."""
 
     index: int
     text: str

@@ -90,7 +90,7 @@ class Session:
     @property
     def viewers(self) -> int:
         """Connections that watch."""
-        return len(self._context.audience)
+        return len(self._context.viewers)
 
     @property
     def busy(self) -> bool:
@@ -204,7 +204,7 @@ class Session:
             self._check_open()
             self.used_at = self._services.clock.now()
             await self._record.change(**stored)
-            self._context.audience.tell(select())
+            self._context.viewers.tell(select())
 
     def _check_open(self) -> None:
         if self._closed == "shutdown":
@@ -234,18 +234,18 @@ class Session:
 
     def attach(self, outbox: Outbox, *, resumed: bool, after: int | None) -> None:
         """Greet a viewer and repeat what it missed since event `after`."""
-        audience = self._context.audience
-        missed = audience.since(after)
+        viewers = self._context.viewers
+        missed = viewers.since(after)
         gap = resumed and missed is None
         outbox.tell(self._view.ready(self.token, resumed=resumed, gap=gap))
         for numbered in missed or ():
             outbox.put(numbered)
-        audience.add(outbox)
+        viewers.add(outbox)
         self.used_at = self._services.clock.now()
 
     def detach(self, outbox: Outbox) -> None:
         """Let a viewer go; its answer goes on for the others, and for its return."""
-        self._context.audience.remove(outbox)
+        self._context.viewers.remove(outbox)
         self.used_at = self._services.clock.now()
         if not self.viewers:
             self._left(self)
@@ -272,9 +272,9 @@ class Session:
         await self._turn.close(reason, grace_s)
         await self._context.writer.close(STORED_S)
         await self._context.tasks.drained(STORED_S)
-        self._context.audience.close()
+        self._context.viewers.close()
 
     def forget(self, turn_id: str) -> None:
         """Drop a turn that was removed from the store."""
         self.conversation.forget(turn_id)
-        self._context.audience.forget(turn_id)
+        self._context.viewers.forget(turn_id)

@@ -1,6 +1,6 @@
 """Write conversations to the database, and read them.
 
-What was accepted is committed before anybody is told so; a process that is killed loses nothing
+What was accepted is committed before `turn.started` is sent; a process that is killed loses nothing
 but the answer it was giving, which the next start marks as interrupted.
 """
 
@@ -43,7 +43,7 @@ class Store(Database):
             )
 
     async def mark_used(self, session_ids: Sequence[str]) -> None:
-        """Say that somebody used these sessions just now."""
+        """Note that these sessions were used just now."""
         if not session_ids:
             return
         async with self.writing() as db:

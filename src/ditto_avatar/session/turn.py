@@ -2,10 +2,10 @@
 
     WAITING ──Admitted──▶ THINKING ──SegmentBegan──▶ SPEAKING ──PipelineEnded──▶ HEARING
        │                     │                          │                            │
-       └──────── Interrupt / PipelineFailed: INTERRUPTED ◀────────────────────────┤
-                                                                     PlaybackEnded: FINISHED
+       └─────────── Interrupt / PipelineFailed: INTERRUPTED ◀─────────────────────────┤
+                                                                       PlaybackEnded: FINISHED
 
-HEARING is the time when everything has been sent and the person still listens: the server is
+HEARING is the time when everything has been sent and viewers still play it: the server is
 free, but an interruption then still cuts what counts as heard, and the page still reports what it
 painted. Whatever arrives in a final phase changes nothing.
 """
@@ -55,17 +55,21 @@ _ANSWERING = frozenset({Phase.THINKING, Phase.SPEAKING})
 
 @dataclass(frozen=True, slots=True)
 class Queued:
+    """The turn has this place in line; 0 is its turn."""
+
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
+    """The turn has got a place."""
+
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The page's report: `seconds` of `segment` have been heard; `ended` closes it."""
+    """A page reports: `seconds` of `segment` were played; `ended` closes it."""
 
     segment: str
     seconds: float
@@ -74,8 +78,8 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The page's report: it stopped `segment` after `seconds`. Not the end of it: when a stream
-    broke, the same segment goes on as a clip."""
+    """A page reports: it stopped `segment` after `seconds`. Not the end of it: when a stream broke,
+    the same segment goes on as a clip."""
 
     segment: str
     seconds: float
@@ -83,20 +87,22 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Drifted:
-    """The page's measurement: the picture was `ms` behind the sound (negative: ahead of it)."""
+    """A page measured: the picture was `ms` behind the sound (negative: ahead of it)."""
 
     ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackEnded:
-    """Nobody listens any more, at `at`: the longest time it could take is over."""
+    """No page plays the turn any more, at `at`: the longest time that it could take is over."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
+    """The turn is to stop, for this reason."""
+
     reason: str
     at: float
 
@@ -109,22 +115,24 @@ Input = Queued | Admitted | Played | Dropped | Drifted | PlaybackEnded | Interru
 
 @dataclass(frozen=True, slots=True)
 class RunPipeline:
-    """Begin thinking, speaking and drawing."""
+    """Begin to think, speak and draw."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the stream, or leave the queue."""
+    """Stop the pipeline, or leave the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """Send an event to the viewers."""
+
     event: events.Event
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """A finished clip is to be stored; then the events are sent."""
+    """Store a finished clip, then send the events."""
 
     clip: Clip
     then: tuple[events.Event, ...]
@@ -132,8 +140,8 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The turn's text, state and what was heard of it are to be stored; then the events are sent.
-    In a final phase it is the last time."""
+    """Store the turn's text, its state and what was heard of it, then send the events. In a final
+    phase it is the last time."""
 
     then: tuple[events.Event, ...] = ()
 
@@ -143,7 +151,7 @@ Action = RunPipeline | Cancel | Send | Keep | Settle
 
 @dataclass(slots=True)
 class Turn:
-    """The state of one turn. `started` is when its text came in, in seconds."""
+    """Hold the state of one turn. `started` is when its text came in, in seconds."""
 
     id: str
     generation: int
@@ -153,7 +161,7 @@ class Turn:
     client_id: str | None = None
     phase: Phase = Phase.WAITING
     answer: str = ""
-    marks: dict[Milestone, float] = field(default_factory=dict)
+    milestones: dict[Milestone, float] = field(default_factory=dict)
     heard: str | None = None
     """What was heard of an interrupted answer; None when all of it was."""
     reason: str | None = None
@@ -175,9 +183,9 @@ class Turn:
     def timings_ms(self) -> dict[str, float]:
         """Return the latency waterfall: ms from the text's arrival to each milestone reached."""
         return {
-            mark.value: round((self.marks[mark] - self.started) * 1000, 1)
+            mark.value: round((self.milestones[mark] - self.started) * 1000, 1)
             for mark in Milestone
-            if mark in self.marks
+            if mark in self.milestones
         }
 
     def seconds_left(self) -> float:
@@ -195,7 +203,7 @@ class Turn:
             case Admitted():
                 return self._admitted()
             case Reached(mark, at):
-                self.marks.setdefault(mark, at)
+                self.milestones.setdefault(mark, at)
                 return []
             case TextArrived(text, at):
                 return self._text_arrived(text, at)
@@ -245,7 +253,7 @@ class Turn:
     def _text_arrived(self, text: str, at: float) -> list[Action]:
         if self.phase not in _ANSWERING:
             return []
-        self.marks.setdefault(Milestone.FIRST_TOKEN, at)
+        self.milestones.setdefault(Milestone.FIRST_TOKEN, at)
         self.answer += text
         return [Send(events.TextDelta(self.id, self.generation, text))]
 
@@ -275,7 +283,7 @@ class Turn:
         if made.segment not in self._segments:
             return []
         if made.data:
-            self.marks.setdefault(Milestone.FIRST_FRAGMENT, made.at)
+            self.milestones.setdefault(Milestone.FIRST_FRAGMENT, made.at)
         return [
             Send(
                 events.SegmentData(
@@ -328,7 +336,7 @@ class Turn:
     def _pipeline_ended(self, at: float) -> list[Action]:
         if self.phase not in _ANSWERING:
             return []
-        self.marks[Milestone.FINISHED] = at
+        self.milestones[Milestone.FINISHED] = at
         self.phase = Phase.HEARING
         finished = events.TurnFinished(self.id, self.generation, self.answer, self.timings_ms())
         if self._all_ended():

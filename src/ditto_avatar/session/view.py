@@ -46,7 +46,7 @@ class SessionView:
             token=token,
             resumed=resumed,
             gap=gap,
-            seq=self._context.audience.seq,
+            seq=self._context.viewers.seq,
             avatar=self._context.avatar,
             language=self._context.language,
             history=self.history(),

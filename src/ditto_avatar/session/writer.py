@@ -1,6 +1,6 @@
 """Store the changes of a session one after the other, then tell of each.
 
-Nobody is told of a thing that a crash could undo: the events of a write go out once it is stored.
+The events of a write are sent once it is stored: no viewer learns of what a crash could undo.
 The writes of a session run in one task of its own, in the order in which they came; no caller can
 cancel them. A write that must not be lost (how a turn ended) is tried again until the database
 takes it, behind the newer ones.

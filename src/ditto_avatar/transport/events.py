@@ -37,6 +37,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted(Event):
+    """A turn was accepted and is stored."""
+
     type: ClassVar[str] = "turn.started"
     turn: str
     generation: int
@@ -47,6 +49,8 @@ class TurnStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition(Event):
+    """The turn waits at this place in line."""
+
     type: ClassVar[str] = "queue.position"
     logged: ClassVar[bool] = False
     turn: str
@@ -55,6 +59,8 @@ class QueuePosition(Event):
 
 @dataclass(frozen=True, slots=True)
 class TextDelta(Event):
+    """The next words of the answer."""
+
     type: ClassVar[str] = "text.delta"
     turn: str
     generation: int
@@ -63,6 +69,8 @@ class TextDelta(Event):
 
 @dataclass(frozen=True, slots=True)
 class SegmentStarted(Event):
+    """The media of a sentence will come."""
+
     type: ClassVar[str] = "segment.started"
     turn: str
     generation: int
@@ -102,6 +110,8 @@ class VideoReady(Event):
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished(Event):
+    """The answer is complete and stored."""
+
     type: ClassVar[str] = "turn.finished"
     turn: str
     generation: int
@@ -124,6 +134,8 @@ class TurnTimings(Event):
 
 @dataclass(frozen=True, slots=True)
 class TurnInterrupted(Event):
+    """The answer was stopped."""
+
     type: ClassVar[str] = "turn.interrupted"
     turn: str
     generation: int
@@ -132,18 +144,24 @@ class TurnInterrupted(Event):
 
 @dataclass(frozen=True, slots=True)
 class AvatarSelected(Event):
+    """The session has another avatar from the next turn on."""
+
     type: ClassVar[str] = "avatar.selected"
     avatar: Avatar
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageSelected(Event):
+    """The session has another language from the next turn on."""
+
     type: ClassVar[str] = "language.selected"
     language: Language
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript(Event):
+    """The microphone understood this."""
+
     type: ClassVar[str] = "transcript"
     logged: ClassVar[bool] = False
     text: str
@@ -152,6 +170,8 @@ class Transcript(Event):
 
 @dataclass(frozen=True, slots=True)
 class Notice(Event):
+    """A sentence that is worth knowing and no error."""
+
     type: ClassVar[str] = "notice"
     code: str
     message: str
@@ -159,6 +179,8 @@ class Notice(Event):
 
 @dataclass(frozen=True, slots=True)
 class Failure(Event):
+    """One thing went wrong; the session goes on."""
+
     type: ClassVar[str] = "error"
     logged: ClassVar[bool] = False
     code: str
@@ -170,6 +192,8 @@ class Failure(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionReady(Event):
+    """The greeting of a viewer: the session, and what was said in it."""
+
     type: ClassVar[str] = "session.ready"
     logged: ClassVar[bool] = False
     session: str
@@ -189,6 +213,8 @@ class SessionReady(Event):
 
 @dataclass(frozen=True, slots=True)
 class Pong(Event):
+    """The answer to a ping."""
+
     type: ClassVar[str] = "pong"
     logged: ClassVar[bool] = False
     t: float

@@ -3,8 +3,8 @@
 The rule when a reader is too slow: media go first. A viewer whose unsent fragments exceed the
 limit loses the rest of that segment and plays the finished clip instead (`video_ready`). Events
 are small and never dropped singly; a viewer that leaves a thousand of them unread, or too many
-bytes of whatever kind, is disconnected and gets them again when it reconnects. Nobody else notices
-either.
+bytes of whatever kind, is disconnected and gets them again when it reconnects. Other viewers notice
+nothing.
 """
 
 from __future__ import annotations
