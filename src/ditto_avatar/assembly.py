@@ -154,8 +154,10 @@ def _openai_dialogue(settings: Settings, budget: BudgetOf) -> DialogueEngine:
         base_url=settings.openai_base_url,
         first_token_s=settings.first_token_s,
         next_token_s=settings.next_token_s,
+        thinking_s=settings.thinking_s,
         history_tokens=settings.history_tokens,
         answer_tokens=math.ceil(settings.max_answer_s * _TOKENS_PER_S),
+        body=settings.openai_body,
     )
     return OpenAIDialogue(_secret(settings.openai_api_key), options, budget=budget(Paid.DIALOGUE))
 

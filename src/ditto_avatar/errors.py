@@ -115,6 +115,14 @@ class ProviderRefused(ProviderFailed):
     """A service did not accept the key: trying again is of no use."""
 
 
+class AnswerEmpty(ProviderFailed):
+    """A language model answered without a word for people."""
+
+
+class AnswerFiltered(ProviderFailed):
+    """The filter of a language model's provider withheld an answer, or the rest of it."""
+
+
 class BudgetUsedUp(ProviderFailed):
     """A budget for a paid service that is used up for the day."""
 

@@ -7,7 +7,7 @@ with the prefix ``DITTO_``, except the two keys that carry their provider's own 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -108,6 +108,14 @@ class Settings(BaseSettings):
         10, description="how long the first word may take, second attempts included"
     )
     next_token_s: Seconds = Field(10, description="how long every further word may take")
+    thinking_s: Seconds = Field(
+        60, description="how long a model may think before the first word, while it shows it does"
+    )
+    openai_body: dict[str, Any] = Field(
+        {},
+        description="JSON that is added to every request to the model, "
+        'such as {"reasoning_effort": "low"}',
+    )
     history_tokens: Positive = Field(6_000, description="how much history the model is given")
     openai_speech_model: str = Field("gpt-4o-mini-tts", description="OpenAI's speech model")
     openai_speech_url: str | None = Field(

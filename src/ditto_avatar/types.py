@@ -89,10 +89,10 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """An engine failed and another one takes over: the `part` (``dialogue``, ``speech``, or
-    ``sentence`` when it was one sentence that could not be said), the names of both (`used` is
-    None when nothing else can) and the reason, a sentence for people. `used_up` tells that the
-    day's budget for it was the reason."""
+    """An engine failed and another one takes over: the `part` (``dialogue``, ``speech``,
+    ``sentence`` when it was one sentence that could not be said, ``answer`` when the engine works
+    and had no answer), the names of both (`used` is None when nothing else can) and the reason, a
+    sentence for people. `used_up` tells that the day's budget for it was the reason."""
 
     part: str
     failed: str

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.dialogue.clauses import TextDelta, clauses, sentences, split
-from ditto_avatar.types import Emotion
+from ditto_avatar.types import Emotion, Language
 
 
 async def stream(*pieces: str) -> AsyncIterator[str]:
@@ -69,3 +69,30 @@ async def test_a_whole_text_is_split_as_its_pieces_would_be() -> None:
     words = [f"{word} " for word in text.split(" ")]
     assert split(text) == [item async for item in sentences(stream(*words))]
     assert [sentence.text for sentence in split("[a] b.", tagged=False)] == ["[a] b."]
+
+
+async def test_code_is_shown_and_a_sentence_says_so() -> None:
+    text = "Here it is:\n```python\nprint(1)\n```\nDone."
+    for pieces in ([text], list(text)):
+        items = await all_of(*pieces)
+        shown = "".join(item.text for item in items if isinstance(item, TextDelta))
+        assert shown == "Here it is:\n```\nprint(1)\n```\nDone."
+        said = [item.text for item in items if isinstance(item, Sentence)]
+        assert said == ["Here it is:", "There is code on the screen.", "Done."]
+
+
+async def test_code_keeps_its_marks_and_a_fence_that_stays_open_is_closed() -> None:
+    items = await all_of("~~~\na[0] * b ** 2  # <think>\n[happy]")
+    shown = "".join(item.text for item in items if isinstance(item, TextDelta))
+    assert shown == "~~~\na[0] * b ** 2  # <think>\n[happy]\n~~~"
+
+
+async def test_code_is_announced_in_the_language_of_the_session() -> None:
+    text = "```\na\n```\n```\nb\n```\n"
+    found = [item async for item in sentences(stream(text), Language.KOREAN)]
+    assert [item.text for item in found] == ["화면에 코드가 있어요.", "화면에 코드가 더 있어요."]
+
+
+async def test_code_within_a_line_is_read() -> None:
+    items = await all_of("Write `foo()` or ```bar``` here.")
+    assert TextDelta("Write foo() or bar here.") in items

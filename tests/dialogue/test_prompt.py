@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from ditto_avatar.dialogue.base import Message, Prompt, Role
-from ditto_avatar.dialogue.prompt import chat_messages, estimated_tokens, system_prompt
+from ditto_avatar.dialogue.prompt import (
+    chat_messages,
+    estimated_tokens,
+    system_prompt,
+    without_system,
+)
 from ditto_avatar.types import Emotion, Language
 
 
@@ -63,3 +68,25 @@ def test_the_estimate_is_never_below_a_real_tokenizer() -> None:
     # Counted once with the o200k tokenizer of gpt-4o.
     assert estimated_tokens("The quick brown fox jumps over the lazy dog.") >= 10
     assert estimated_tokens("안녕하세요, 만나서 반갑습니다.") >= 10
+
+
+def test_roles_alternate_whatever_happened_before() -> None:
+    history = [
+        Message(Role.USER, "One?"),
+        Message(Role.USER, "Two?"),
+        Message(Role.ASSISTANT, ""),
+        Message(Role.USER, "Three?"),
+        Message(Role.ASSISTANT, "A text that was said.", heard=""),
+        Message(Role.ASSISTANT, "Another."),
+        Message(Role.USER, "Four?"),
+    ]
+    told = chat_messages(Prompt(history, Language.ENGLISH), 6_000)
+    assert [m.role for m in told] == ["system", "user", "assistant", "user"]
+    assert told[1].content == "One?\n\nTwo?\n\nThree?"
+    assert told[2].content.endswith("Another.")
+
+
+def test_a_system_prompt_can_stand_before_the_first_message() -> None:
+    told = without_system(chat_messages(Prompt(talk(1), Language.ENGLISH, "Mina."), 6_000))
+    assert [m.role for m in told] == ["user", "assistant", "user"]
+    assert told[0].content.startswith("Mina.")

@@ -62,7 +62,16 @@ class Transcript:
     text: str
 
 
-Script = Refusal | Talk | Sound | Transcript
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Answers with these bytes, one part at a time, under a content type of its own."""
+
+    parts: Sequence[bytes]
+    content_type: str = "text/event-stream"
+    then: str = "done"
+
+
+Script = Refusal | Talk | Sound | Transcript | Raw
 
 
 @dataclass
@@ -115,6 +124,8 @@ class FakeOpenAI:
                 return StreamingResponse(
                     self._watched(self._sound(entry)), media_type="application/octet-stream"
                 )
+            case Raw():
+                return StreamingResponse(self._watched(_raw(entry)), media_type=entry.content_type)
             case Transcript():
                 return JSONResponse({"text": entry.text})
 
@@ -169,6 +180,12 @@ class FakeOpenAI:
         for start in range(0, len(data), entry.part_bytes):
             yield data[start : start + entry.part_bytes]
         await _end(entry.then)
+
+
+async def _raw(entry: Raw) -> AsyncIterator[bytes]:
+    for part in entry.parts:
+        yield part
+    await _end(entry.then)
 
 
 def asked_parameters(body: bytes) -> set[str]:

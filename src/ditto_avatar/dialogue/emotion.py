@@ -7,7 +7,9 @@ sees one: a tag that is known sets the emotion, one that is misspelt means neutr
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 
+from ditto_avatar.dialogue.directions import is_direction
 from ditto_avatar.dialogue.sentences import TERMINATORS
 from ditto_avatar.types import Emotion
 
@@ -39,8 +41,16 @@ _ALIASES = {
 
 _CLOSING_OF = {"[": "]", "(": ")", "{": "}", "<": ">"}
 _LONGEST_TAG = 32
+_LONGEST_DIRECTION = 80
 _LONGEST_LINK = 300
-_TAG_INSIDE = re.compile(r" ?[^\W\d_][\w \-:=,/|]*")
+# Emoji and their joiners may stand beside the name.
+_TAG_INSIDE = re.compile(
+    r"[ \u2600-\u27bf\U0001f300-\U0001faff\ufe0f]*"
+    r"(?:[^\W\d_][\w \-:=,/|'’\u200d\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]*)?"
+)
+_DIRECTION_MARKS = "*_"
+# How much of its letters a misspelt name shares with the name (`difflib`).
+_ALIKE = 0.72
 _ENDINGS = TERMINATORS | frozenset("\"'”’)]}»」』\n\r")
 
 
@@ -71,13 +81,15 @@ class EmotionFilter:
         elif held and held[0] in _CLOSING_OF:
             if not (self._sentence_start and held[0] == "[") and not _unfinished(held):
                 self._emit(held, found)
+        elif held[:1] in _DIRECTION_MARKS and len(held) > 1 and set(held) != {"*"}:
+            self._emit(held[1:], found)
         elif held and not set(held) <= set("*#"):
             self._emit(held, found)
         return _joined(found)
 
     def _step(self, character: str, found: list[str | Emotion]) -> None:
         if not self._held:
-            if character in _CLOSING_OF or character == "*" or self._begins_heading(character):
+            if self._begins_mark(character):
                 self._held = character
             else:
                 self._emit(character, found)
@@ -86,8 +98,22 @@ class EmotionFilter:
             self._in_bracket(character, found)
         elif self._held[0] == "#":
             self._in_heading(character, found)
+        elif len(self._held) > 1 and set(self._held) != {"*"}:
+            self._in_direction(character, found)
+        elif self._held == "_":
+            self._after_underscore(character, found)
         else:
-            self._after_star(character, found)
+            self._after_stars(character, found)
+
+    def _begins_mark(self, character: str) -> bool:
+        if character in "[*":
+            return True
+        if character == "_":
+            return self._sentence_start or self._after_tag
+        # Other brackets hold words of the sentence, unless it begins with them.
+        return self._begins_heading(character) or (
+            character in _CLOSING_OF and self._sentence_start
+        )
 
     def _begins_heading(self, character: str) -> bool:
         return character == "#" and self._line_is_empty
@@ -102,15 +128,55 @@ class EmotionFilter:
         self._emit(held, found)
         self._step(character, found)
 
-    def _after_star(self, character: str, found: list[str | Emotion]) -> None:
-        """Emphasis goes, a product such as "3 * 4" stays."""
+    def _after_stars(self, character: str, found: list[str | Emotion]) -> None:
+        """Emphasis goes, as do stars around a tag; a product such as "3 * 4" and a power such as
+        "2**3" stay, and one at the beginning of a line is the bullet of a list."""
+        stars, last = self._held, self._last
+        if character == "*" and len(stars) < 3:
+            self._held += character
+            return
+        if stars == "*" and self._sentence_start and _may_begin_direction(character):
+            self._held += character
+            return
         self._held = ""
-        arithmetic = self._last.isdigit() or (self._last == " " and not self._line_is_empty)
-        if arithmetic and (character == " " or character.isdigit()):
+        if len(stars) > 1:
+            power = last.isalnum() or last == ")"
+            if stars == "**" and power and (character.isdigit() or character in "(-"):
+                self._emit(stars, found)
+        elif (last.isdigit() or (last == " " and not self._line_is_empty)) and (
+            character == " " or character.isdigit()
+        ):
             self._emit("*", found)
-        elif self._line_is_empty and character == " ":
-            # A list item: the star is its bullet.
+        elif self._line_is_empty and character == " " and not self._after_tag:
             self._emit("-", found)
+        self._step(character, found)
+
+    def _after_underscore(self, character: str, found: list[str | Emotion]) -> None:
+        """An underscore around a tag goes; others stay."""
+        if self._sentence_start and not self._after_tag and _may_begin_direction(character):
+            self._held += character
+            return
+        self._held = ""
+        if not (character == "[" or (self._after_tag and character.isspace())):
+            self._emit("_", found)
+        self._step(character, found)
+
+    def _in_direction(self, character: str, found: list[str | Emotion]) -> None:
+        """``*smiles warmly*`` is no word of the answer; what else stands between marks is."""
+        held = self._held
+        mark = held[0]
+        if character == mark:
+            self._held = ""
+            if is_direction(held[1:]):
+                self._tag(_named_anywhere(held[1:]), found)
+            else:
+                self._emit(held[1:] if mark == "*" else f"{held}_", found)
+            return
+        if character not in "\n*[" and len(held) < _LONGEST_DIRECTION:
+            self._held += character
+            return
+        self._held = ""
+        self._emit(held[1:] if mark == "*" else held, found)
         self._step(character, found)
 
     def _in_bracket(self, character: str, found: list[str | Emotion]) -> None:
@@ -124,6 +190,10 @@ class EmotionFilter:
         inside = self._held[1:] + character
         if (inside == " " or _TAG_INSIDE.fullmatch(inside)) and len(inside) <= _LONGEST_TAG:
             if opening == "[" or _may_become_known(inside):
+                self._held += character
+                return
+        if opening == "(" and _may_begin_direction(inside[:1]) and character not in "\n([{<":
+            if len(inside) < _LONGEST_DIRECTION:
                 self._held += character
                 return
         held, self._held = self._held, ""
@@ -140,6 +210,8 @@ class EmotionFilter:
         emotion = _ALIASES.get(_normalized(held[1:]))
         if emotion is not None:
             self._tag(emotion, found)
+        elif held[0] == "(" and is_direction(held[1:]):
+            self._tag(_named_anywhere(held[1:]), found)
         elif held[0] == "[":
             # The next character tells whether this is a link.
             self._held = held + "]"
@@ -167,7 +239,7 @@ class EmotionFilter:
     def _end_bracket(self, held: str, found: list[str | Emotion]) -> None:
         """A bracket with something else in it: a misspelt tag where one belongs, or text."""
         inside = held[1 : held.index("]")]
-        if "](" not in held and self._sentence_start and inside:
+        if "](" not in held and self._sentence_start and _is_tag(inside):
             self._tag(_named_anywhere(inside), found)
         else:
             self._emit(held, found)
@@ -199,6 +271,24 @@ class EmotionFilter:
 def _normalized(inside: str) -> str:
     name = inside.strip().lower()
     return re.sub(r"^(?:emotion|감정|tone|mood)\s*[:=]\s*", "", name)
+
+
+def _is_tag(inside: str) -> bool:
+    """Whether words in square brackets were meant as a tag: one to three words with a name among
+    them, or nearly one, or a stage direction. Other words are a part of the sentence."""
+    words = re.findall(r"[^\W\d_]+", _normalized(inside))
+    if not words or len(words) > 3:
+        return is_direction(inside)
+    named = any(word in _ALIASES for word in words)
+    # A name of a person is written with a capital letter; so is a tag that shouts.
+    misspelt = len(words) == 1 and bool(
+        get_close_matches(words[0], _ALIASES, n=1, cutoff=_ALIKE) and len(words[0]) >= 3
+    )
+    return named or misspelt or is_direction(inside)
+
+
+def _may_begin_direction(character: str) -> bool:
+    return character.islower() or "가" <= character <= "힣"
 
 
 def _named_anywhere(inside: str) -> Emotion:

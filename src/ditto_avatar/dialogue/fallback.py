@@ -6,7 +6,14 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from ditto_avatar.dialogue.base import DialogueEngine, Prompt
-from ditto_avatar.errors import BudgetUsedUp, DittoAvatarError, ProviderFailed, Unavailable
+from ditto_avatar.errors import (
+    AnswerEmpty,
+    AnswerFiltered,
+    BudgetUsedUp,
+    DittoAvatarError,
+    ProviderFailed,
+    Unavailable,
+)
 from ditto_avatar.providers.health import Health
 from ditto_avatar.types import Fallback, Language
 
@@ -18,6 +25,21 @@ _NOBODY_ANSWERS = {
     Language.ENGLISH: "[sad] I am sorry, I cannot answer right now. Please try again in a moment.",
     Language.KOREAN: "[sad] 죄송해요, 지금은 대답할 수 없어요. 잠시 뒤에 다시 말씀해 주세요.",
 }
+_EMPTY = {
+    Language.ENGLISH: "[sad] I am sorry, I found no words for that. "
+    "[neutral] Could you ask me in another way?",
+    Language.KOREAN: "[sad] 죄송해요, 뭐라고 말씀드려야 할지 모르겠어요. "
+    "[neutral] 다르게 물어봐 주시겠어요?",
+}
+_FILTERED = {
+    Language.ENGLISH: "[neutral] I am sorry, I cannot answer that. "
+    "Let us talk about something else.",
+    Language.KOREAN: "[neutral] 죄송해요, 그 질문에는 대답할 수 없어요. 다른 이야기를 해 볼까요?",
+}
+_CUT_BY_FILTER = {
+    Language.ENGLISH: " … [neutral] I am sorry, I cannot say more about that.",
+    Language.KOREAN: " … [neutral] 죄송해요, 이 이야기는 더 할 수 없어요.",
+}
 
 
 class FallbackDialogue:
@@ -25,7 +47,8 @@ class FallbackDialogue:
 
     Never raises because of a service: when an answer breaks off, or nobody answers, the
     presenter apologises instead of falling silent. `on_fallback` hears of every failure once; an
-    engine that failed is passed over for a while (`Health`).
+    engine that failed is passed over for a while (`Health`). One that has no answer, or may not
+    give it, works all the same: it is not passed over, and the presenter says so.
     """
 
     def __init__(
@@ -70,8 +93,15 @@ class FallbackDialogue:
             try:
                 async with aclosing(engine.reply(prompt)) as pieces:
                     async for piece in pieces:
-                        begun = True
+                        begun = begun or bool(piece.strip())
                         yield piece
+                if not begun:
+                    raise AnswerEmpty(f"The engine {engine.name} gave an answer without a word.")
+            except (AnswerEmpty, AnswerFiltered) as error:
+                self._health.worked(engine.name)
+                self._tell(Fallback("answer", engine.name, None, str(error)))
+                yield _without_answer(error, begun)[prompt.language]
+                return
             except (ProviderFailed, Unavailable) as error:
                 self._failed(engine, None if begun else following, error)
                 if begun:
@@ -86,8 +116,8 @@ class FallbackDialogue:
         """Those of every engine, and the apologies of this chain."""
         for engine in self._engines:
             yield from engine.fixed_texts()
-        yield from _BROKE_OFF.values()
-        yield from _NOBODY_ANSWERS.values()
+        for texts in (_BROKE_OFF, _NOBODY_ANSWERS, _EMPTY, _FILTERED, _CUT_BY_FILTER):
+            yield from texts.values()
 
     async def close(self) -> None:
         for engine in self._engines:
@@ -101,7 +131,16 @@ class FallbackDialogue:
         self, engine: DialogueEngine, following: DialogueEngine | None, error: DittoAvatarError
     ) -> None:
         self._health.failed(engine.name, error)
+        used = following.name if following else None
+        used_up = isinstance(error, BudgetUsedUp)
+        self._tell(Fallback("dialogue", engine.name, used, str(error), used_up))
+
+    def _tell(self, fallback: Fallback) -> None:
         if self._on_fallback is not None:
-            used = following.name if following else None
-            used_up = isinstance(error, BudgetUsedUp)
-            self._on_fallback(Fallback("dialogue", engine.name, used, str(error), used_up))
+            self._on_fallback(fallback)
+
+
+def _without_answer(error: DittoAvatarError, begun: bool) -> dict[Language, str]:
+    if isinstance(error, AnswerFiltered):
+        return _CUT_BY_FILTER if begun else _FILTERED
+    return _EMPTY

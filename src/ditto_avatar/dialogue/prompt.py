@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ditto_avatar.dialogue.base import Message, Prompt, Role
@@ -41,7 +42,9 @@ def chat_messages(prompt: Prompt, history_tokens: int) -> list[ChatMessage]:
     """The system prompt and as much of the history as fits into `history_tokens`.
 
     The newest messages are kept, the last one always, and the first that is kept is the
-    person's. Of an interrupted answer only what was heard is told.
+    person's. Of an interrupted answer only what was heard is told. Roles alternate, as the
+    templates of many models demand: what one side said in a row (questions that were interrupted
+    before the first word, texts that a program let the presenter say) becomes one message.
     """
     kept: list[ChatMessage] = []
     left = history_tokens
@@ -50,10 +53,18 @@ def chat_messages(prompt: Prompt, history_tokens: int) -> list[ChatMessage]:
         left -= estimated_tokens(text)
         if left < 0 and kept:
             break
-        kept.append(ChatMessage(message.role.value, text))
+        if text.strip():
+            kept.append(ChatMessage(message.role.value, text))
     while len(kept) > 1 and kept[-1].role != Role.USER.value:
         kept.pop()
-    return [ChatMessage("system", system_prompt(prompt)), *reversed(kept)]
+    return [ChatMessage("system", system_prompt(prompt)), *_alternating(reversed(kept))]
+
+
+def without_system(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The same for a model whose template has no system role: it stands before the first
+    message."""
+    system, first, *rest = messages
+    return [ChatMessage(first.role, f"{system.content}\n\n{first.content}"), *rest]
 
 
 def system_prompt(prompt: Prompt) -> str:
@@ -71,6 +82,16 @@ def estimated_tokens(text: str) -> int:
     )
     narrow = sum(character.isascii() for character in text)
     return narrow // 3 + wide // 2 + 5
+
+
+def _alternating(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+    joined: list[ChatMessage] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role:
+            before = joined.pop()
+            message = ChatMessage(message.role, f"{before.content}\n\n{message.content}")
+        joined.append(message)
+    return joined
 
 
 def _told(message: Message, language: Language) -> str:

@@ -37,11 +37,13 @@ _NOBODY = {
         "dialogue": "The engine {failed} is not working, and no other can go on with this answer.",
         "speech": "The engine {failed} is not working, and no other can speak for it.",
         "sentence": "The engine {failed} could not say a sentence. It was left out.",
+        "answer": "The engine {failed} gave no answer to this.",
     },
     Language.KOREAN: {
         "dialogue": "{failed} 엔진에 문제가 생겼는데, 이 대답을 이어 갈 다른 엔진이 없어요.",
         "speech": "{failed} 엔진에 문제가 생겼는데, 대신 말할 다른 엔진이 없어요.",
         "sentence": "{failed} 엔진이 한 문장을 읽지 못해서 그 문장은 건너뛰었어요.",
+        "answer": "{failed} 엔진이 이번에는 대답하지 않았어요.",
     },
 }
 _CUT = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ditto_avatar.dialogue.base import DialogueEngine
-from ditto_avatar.dialogue.clauses import split
+from ditto_avatar.dialogue.clauses import CODE_SHOWN, split
 from ditto_avatar.errors import InvalidAvatar, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
@@ -65,7 +65,8 @@ def own_sentences(dialogue: DialogueEngine, phrases: Iterable[str]) -> frozenset
     share it."""
     said = [split(text) for text in dialogue.fixed_texts()]
     said += [split(phrase, tagged=False) for phrase in phrases]
-    return frozenset(sentence.text for parts in said for sentence in parts)
+    own = {sentence.text for parts in said for sentence in parts}
+    return frozenset(own.union(*CODE_SHOWN.values()))
 
 
 async def warm_up(

@@ -21,7 +21,8 @@ from ditto_avatar.types import SpeechChunk
 async def think(flow: Flow) -> None:
     """Tell the words of the answer as they come, and put its sentences into `flow.sentences`."""
     tagged = flow.request.tagged or flow.request.prompt is not None
-    async with aclosing(clauses(_pieces(flow), tagged=tagged)) as stream:
+    answer = clauses(_pieces(flow), tagged=tagged, language=flow.job.language)
+    async with aclosing(answer) as stream:
         async for item in stream:
             if isinstance(item, TextDelta):
                 flow.notify(progress.TextArrived(item.text, flow.clock.now()))
