@@ -63,7 +63,7 @@ def event(*choices: object, **more: object) -> bytes:
     return f"data: {json.dumps({'choices': list(choices), **more})}\n\n".encode()
 
 
-def delta(finish: str | None = None, **values: object) -> dict[str, object]:
+def delta(finish: str | None = None, /, **values: object) -> dict[str, object]:
     return {"index": 0, "delta": values, "finish_reason": finish}
 
 
@@ -125,8 +125,9 @@ async def test_events_without_what_they_should_have_are_passed_over(odd: bytes) 
     ],
 )
 async def test_thoughts_are_a_sign_of_life_and_nothing_else(first: dict[str, object]) -> None:
-    text = {"content": [{"type": "text", "text": PLAIN}]}
-    assert await said_by(event(delta(**first)), event(delta(**text)), STOP, DONE) == (PLAIN, [])
+    thought = event({"index": 0, "delta": first})
+    text = event(delta(content=[{"type": "text", "text": PLAIN}]))
+    assert await said_by(thought, text, STOP, DONE) == (PLAIN, [])
 
 
 async def test_a_model_that_only_thinks_is_given_up_after_a_time_of_its_own() -> None:

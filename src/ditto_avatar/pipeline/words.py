@@ -21,7 +21,7 @@ from ditto_avatar.types import SpeechChunk
 async def think(flow: Flow) -> None:
     """Tell the words of the answer as they come, and put its sentences into `flow.sentences`."""
     tagged = flow.request.tagged or flow.request.prompt is not None
-    answer = clauses(_pieces(flow), tagged=tagged, language=flow.job.language)
+    answer = clauses(_pieces(flow), tagged=tagged, language=flow.request.language)
     async with aclosing(answer) as stream:
         async for item in stream:
             if isinstance(item, TextDelta):
