@@ -7,8 +7,6 @@ import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from ditto_avatar.dialogue.base import DialogueEngine
 from ditto_avatar.dialogue.fallback import FallbackDialogue
 from ditto_avatar.errors import InvalidInput, Unavailable
@@ -17,7 +15,7 @@ from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.library import BUNDLED, AvatarLibrary, open_library
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.providers.budget import Budget, Budgets, Paid
-from ditto_avatar.settings import Settings
+from ditto_avatar.settings import Settings, revealed
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.listening import Transcriber
@@ -106,7 +104,7 @@ def open_transcriber(settings: Settings, budget: BudgetOf = Budget) -> Transcrib
         model=settings.openai_transcribe_model, base_url=settings.openai_speech_url
     )
     return OpenAITranscriber(
-        _secret(settings.openai_api_key), options, budget=budget(Paid.TRANSCRIPTION)
+        revealed(settings.openai_api_key), options, budget=budget(Paid.TRANSCRIPTION)
     )
 
 
@@ -159,7 +157,7 @@ def _openai_dialogue(settings: Settings, budget: BudgetOf) -> DialogueEngine:
         answer_tokens=math.ceil(settings.max_answer_s * _TOKENS_PER_S),
         body=settings.openai_body,
     )
-    return OpenAIDialogue(_secret(settings.openai_api_key), options, budget=budget(Paid.DIALOGUE))
+    return OpenAIDialogue(revealed(settings.openai_api_key), options, budget=budget(Paid.DIALOGUE))
 
 
 def _espeak(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> SpeechEngine:
@@ -175,7 +173,7 @@ def _google(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> Speec
         rate=settings.speaking_rate,
     )
     google = GoogleSpeech(
-        _secret(settings.tts_api_key),
+        revealed(settings.tts_api_key),
         settings.google_credentials,
         options,
         budget=budget(Paid.SPEECH),
@@ -189,7 +187,7 @@ def _openai_speech(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -
     options = OpenAISpeechOptions(
         model=settings.openai_speech_model, base_url=settings.openai_speech_url
     )
-    key = _secret(settings.openai_api_key)
+    key = revealed(settings.openai_api_key)
     openai = OpenAISpeech(key, options, budget=budget(Paid.SPEECH))
     return _with_phonemes(openai, settings, espeak)
 
@@ -235,10 +233,6 @@ async def _ditto(settings: Settings) -> FaceEngine:
             "pip install -e '.[ditto]'."
         ) from error
     return await DittoEngine.load(options)
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value is not None else None
 
 
 _DIALOGUES: dict[str, Callable[[Settings, BudgetOf], DialogueEngine]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -16,91 +17,65 @@ class Metrics:
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self.stage_s = Histogram(
+        registry = self._registry = CollectorRegistry()
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self.stage_s = histogram(
             "ditto_turn_stage_seconds",
             "Time from the text's arrival to each stage of a turn",
             ["stage"],
             buckets=_STAGE_BUCKETS,
-            registry=self._registry,
         )
-        self.turns = Counter(
-            "ditto_turns",
-            "Turns by kind and how they ended",
-            ["kind", "state"],
-            registry=self._registry,
-        )
-        self.barge_in_s = Histogram(
+        self.turns = counter("ditto_turns", "Turns by kind and how they ended", ["kind", "state"])
+        self.barge_in_s = histogram(
             "ditto_barge_in_seconds",
             "Time from an interruption until nothing of the old turn runs",
             buckets=_SHORT_BUCKETS,
-            registry=self._registry,
         )
-        self.drift_s = Histogram(
+        self.drift_s = histogram(
             "ditto_av_drift_seconds",
             "Difference between sound and picture as browsers measure it",
             buckets=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32),
-            registry=self._registry,
         )
-        self.errors = Counter(
-            "ditto_errors", "Errors told to people, by code", ["code"], registry=self._registry
+        self.errors = counter("ditto_errors", "Errors, by code", ["code"])
+        self.fallbacks = counter(
+            "ditto_fallbacks", "Failures after which another engine took over", ["part", "failed"]
         )
-        self.fallbacks = Counter(
-            "ditto_fallbacks",
-            "Failures after which another engine took over",
-            ["part", "failed"],
-            registry=self._registry,
-        )
-        self.connections_ended = Counter(
+        self.connections_ended = counter(
             "ditto_connections_ended",
             "Connections ended by a limit or for what they sent, by reason",
             ["reason"],
-            registry=self._registry,
         )
-        self.sound_refused_s = Counter(
+        self.sound_refused_s = counter(
             "ditto_sound_refused_seconds",
             "Seconds of microphone sound that were more than a visitor may send",
-            registry=self._registry,
         )
-        self.budget_used = Gauge(
-            "ditto_budget_used",
-            "What paid services were used for today (UTC), by unit",
-            ["unit"],
-            registry=self._registry,
+        self.budget_used = gauge(
+            "ditto_budget_used", "What paid services were used for today (UTC), by unit", ["unit"]
         )
-        self.budget_limit = Gauge(
+        self.budget_limit = gauge(
             "ditto_budget_limit",
             "What paid services may be used for in a day, by unit; absent without a limit",
             ["unit"],
-            registry=self._registry,
         )
-        self.budget_refused = Counter(
+        self.budget_refused = counter(
             "ditto_budget_refused",
             "Requests to paid services that were not made because a budget was used up",
             ["unit"],
-            registry=self._registry,
         )
-        self.answers_cut = Counter(
-            "ditto_answers_cut",
-            "Answers that ended before their text, by reason",
-            ["reason"],
-            registry=self._registry,
+        self.answers_cut = counter(
+            "ditto_answers_cut", "Answers that ended before their text, by reason", ["reason"]
         )
-        self.speech_children_lost = Counter(
+        self.speech_children_lost = counter(
             "ditto_speech_children_lost",
             "Processes of the embedded voice that died, hung or sent nonsense, and were replaced",
             ["reason"],
-            registry=self._registry,
         )
-        self.sessions = Gauge("ditto_sessions", "Sessions in memory", registry=self._registry)
-        self.viewers = Gauge("ditto_viewers", "Open connections", registry=self._registry)
-        self.speaking = Gauge(
-            "ditto_speaking", "Performances that run now", registry=self._registry
-        )
-        self.waiting = Gauge("ditto_waiting", "Turns in line", registry=self._registry)
-        self.avatars_refused = Gauge(
-            "ditto_avatars_refused", "Avatar packs left out at the start", registry=self._registry
-        )
+        self.sessions = gauge("ditto_sessions", "Sessions in memory")
+        self.viewers = gauge("ditto_viewers", "Open connections")
+        self.speaking = gauge("ditto_speaking", "Turns that have a place")
+        self.waiting = gauge("ditto_waiting", "Turns in line")
+        self.avatars_refused = gauge("ditto_avatars_refused", "Avatar packs left out at the start")
 
     def observe_turn(self, kind: str, state: str, timings_ms: Mapping[str, float]) -> None:
         """Count a turn that ended, with its waterfall."""

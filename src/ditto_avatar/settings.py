@@ -246,3 +246,8 @@ class Settings(BaseSettings):
     def retention_s(self) -> float | None:
         """`retention_days` in seconds."""
         return None if self.retention_days is None else self.retention_days * 86_400
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """Return the text of a secret setting, for the one place that uses it."""
+    return None if secret is None else secret.get_secret_value()

@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.deadlines import TEST_DEADLINE_MS, TEST_DEADLINE_S
-from tests.fakes.browser import chromium
+from tests.fakes.browsers import browser, playwright
+
+__all__ = ["browser", "playwright"]
 
 
 class Server:
@@ -102,21 +104,6 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     server.start()
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="package")
-def playwright() -> Iterator[Playwright]:
-    """One for all browsers; it ends with this folder, because its event loop is in the way of
-    asynchronous tests."""
-    expect.set_options(timeout=TEST_DEADLINE_MS)
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="package")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    with chromium(playwright) as browser:
-        yield browser
 
 
 @pytest.fixture

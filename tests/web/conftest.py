@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.deadlines import TEST_DEADLINE_MS
-from tests.fakes.browser import chromium
+from tests.fakes.browsers import browser, playwright
 from tests.fakes.page_server import PageServer
 
-
-@pytest.fixture(scope="package")
-def playwright() -> Iterator[Playwright]:
-    """One for all browsers; it ends with this folder, because its event loop is in the way of
-    asynchronous tests."""
-    expect.set_options(timeout=TEST_DEADLINE_MS)
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="package")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    with chromium(playwright) as browser:
-        yield browser
+__all__ = ["browser", "playwright"]
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ decoder's warm-up.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,6 +26,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from ditto_avatar.media.collected import CollectedBytes
 from ditto_avatar.media.colour import tag_colours
 from ditto_avatar.media.fragments import Fragment, FragmentSplitter
 from ditto_avatar.types import (
@@ -102,9 +102,9 @@ class FragmentEncoder:
 
     def __init__(self, width: int, height: int) -> None:
         self._size = (width, height)
-        self._sink = _Sink()
+        self._written = CollectedBytes()
         self._container = av.open(
-            self._sink,
+            self._written,
             mode="w",
             format="mp4",
             options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
@@ -147,7 +147,7 @@ class FragmentEncoder:
         packets = self._video.encode(frame)
         self._newest = self._picture(packets)
         self._container.mux(packets)
-        return self._splitter.feed(self._sink.take())
+        return self._splitter.feed(self._written.take())
 
     def finish(self) -> list[Fragment]:
         """End the stream; return the fragments that remain. The encoder cannot be used
@@ -157,7 +157,7 @@ class FragmentEncoder:
             self._mux_audio(self._audio_codec.encode(None))
             self._container.mux(self._video.encode(None))
         self._container.close()
-        return self._splitter.feed(self._sink.take(), end=True)
+        return self._splitter.feed(self._written.take(), end=True)
 
     def abandon(self) -> None:
         """Free the codecs without a usable result."""
@@ -203,21 +203,3 @@ class FragmentEncoder:
             if packet.pts is not None and 0 <= packet.pts < end:
                 packet.stream = self._audio
                 self._container.mux(packet)
-
-
-class _Sink(io.RawIOBase):
-    """Collect what the muxer writes; taken out after every call."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def take(self) -> bytes:
-        data, self._parts = b"".join(self._parts), []
-        return data

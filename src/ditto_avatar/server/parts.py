@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pydantic import SecretStr
-
 from ditto_avatar.assembly import open_avatars
 from ditto_avatar.clock import Clock, SystemClock
 from ditto_avatar.errors import InvalidAvatar
@@ -44,7 +42,7 @@ from ditto_avatar.session.overview import Overview
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.sound_limits import SoundLimits
-from ditto_avatar.settings import Settings
+from ditto_avatar.settings import Settings, revealed
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.listening import Listener
 
@@ -90,7 +88,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
     `settings.shutdown_s`, then they are interrupted. Raises `Unavailable`, `InvalidInput` and
     `NotFound` for settings that cannot be served."""
     clock, metrics = SystemClock(), Metrics()
-    secret = ServerSecret.of(_plain(settings.token_secret), settings.data_dir)
+    secret = ServerSecret.of(revealed(settings.token_secret), settings.data_dir)
     access = Access(
         Keyring.read("DITTO_API_KEYS", settings.api_keys, settings.api_keys_file),
         secret.key_for("join"),
@@ -226,7 +224,3 @@ async def _begin_background(
         task = asyncio.create_task(work)
         stack.push_async_callback(asyncio.wait, [task])
         stack.callback(task.cancel)
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from ditto_avatar.errors import NotFound, SessionEnded
+from ditto_avatar.media.collected import CollectedBytes
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow
 from ditto_avatar.session.store import Store
@@ -173,8 +174,8 @@ class _Archive:
     the bytes that are ready."""
 
     def __init__(self) -> None:
-        self._sink = _Sink()
-        self._zip = zipfile.ZipFile(self._sink, "w")
+        self._written = CollectedBytes()
+        self._zip = zipfile.ZipFile(self._written, "w")
         self._entry: Any = None
 
     def begin(self, name: str, compression: int) -> bytes:
@@ -183,38 +184,20 @@ class _Archive:
         info = zipfile.ZipInfo(name)
         info.compress_type = compression
         self._entry = self._zip.open(info, "w")
-        return self._sink.take()
+        return self._written.take()
 
     def write(self, data: bytes) -> bytes:
         """Add to the entry that was begun."""
         self._entry.write(data)
-        return self._sink.take()
+        return self._written.take()
 
     def close(self) -> bytes:
         """End the ZIP with its directory."""
         self._end_entry()
         self._zip.close()
-        return self._sink.take()
+        return self._written.take()
 
     def _end_entry(self) -> None:
         if self._entry is not None:
             self._entry.close()
             self._entry = None
-
-
-class _Sink(io.RawIOBase):
-    """Collect what the ZIP writes; taken out after every step."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._data += data
-        return len(data)
-
-    def take(self) -> bytes:
-        taken, self._data = bytes(self._data), bytearray()
-        return taken
