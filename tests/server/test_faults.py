@@ -73,7 +73,7 @@ async def test_a_clock_that_is_set_two_days_forward_removes_nothing(
 ) -> None:
     ahead = 0.0
     clock = AgeClock(lambda: time.time() + ahead)
-    monkeypatch.setattr("ditto_avatar.server.parts.AgeClock", lambda: clock)
+    monkeypatch.setattr("ditto_avatar.server.storage.AgeClock", lambda: clock)
     async with serve(retention_days=1, clip_max_age_s=DAYS_S) as server, server.socket() as client:
         assert server.parts is not None
         await client.send(type="say", text="Hello.")

@@ -41,7 +41,7 @@ SHARED = "shared"
 
 _NAME = re.compile(r"([0-9a-f]{40})\.(\d+)\.(\d+)\.m4s")
 # A cancelled turn may still be writing a segment when its session is erased: erased scopes are
-# remembered for longer than any write segments.
+# remembered for longer than any write takes.
 _ERASED_REMEMBERED = 10_000
 
 
