@@ -14,7 +14,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.media.encode import EncodedPicture, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline.cache import SegmentMedia
-from ditto_avatar.pipeline.encoding import Encoded, EncodingSink, ThreadedEncoder
+from ditto_avatar.pipeline.encoding import Encoded, EncodingSink, Output, ThreadedEncoder
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, VideoFrame
 from tests.deadlines import TEST_DEADLINE_S
@@ -83,7 +83,7 @@ async def test_an_encoder_is_finished_after_the_picture_that_is_in_it(
     assert slow.most == 1
 
 
-class Kept:
+class Kept(Output):
     """An output that keeps all it is given."""
 
     def __init__(self) -> None:

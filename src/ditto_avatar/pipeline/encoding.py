@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
 
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.media.encode import EncodedPicture, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.segment import Segment
+from ditto_avatar.pipeline.sinks import Sink
 from ditto_avatar.types import ByteArray, FloatArray
 
 
@@ -69,8 +69,8 @@ class Encoded:
     samples: FloatArray
 
 
-class Output(Protocol):
-    """Take what was encoded of a turn's segments."""
+class Output:
+    """Take what was encoded of a turn's segments. The base does nothing with it."""
 
     async def run(self) -> None:
         """Do the work that goes on beside the drawing; return after `finish`."""
@@ -85,9 +85,9 @@ class Output(Protocol):
         """Finish the turn: no more segments will come."""
 
 
-class EncodingSink:
+class EncodingSink(Sink):
     """Encode every segment of a turn as a stream of its own, and hand it to `outputs` in their
-    order. Keeps the promises of `Sink`."""
+    order."""
 
     def __init__(self, avatar: Avatar, executor: Executor, outputs: Sequence[Output]) -> None:
         self._avatar = avatar

@@ -13,12 +13,13 @@ from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.encoding import ThreadedEncoder
 from ditto_avatar.pipeline.segment import Segment
+from ditto_avatar.pipeline.sinks import Sink
 from ditto_avatar.types import ByteArray, FloatArray
 
 
-class FileSink:
+class FileSink(Sink):
     """Encode all segments of a turn as one stream, and write it to `path` when the turn is
-    finished: a turn that fails leaves no file. Keeps the promises of `Sink`."""
+    finished: a turn that fails leaves no file."""
 
     def __init__(
         self, avatar: Avatar, path: Path, executor: Executor, drawn: Callable[[int], object]
@@ -34,19 +35,10 @@ class FileSink:
         """How many pictures were encoded."""
         return self._encoder.frames
 
-    async def run(self) -> None:
-        """Do nothing: the file is written at the end."""
-
-    def begin(self, segment: Segment) -> None:
-        """Do nothing: all segments share a stream."""
-
     async def add(self, segment: Segment, yuv: ByteArray, samples: FloatArray) -> None:
         """Encode a picture."""
         await self._encoder.encode(yuv, samples)
         self._drawn(self.frames)
-
-    async def end(self, segment: Segment) -> None:
-        """Do nothing: the stream goes on."""
 
     async def replay(self, segment: Segment, media: SegmentMedia) -> None:
         """Refuse a segment that was encoded before: a film is drawn anew."""

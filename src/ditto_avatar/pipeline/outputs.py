@@ -25,7 +25,7 @@ from ditto_avatar.pipeline.segment import Segment
 _CLIPS_WAITING = 2
 
 
-class ViewerOutput:
+class ViewerOutput(Output):
     """Tell of each segment when its first picture is encoded, then of its fragments."""
 
     def __init__(self, avatar: Avatar, notify: Notify, clock: Clock) -> None:
@@ -33,9 +33,6 @@ class ViewerOutput:
         self._notify = notify
         self._clock = clock
         self._begun: str | None = None
-
-    async def run(self) -> None:
-        """Do nothing: all is told at once."""
 
     def encoded(self, segment: Segment, made: Encoded) -> None:
         """Tell of the fragments that the picture completed."""
@@ -69,9 +66,6 @@ class ViewerOutput:
         self._tell(segment, made or [nothing], now, last=True)
         self._notify(progress.SegmentDrawn(segment.id, segment.seconds))
 
-    async def finish(self) -> None:
-        """Do nothing: all was told."""
-
     def _tell(
         self, segment: Segment, made: Sequence[Fragment], now: float, *, last: bool = False
     ) -> None:
@@ -82,29 +76,20 @@ class ViewerOutput:
             )
 
 
-class CacheOutput:
+class CacheOutput(Output):
     """Keep segments in the cache, unless the face draws with less than full quality."""
 
     def __init__(self, cache: SegmentCache, face: FaceEngine) -> None:
         self._cache = cache
         self._face = face
 
-    async def run(self) -> None:
-        """Do nothing: segments are kept when they end."""
-
-    def encoded(self, segment: Segment, made: Encoded) -> None:
-        """Wait for the whole segment."""
-
     async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
         """Keep a segment that has a key."""
         if segment.key is not None and not self._face.strained:
             await asyncio.to_thread(self._cache.keep, segment.key, media)
 
-    async def finish(self) -> None:
-        """Do nothing: all was kept."""
 
-
-class ClipOutput:
+class ClipOutput(Output):
     """Store segments as clips, in order, and tell of each."""
 
     def __init__(self, writer: ClipWriter, notify: Notify) -> None:
@@ -125,9 +110,6 @@ class ClipOutput:
                 self._notify(progress.Troubled(outcome_of(error).code, str(error)))
                 continue
             self._notify(progress.ClipStored(segment.id, _clip(name, segment)))
-
-    def encoded(self, segment: Segment, made: Encoded) -> None:
-        """Wait for the whole segment."""
 
     async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
         """Put the segment in line; waits while two are in it."""

@@ -8,7 +8,6 @@ the whole turn into one film.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.request import Notify, TurnRequest
@@ -16,8 +15,9 @@ from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.types import ByteArray, FloatArray
 
 
-class Sink(Protocol):
-    """Take the segments of one turn, one after the other. Belongs to the event loop."""
+class Sink:
+    """Take the segments of one turn, one after the other. Belongs to the event loop. The base does
+    nothing with them."""
 
     async def run(self) -> None:
         """Do the work that goes on beside the drawing; return after `finish`. Cancelling is
