@@ -59,13 +59,19 @@ def open_speech(
 ) -> FallbackSpeech:
     """Make the speech engine that `settings.speech` names, then the others there is a key for, then
     the embedded one, whose lost processes `metrics` counts. By default nothing limits what they
-    use."""
+    use. Raises `InvalidInput` for a dictionary of pronunciations that cannot be read."""
     from ditto_avatar.speech.espeak import EspeakEngine
 
     lost = (metrics or Metrics()).speech_children_lost
     espeak = EspeakEngine(on_child_lost=lambda reason: lost.labels(reason).inc())
     names = speech_order(settings)
-    return FallbackSpeech([_SPEECHES[name](settings, espeak, budget) for name in names])
+    engines = [_SPEECHES[name](settings, espeak, budget) for name in names]
+    if settings.pronunciations is not None:
+        from ditto_avatar.speech.pronunciations import PronouncingSpeech, read_pronunciations
+
+        dictionary = read_pronunciations(settings.pronunciations)
+        engines = [PronouncingSpeech(engine, dictionary) for engine in engines]
+    return FallbackSpeech(engines)
 
 
 async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:

@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     google_plaintext: bool = Field(
         False, description="talk to that address without TLS (a proxy on the same machine)"
     )
+    pronunciations: Path | None = Field(
+        None, description="a TOML file with words and how they are spoken, by language"
+    )
     speaking_rate: float = Field(1.1, ge=0.25, le=2, description="how fast Google's voices speak")
 
     api_keys: str = Field(

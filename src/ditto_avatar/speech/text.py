@@ -13,11 +13,20 @@ import html
 import re
 import unicodedata
 
+from ditto_avatar.speech.mathematics import read_latex
 from ditto_avatar.types import Language
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*$", re.MULTILINE)
 _IMAGE_OR_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.{0,400}?-->", re.DOTALL)
+# Only names of HTML, and attributes with a value: "a<b and c>d" is none.
+_TAG = re.compile(
+    r"</?(?:a|abbr|article|b|big|blockquote|br|button|center|cite|code|dd|del|details|div|dl|dt|em|"
+    r"figure|font|footer|h[1-6]|header|hr|i|img|input|ins|kbd|label|li|main|mark|nav|ol|p|pre|q|s|"
+    r"samp|script|section|small|span|strike|strong|style|sub|summary|sup|svg|table|tbody|td|th|"
+    r"thead|tr|tt|u|ul|var|video)(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*\s*/?>"
+    r"|<!--.{0,400}?-->",
+    re.DOTALL | re.IGNORECASE,
+)
 _LINE_MARK = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*+•▪◦·][ \t]+(?:\[[ xX]\][ \t]+)?)+", re.MULTILINE
 )
@@ -36,6 +45,17 @@ _EMOTICON = re.compile(
 )
 _DOT_NAME = re.compile(r"(?<![\w.])\.(?=[A-Za-z]{2})")
 _TIMES = re.compile(r"(?<=\d)\s*\*\s*(?=\d)")
+_POWER = re.compile(r"(?<=[\w)])\*\*(?=[\d(-])")
+# Behind a word or a full stop a number in brackets names a source.
+_CITED = re.compile(
+    r"(?<=[^\W\d_.])(?:\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\])+(?=[\s.,;:!?)]|$)(?<!\[0\])"
+    r"|(?<=[.!?,;])\s?(?:\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\])+"
+    r"|\s(?:\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\])+(?=[.!?]?$|[.!?]\s)|【[^】]{0,60}】"
+)
+# Squared words such as ㎖ and ㏊, circled and full-width characters.
+_COMPATIBLE = re.compile(
+    "[\u3200-\u33ff\uff01-\uff5e\u2460-\u2473\u2160-\u217f\u2474-\u2487\ufb00-\ufb06\u2100-\u2109]"
+)
 _KEYCAP = re.compile(r"([0-9#*])️?⃣")
 _REPEATED = re.compile(r"([!?.,])\1{2,}")
 
@@ -62,7 +82,7 @@ _SPOKEN_CHARACTERS = {
     "`": "",
     "|": ", ",
 }
-_KEPT_SYMBOLS = frozenset("°")
+_KEPT_SYMBOLS = frozenset("°^")
 _DOT = {Language.ENGLISH: " dot ", Language.KOREAN: " 점 "}
 _SLASH = {Language.ENGLISH: " slash ", Language.KOREAN: " 슬래시 "}
 _AT = {Language.ENGLISH: " at ", Language.KOREAN: " 골뱅이 "}
@@ -76,6 +96,9 @@ def spoken_text(text: str, language: Language) -> str:
     composed form, so Hangul that came as separate jamo is readable to every engine.
     """
     text = unicodedata.normalize("NFC", html.unescape(text))
+    text = _COMPATIBLE.sub(_compatible, text)
+    text = read_latex(text, language)
+    text = _CITED.sub("", text)
     text = _without_markup(text)
     text = _URL.sub(lambda match: _spoken_url(match[0], language), text)
     text = _EMAIL.sub(lambda m: _spoken_email(m[1], m[2], language), text)
@@ -86,12 +109,23 @@ def spoken_text(text: str, language: Language) -> str:
     return _tidy(text)
 
 
+def _compatible(match: re.Match[str]) -> str:
+    """A character that Unicode has for old character sets, as the letters that it stands for."""
+    character = match[0]
+    if character in "℃℉℡№":
+        return character
+    plain = unicodedata.normalize("NFKC", character)
+    # A list's ① stands apart from the words behind it.
+    return f"{plain} " if "\u2460" <= character <= "\u2487" else plain
+
+
 def has_speech(text: str) -> bool:
     """Whether anything in `text` sounds: a letter or a digit."""
     return any(character.isalnum() for character in text)
 
 
 def _without_markup(text: str) -> str:
+    text = _POWER.sub("^", text)
     text = _TIMES.sub(" × ", text)
     text = _FENCE.sub("", text)
     text = _IMAGE_OR_LINK.sub(r"\1", text)

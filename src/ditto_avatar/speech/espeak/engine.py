@@ -6,7 +6,7 @@ every phoneme sounds.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ditto_avatar.speech.espeak.voices import NAME, PROSODIES, VOICES
 from ditto_avatar.speech.korean.reading import read_korean
 from ditto_avatar.speech.korean.sounds import pronounced
 from ditto_avatar.speech.phoneme_stream import PhonemeStream
+from ditto_avatar.speech.scripts import runs
 from ditto_avatar.types import Emotion, FloatArray, Language, SpeechChunk, Voice
 
 # A sentence takes a child some 10 ms: more children than this would never all be busy.
@@ -78,10 +79,10 @@ class EspeakEngine:
         """
         prosody = PROSODIES[emotion]
         rate_wpm = round(self._rate_wpm * prosody.rate)
-        for piece in pieces(_read(sentence, voice.language)):
+        for piece, voice_id in _parts(sentence, voice):
             stream = PhonemeStream(protocol.SAMPLE_RATE_HZ)
             sound = self._pool.say(
-                Request(piece, voice.id, rate_wpm, prosody.pitch, prosody.pitch_range)
+                Request(piece, voice_id, rate_wpm, prosody.pitch, prosody.pitch_range)
             )
             try:
                 async for frame in sound:
@@ -114,11 +115,21 @@ class EspeakEngine:
         await self._pool.close()
 
 
-def _read(sentence: str, language: Language) -> str:
-    """The library knows letters and plain numbers; the rest is put into words for it."""
-    if language is Language.KOREAN:
-        return pronounced(read_korean(sentence))
-    return read_english(sentence)
+def _parts(sentence: str, voice: Voice) -> Iterator[tuple[str, str]]:
+    """What a child is asked to say, with espeak's voice for it: words in another script are said
+    by the voice of theirs, of the same speaker."""
+    _, _, speaker = voice.id.partition("+")
+    for run in runs(read(sentence, voice.language), voice.language):
+        foreign = run.voice and f"{run.voice}+{speaker}".rstrip("+")
+        hangul = voice.language is Language.KOREAN if run.voice is None else run.voice == "ko"
+        text = pronounced(run.text) if hangul else run.text
+        for piece in pieces(text):
+            yield piece, foreign or voice.id
+
+
+def read(sentence: str, language: Language) -> str:
+    """Put `sentence` into letters and plain numbers: the library knows no more."""
+    return read_korean(sentence) if language is Language.KOREAN else read_english(sentence)
 
 
 def _floats(frame: Frame) -> FloatArray:

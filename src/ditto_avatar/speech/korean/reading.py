@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ditto_avatar.speech.korean.counting import counted
+from ditto_avatar.speech.korean.hanja import read_hanja
+from ditto_avatar.speech.korean.names import read_memorials, read_names, read_tildes
 from ditto_avatar.speech.korean.numbers import decimal, native, one_by_one, sino
 from ditto_avatar.speech.korean.words import (
     CURRENCIES,
@@ -19,24 +22,22 @@ from ditto_avatar.speech.korean.words import (
 _DIGITS = r"\d{1,3}(?:,\d{3}){1,12}+(?:\.\d++)?|\d++(?:\.\d++)?"
 _NUMBER = rf"(?<!\d)(?:{_DIGITS})"
 
-# Counters that take native numbers; a longer Sino-Korean one is tried first (개월 before 개).
-_NATIVE_COUNTERS = (
-    "번째 시간 사람 가지 군데 그루 송이 켤레 봉지 조각 마디 모금 그릇 접시 방울 바퀴 걸음 "
-    "차례 마리 자루 꼭지 다발 묶음 상자 갈래 개 명 살 권 장 잔 병 대 달 곳 벌 쌍 채 척 통 줄 "
-    "배 컵 판 끼 팀 손 알 톨 시"
-).split()
-_SINO_COUNTERS = (
-    "개월 개국 개년 개사 시리즈 시즌 장조 대중 배속 배수 통신 살림 번지 명령 권한 "
-    "대학 대로 장면 시도 줄거리 병동"
-).split()
-# What a number in front of 번 numbers rather than counts.
-_NUMBERED = (
-    "문제 버스 출구 포트 버튼 항목 노선 국도 사진 방 선수 트랙 타자 승강장 게이트 고객 좌석 채널"
+_COUNTED = re.compile(rf"(?<![A-Za-z\d.,])({_DIGITS})(\s?)([가-힣]+)")
+_VERSUS = re.compile(r"(?<![\d.])(\d{1,3})대(\d{1,3})(?!\d)")
+_SHORT_DATE = re.compile(
+    r"(?<![\d.])([1-6]\d)\.\s?(1[0-2]|0?[1-9])\.\s?(3[01]|[12]\d|0?[1-9])(?![\d.])\.?"
 )
-_COUNTED = re.compile(
-    rf"({_NUMBER})\s?(?:(?P<sino>{'|'.join(_SINO_COUNTERS)})|(?P<native>{'|'.join(_NATIVE_COUNTERS)})"
-    rf"|(?P<times>번)(?!호)(?P<what>\s?(?:{'|'.join(_NUMBERED.split())}))?)"
+_DAY = re.compile(
+    r"(?<![\d/])(1[0-2]|0?[1-9])/(3[01]|2\d|1[3-9])(?![\d/])(?=\s?(?:에|까지|부터|은|\(|일|$))"
 )
+_FORMULA = re.compile(r"(?<![A-Za-z\d])(?=[A-Za-z]*\d)(?:[A-Z][a-z]?\d{0,2}){2,7}(?![A-Za-z\d])")
+_ROMAN = re.compile(r"(?<![A-Za-z])(?:제\s?)?(II|III|IV|VI{0,3}|IX|XI{0,3}|XIV|XV)(?![A-Za-z])")
+_POWER = re.compile(r"(?<=[\w)])\s?(?:\^|\*\*)\s?\(?([-−]?\w+)\)?")
+_RAISED = re.compile(r"(?<=[A-Za-z\d)])([⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+)")
+_LOWERED = re.compile(r"[₀-₉]")
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅛": "1/8"}
 
 _DATE = re.compile(r"\b(\d{4})\s?[-/.]\s?(\d{1,2})\s?[-/.]\s?(\d{1,2})(?!\d)\.?")
 _MONTH = re.compile(r"(?<!\d)(\d{1,2})월")
@@ -44,12 +45,8 @@ _CLOCK = re.compile(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:
 # A score or a ratio; what could be a time of day has been read before.
 _SCORE = re.compile(r"(?<![\d:.])(\d{1,3})\s?:\s?(\d{1,3})(?![\d:])")
 _HOUR = re.compile(r"(?<!\d)(\d{1,2})\s?시(?!간|[가-힣]*[장도민])")
-_PHONE = re.compile(r"(?<!\d)(0\d{1,2}|1\d{3})-(\d{3,4})(?:-(\d{4}))?(?!\d)")
 _VERSION = re.compile(
     r"(?:버전\s)?(?<![\w.])[vV]?(\d+(?:\.\d+){2,})|(?:버전\s)?(?<![\w.])[vV](\d+(?:\.\d+)*)"
-)
-_RANGE = re.compile(
-    rf"({_NUMBER})\s?[~∼〜–]\s?({_NUMBER})\s?([가-힣]{{1,3}}|[A-Za-z%°²³℃]{{1,4}})?"
 )
 _FRACTION = re.compile(r"(?<![\d/])(\d{1,3})/(\d{1,3})(?![\d/])")
 _SPEED = re.compile(rf"(?:시속\s?)?({_NUMBER})\s?km/h")
@@ -63,6 +60,7 @@ _JOINED = re.compile(r"(?<=[A-Za-z])[-_](?=\d)|(?<=\d)[-_](?=[A-Za-z])")
 _BELOW_ZERO = re.compile(rf"(?<![\w가-힣)])[-−]({_NUMBER})\s?(?=°|도)")
 _NEGATIVE = re.compile(rf"(?<![\w가-힣)])[-−](?={_NUMBER})")
 _MONEY = re.compile(rf"([{re.escape(''.join(CURRENCIES))}])\s?({_NUMBER})(?:\s?([만억조천백]))?")
+_MONEY_BEHIND = re.compile(rf"({_NUMBER})\s?([€£$₩])")
 _UNIT = re.compile(
     rf"({_NUMBER})\s?("
     + "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
@@ -75,7 +73,14 @@ _SIGN = re.compile("[" + re.escape("".join(SIGNS)) + "]")
 _EQUALS = re.compile(r"([가-힣])\s*=\s*")
 # Particles as they stand after a consonant and after a vowel.
 _PARTICLES = (("은", "는"), ("이", "가"), ("을", "를"), ("과", "와"), ("으로", "로"))
-_FIRST = {"한": "첫"}
+_ROMAN_VALUES = dict(
+    zip(
+        "II III IV V VI VII VIII IX X XI XII XIII XIV XV".split(),
+        (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        strict=True,
+    )
+)
+_ELEMENTS = frozenset("He Na Mg Al Si Cl Ca Fe Cu Zn Ag Au Pb Hg Br Li Mn Ni Co".split())
 
 
 def read_korean(text: str) -> str:
@@ -85,30 +90,52 @@ def read_korean(text: str) -> str:
     says them in English.
     """
     text = text.replace("℃", "°C").replace("㎡", "m²")
+    text = re.sub(r"[½⅓⅔¼¾⅛]", lambda m: _VULGAR[m[0]], text)
+    text = read_hanja(text)
     text = _MIXED.sub(lambda m: MIXED[m[0].lower()], text)
+    text = _LOWERED.sub(lambda m: m[0].translate(_SUBSCRIPTS), text)
     text = _NTH.sub(lambda m: f"제{sino(int(m[1]))} ", text)
     text = _JOINED.sub(" ", text)
-    text = _DATE.sub(_read_date, text)
-    text = _PHONE.sub(_read_phone, text)
-    text = _CLOCK.sub(_read_clock, text)
-    text = _SCORE.sub(lambda m: f"{sino(int(m[1]))} 대 {sino(int(m[2]))}", text)
-    text = _RANGE.sub(r"\1\3에서 \2\3", text)
+    text = _read_names_and_times(text)
+    text = read_tildes(text)
     text = _MONTH.sub(_read_month, text)
     text = _VERSION.sub(_read_version, text)
+    text = _DAY.sub(lambda m: f"{_month(int(m[1]))} {sino(int(m[2]))}일", text)
     text = _FRACTION.sub(lambda m: f"{sino(int(m[2]))}분의 {sino(int(m[1]))}", text)
     text = _SPEED.sub(r"시속 \1km", text)
     text = _BELOW_ZERO.sub(r"영하 \1", text)
     text = _NEGATIVE.sub("마이너스 ", text)
     text = _MONEY.sub(_read_money, text)
+    text = _MONEY_BEHIND.sub(lambda m: f"{m[1]} {CURRENCIES[m[2]]}", text)
     text = _HOUR.sub(lambda m: f"{_hour(int(m[1]))} 시", text)
-    text = _COUNTED.sub(_read_counted, text)
     text = _UNIT.sub(_read_unit, text)
+    text = _FORMULA.sub(_read_formula, text)
+    text = _COUNTED.sub(_read_counted, text)
     text = _MAGNITUDE.sub(_read_magnitude, text)
+    return _read_letters_and_signs(text)
+
+
+def _read_names_and_times(text: str) -> str:
+    text = _DATE.sub(_read_date, text)
+    text = _SHORT_DATE.sub(_read_short_date, text)
+    text = read_memorials(text)
+    text = read_names(text)
+    text = _CLOCK.sub(_read_clock, text)
+    text = _SCORE.sub(lambda m: f"{sino(int(m[1]))} 대 {sino(int(m[2]))}", text)
+    return _VERSUS.sub(lambda m: f"{sino(int(m[1]))}대{sino(int(m[2]))}", text)
+
+
+def _read_letters_and_signs(text: str) -> str:
+    text = _RAISED.sub(lambda m: _to_the(m[1].translate(_SUPERSCRIPTS)), text)
+    text = _POWER.sub(lambda m: _to_the(m[1]), text)
+    text = _ROMAN.sub(_read_roman, text)
     text = _LATIN_WORD.sub(lambda m: _read_word(m[0]), text)
     text = _PLAIN_NUMBER.sub(_read_number, text)
     text = _EQUALS.sub(lambda m: f"{m[1]}{_agreeing('는', m[1])} ", text)
     text = _SIGN.sub(lambda m: f" {SIGNS[m[0]]} ", text)
-    return re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"[~^_|\\{}<>]+", " ", text)
+    text = re.sub(r"\s+", " ", text).strip()
+    return re.sub(r" ([,.;:!?])", r"\1", text)
 
 
 def _read_date(match: re.Match[str]) -> str:
@@ -145,10 +172,6 @@ def _hour(number: int) -> str:
     return native(number) if 1 <= number <= 12 else sino(number)
 
 
-def _read_phone(match: re.Match[str]) -> str:
-    return ", ".join(one_by_one(part, phone=True) for part in match.groups() if part)
-
-
 def _read_version(match: re.Match[str]) -> str:
     numbers = (match[1] or match[2]).split(".")
     said = " 점 ".join(
@@ -158,26 +181,41 @@ def _read_version(match: re.Match[str]) -> str:
 
 
 def _read_counted(match: re.Match[str]) -> str:
-    number = match[1]
-    if match["sino"]:
-        return f"{decimal(number)} {match['sino']}"
-    if match["times"]:
-        what = match["what"] or ""
-        said = decimal(number) if what else _native(number)
-        return f"{said} 번{what}"
-    counter = match["native"]
-    # People in their twenties: 이십 대.
-    if counter == "대" and number.isdigit() and int(number) % 10 == 0:
-        return f"{decimal(number)} 대"
-    said = _native(number)
-    if counter == "번째":
-        said = _FIRST.get(said, said)
-    return f"{said} {counter}"
+    number, gap, word = match.groups()
+    if word[0] in "백천만억조" or word.startswith("분의"):
+        return match[0]
+    before, behind = match.string[: match.start()], match.string[match.end() :]
+    lead = " " if before and "가" <= before[-1] <= "힣" and not before.endswith("제") else ""
+    return lead + counted(number, word, before, behind, gap)
 
 
-def _native(number: str) -> str:
-    whole = number.replace(",", "")
-    return native(int(whole)) if whole.isdigit() and len(whole) <= 2 else decimal(number)
+def _read_short_date(match: re.Match[str]) -> str:
+    year, month, day = (int(part) for part in match.groups())
+    return f"{sino(year)}년 {_month(month)} {sino(day)}일"
+
+
+def _read_formula(match: re.Match[str]) -> str:
+    """``CO2``: letters by their names, and how many of each."""
+    parts = re.findall(r"([A-Z][a-z]?)(\d*)", match[0])
+    if any(len(name) > 1 and name not in _ELEMENTS for name, _ in parts):
+        return match[0]
+    said = ""
+    for name, count in parts:
+        said += "".join(LETTERS[letter] for letter in name.upper())
+        said += f" {sino(int(count))} " if count else ""
+    return f"{said.strip()} "
+
+
+def _read_roman(match: re.Match[str]) -> str:
+    value = _ROMAN_VALUES[match[1]]
+    return f"제{sino(value)} " if match[0].startswith("제") else sino(value)
+
+
+def _to_the(power: str) -> str:
+    if power in {"2", "3"}:
+        return " 제곱" if power == "2" else " 세제곱"
+    minus = "마이너스 " if power[0] in "-−" else ""
+    return f"의 {minus}{power.lstrip('-−')}제곱"
 
 
 def _read_unit(match: re.Match[str]) -> str:
