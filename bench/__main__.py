@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cpu, latency, latency_services, load, throughput
+from bench import cpu, latency, latency_services, load, reading, throughput
 from bench.abuse import figures as abuse
 
 
@@ -16,6 +16,7 @@ def main() -> None:
         "latency": latency.main,
         "latency_services": latency_services.main,
         "load": load.main,
+        "reading": reading.main,
         "throughput": throughput.main,
     }
     for name in sys.argv[1:] or benches:

@@ -28,7 +28,7 @@ from ditto_avatar.speech.english import read_english
         ("12GB at 25fps in 40 ms", "12 gigabytes at 25 frames per second in 40 milliseconds"),
         ("3-5 days, pages 10–12", "3 to 5 days, pages 10 to 12"),
         ("v2.0.1 is out", "version 2 point 0 point 1 is out"),
-        ("fruit, e.g. apples, pears, etc.", "fruit, for example apples, pears, et cetera"),
+        ("fruit, e.g. apples, pears, etc.", "fruit, for example apples, pears, et cetera."),
         ("cats & dogs, 2 × 3 = 6", "cats and dogs, 2 times 3 equals 6"),
         ("call 555-123-4567", "call five five five, one two three, four five six seven"),
         ("a well-known GPT-4o, 10 minutes", "a well-known GPT-4o, 10 minutes"),

@@ -65,7 +65,7 @@ _PER_UNIT = re.compile(rf"(?<=[a-z%])\s?/\s?({_PER_NAMES})\b")
 _SHORT_UNIT = re.compile(rf"({_NUMBER})\s?({'|'.join(SHORT_UNITS)})(?![\w/'’-])")
 _FEET = re.compile(r"(?<![\w.])(\d{1,2})['′]\s?(\d{1,2})(?:[\"″]|'')")
 _VERSION = re.compile(r"\b[vV]\.?\s?(\d+(?:\.\d+)*)\b")
-_DOTTED = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?![\w.])")
+_DOTTED = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w|\.\d)")
 _PERCENT_RANGE = re.compile(r"(?<=\d%)\s?[-–~]\s?(?=\d)|(?<=\d°)\s?[-–~]\s?(?=\d)")
 _NEGATIVE = re.compile(rf"(?<![\w)\]%°])[-−](?={_NUMBER})")
 _MINUS = re.compile(r"(?<=[\w)]) [-−] (?=[\d(])")
@@ -130,7 +130,9 @@ def read_english(text: str) -> str:
 
 
 def _short(match: re.Match[str]) -> str:
-    return f"{SHORT_FORMS[match[0].lower()]} "
+    # The dot of "etc." is a full stop as well where the text ends.
+    ends = match[0].endswith(".") and not match.string[match.end() :].strip()
+    return f"{SHORT_FORMS[match[0].lower()]}{'.' if ends else ' '}"
 
 
 def _vulgar(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ditto_avatar.speech.korean.counting import counted
+from ditto_avatar.speech.korean.counting import counted, counter_of
 from ditto_avatar.speech.korean.hanja import read_hanja
 from ditto_avatar.speech.korean.names import read_memorials, read_names, read_tildes
 from ditto_avatar.speech.korean.numbers import decimal, native, one_by_one, sino
@@ -32,7 +32,7 @@ _DAY = re.compile(
 )
 _FORMULA = re.compile(r"(?<![A-Za-z\d])(?=[A-Za-z]*\d)(?:[A-Z][a-z]?\d{0,2}){2,7}(?![A-Za-z\d])")
 _ROMAN = re.compile(r"(?<![A-Za-z])(?:제\s?)?(II|III|IV|VI{0,3}|IX|XI{0,3}|XIV|XV)(?![A-Za-z])")
-_POWER = re.compile(r"(?<=[\w)])\s?(?:\^|\*\*)\s?\(?([-−]?\w+)\)?")
+_POWER = re.compile(r"(?<=[\w)])\s?(?:\^|\*\*)\s?\(?([-−]?[A-Za-z0-9]+)\)?")
 _RAISED = re.compile(r"(?<=[A-Za-z\d)])([⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+)")
 _LOWERED = re.compile(r"[₀-₉]")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
@@ -109,6 +109,8 @@ def read_korean(text: str) -> str:
     text = _MONEY_BEHIND.sub(lambda m: f"{m[1]} {CURRENCIES[m[2]]}", text)
     text = _HOUR.sub(lambda m: f"{_hour(int(m[1]))} 시", text)
     text = _UNIT.sub(_read_unit, text)
+    text = _RAISED.sub(lambda m: _to_the(m[1].translate(_SUPERSCRIPTS)), text)
+    text = _POWER.sub(lambda m: _to_the(m[1]), text)
     text = _FORMULA.sub(_read_formula, text)
     text = _COUNTED.sub(_read_counted, text)
     text = _MAGNITUDE.sub(_read_magnitude, text)
@@ -126,8 +128,6 @@ def _read_names_and_times(text: str) -> str:
 
 
 def _read_letters_and_signs(text: str) -> str:
-    text = _RAISED.sub(lambda m: _to_the(m[1].translate(_SUPERSCRIPTS)), text)
-    text = _POWER.sub(lambda m: _to_the(m[1]), text)
     text = _ROMAN.sub(_read_roman, text)
     text = _LATIN_WORD.sub(lambda m: _read_word(m[0]), text)
     text = _PLAIN_NUMBER.sub(_read_number, text)
@@ -182,7 +182,8 @@ def _read_version(match: re.Match[str]) -> str:
 
 def _read_counted(match: re.Match[str]) -> str:
     number, gap, word = match.groups()
-    if word[0] in "백천만억조" or word.startswith("분의"):
+    magnitude = word[0] in "백천만억조" and not counter_of(word)
+    if magnitude or word.startswith("분의"):
         return match[0]
     before, behind = match.string[: match.start()], match.string[match.end() :]
     lead = " " if before and "가" <= before[-1] <= "힣" and not before.endswith("제") else ""
