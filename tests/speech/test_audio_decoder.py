@@ -106,3 +106,20 @@ def test_a_video_without_sound_is_refused(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(InvalidAudio, match="no sound track"):
         decode_audio(path, 600)
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("stereo", 2), ("5.1", 6), ("quad", 4)])
+def test_channels_are_mixed_with_weights_that_add_to_one(
+    tmp_path: Path, layout: str, channels: int
+) -> None:
+    path = tmp_path / "loud.wav"
+    samples = np.full((channels, 16_000), 0.9, np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout=layout)
+        assert isinstance(stream, AudioStream)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+        frame.sample_rate = 16_000
+        for converted in av.AudioResampler("s16", layout, 16_000).resample(frame):
+            container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+    assert np.abs(decode_audio(path, 600) - 0.9).max() < 0.001

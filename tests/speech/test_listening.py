@@ -16,6 +16,7 @@ from ditto_avatar.speech.listening import (
     Interrupted,
     Listener,
     ListenMode,
+    NothingHeard,
     NotUnderstood,
     Understood,
 )
@@ -155,10 +156,11 @@ async def test_more_utterances_than_are_admitted_are_not_sent() -> None:
     assert len(transcripts.heard) == 1
 
 
-async def test_a_button_held_over_silence_sends_nothing() -> None:
+async def test_a_button_held_over_silence_sends_nothing_and_says_so() -> None:
     noise = np.random.default_rng(2).normal(0, 200, 60 * 16_000).astype(np.int16)
     transcripts = Transcripts()
-    assert await hear(noise, transcripts, mode=ListenMode.PUSH_TO_TALK) == []
+    events = await hear(noise, transcripts, mode=ListenMode.PUSH_TO_TALK)
+    assert events == [NothingHeard()]
     assert transcripts.heard == []
 
 

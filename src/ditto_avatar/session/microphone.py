@@ -28,6 +28,7 @@ from ditto_avatar.speech.listening import (
     Interrupted,
     Listener,
     ListenMode,
+    NothingHeard,
     NotUnderstood,
     Understood,
 )
@@ -42,6 +43,10 @@ _MAX_WAITING_SAMPLES = 10 * SAMPLE_RATE_HZ
 # Recordings that are still being understood after their microphone was switched off.
 _MAX_UNFINISHED = 4
 
+_NOTHING_HEARD = {
+    Language.ENGLISH: "I heard nothing. Is the right microphone on?",
+    Language.KOREAN: "아무 소리도 들리지 않았어요. 마이크를 확인해 주세요.",
+}
 _BEHIND = {
     Language.ENGLISH: "The server cannot keep up with your microphone: some sound was lost.",
     Language.KOREAN: "서버가 마이크 소리를 따라가지 못해 일부를 듣지 못했어요.",
@@ -172,6 +177,8 @@ class Microphone:
                     self._tell(events.Notice("budget_used_up", text))
                 case NotUnderstood(error):
                     self._fail(error)
+                case NothingHeard():
+                    self._notify("nothing_heard", _NOTHING_HEARD)
         except DittoAvatarError as error:
             self._fail(error)
 

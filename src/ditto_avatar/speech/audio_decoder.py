@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.error import ArgumentError, FFmpegError
 
@@ -12,6 +13,9 @@ from ditto_avatar.errors import InvalidAudio
 from ditto_avatar.guard.messages import Answer
 from ditto_avatar.media.source import SOUNDS, open_media
 from ditto_avatar.types import SAMPLE_RATE_HZ, FloatArray
+
+# ITU-R BS.775 mixes side and back channels with 0.7.
+_WEIGHTS = {"LFE": 0.0, "LFE2": 0.0, **dict.fromkeys(("BL", "BR", "SL", "SR", "BC"), 0.7)}
 
 
 def check_audio(path: Path, longest_s: int) -> Answer:
@@ -50,16 +54,29 @@ def _decode(path: Path, longest_s: int) -> FloatArray | None:
     with open_media(path, SOUNDS) as container:
         if not container.streams.audio:
             return None
-        resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+        # FFmpeg's own way to mono lets loud stereo overshoot: the channels are mixed here.
+        resampler = AudioResampler(format="fltp", rate=SAMPLE_RATE_HZ)
         for frame in container.decode(container.streams.audio[0]):
             for converted in resampler.resample(frame):
-                parts.append(converted.to_ndarray().reshape(-1).astype(np.float32))
+                parts.append(_mono(converted))
                 count += len(parts[-1])
             if count > longest_s * SAMPLE_RATE_HZ:
                 raise InvalidAudio(f"'{path.name}' is longer than {longest_s} seconds.")
         for converted in resampler.resample(None):
-            parts.append(converted.to_ndarray().reshape(-1).astype(np.float32))
+            parts.append(_mono(converted))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _mono(frame: AudioFrame) -> FloatArray:
+    """Mix channels (c, n) to mono (n,), with weights that add to one: surround channels count
+    less than front ones, the one for low frequencies not at all."""
+    channels = frame.to_ndarray()
+    names = [channel.name for channel in frame.layout.channels]
+    weights = np.array([_WEIGHTS.get(name, 1.0) for name in names], np.float32)
+    if len(weights) != len(channels) or not weights.sum():
+        weights = np.ones(len(channels), np.float32)
+    mixed: FloatArray = (weights / weights.sum()) @ channels.astype(np.float32)
+    return mixed
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from pathlib import Path
 
 from ditto_avatar.errors import InvalidAudio
@@ -27,3 +29,14 @@ async def read_audio(path: Path, longest_s: int = LONGEST_S) -> FloatArray:
     answer = await inspect(AUDIO_CHECK, path, longest_s=min(longest_s, LONGEST_S))
     (samples,) = answer.arrays
     return samples
+
+
+async def decode_bytes(data: bytes, longest_s: int = LONGEST_S) -> FloatArray:
+    """The same for a file that is in memory. Cancelling is safe."""
+    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="ditto-sound-")
+    try:
+        path = Path(folder.name) / "sound"
+        await asyncio.to_thread(path.write_bytes, data)
+        return await read_audio(path, longest_s)
+    finally:
+        folder.cleanup()

@@ -34,6 +34,9 @@ _EVENTS_WAITING = 32
 _ECHO_DELAY_S = 1.0
 _LONGEST_PUSH_TO_TALK_S = 60
 
+# A button that was touched for less was not held to say something.
+_SHORTEST_HELD_SAMPLES = SAMPLE_RATE_HZ * 3 // 10
+
 
 class ListenMode(StrEnum):
     """The modes of ``audio.start``."""
@@ -89,7 +92,12 @@ class NotUnderstood:
     error: DittoAvatarError
 
 
-HeardEvent = Interrupted | Understood | NotUnderstood
+@dataclass(frozen=True, slots=True)
+class NothingHeard:
+    """The button was held, and no speech was in what came."""
+
+
+HeardEvent = Interrupted | Understood | NotUnderstood | NothingHeard
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +197,8 @@ class Listener:
         said += _speech(segmenter.finish())
         if said:
             await utterances.put(_Utterance(np.concatenate(said), ""))
+        elif _LONGEST_PUSH_TO_TALK_S * SAMPLE_RATE_HZ - room >= _SHORTEST_HELD_SAMPLES:
+            await events.put(NothingHeard())
         await utterances.put(None)
 
     def _segmenter(self, options: VadOptions) -> SpeechSegmenter:

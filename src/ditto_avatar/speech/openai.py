@@ -8,17 +8,22 @@ from dataclasses import dataclass
 
 from openai import AsyncOpenAI, omit
 
-from ditto_avatar.errors import ProviderFailed
+from ditto_avatar.errors import InvalidAudio, ProviderFailed
 from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.openai import check_model, connect, failure, service_name
 from ditto_avatar.providers.retry import Retries, before_deadline
-from ditto_avatar.speech.resample import StreamResampler, pcm16_to_float
-from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
+from ditto_avatar.speech.audio_file import decode_bytes
+from ditto_avatar.speech.sound_format import Kind, SampleReader, WavReader, kind_of, samples_of
+from ditto_avatar.types import Emotion, FloatArray, Language, SpeechChunk, Voice
 
 _NAME = "openai"
 # What the service sends as "pcm": 24 kHz, signed 16 bits, mono, no header.
 _SOURCE_HZ = 24_000
 _READ_BYTES = _SOURCE_HZ * 2 // 25
+
+# Compressed sound of one sentence, which is decoded as a whole.
+_MOST_COMPRESSED_BYTES = 8 << 20
+_LONGEST_SENTENCE_S = 120
 
 _VOICE_NAMES = ("coral", "nova", "shimmer", "sage", "marin", "alloy", "ash", "ballad", "echo")
 _VOICE_NAMES_MALE = ("onyx", "fable", "verse", "cedar")
@@ -55,8 +60,9 @@ class OpenAISpeechOptions:
 
 
 class OpenAISpeech:
-    """A `SpeechEngine` over streamed PCM. The emotion goes along as an instruction where the
-    model takes one (those before gpt-4o do not). Gives no phonemes."""
+    """A `SpeechEngine` over streamed PCM, or over what a server sends instead (`sound_format`).
+    The emotion goes along as an instruction where the model takes one (those before gpt-4o do
+    not). Gives no phonemes."""
 
     name = _NAME
 
@@ -86,27 +92,52 @@ class OpenAISpeech:
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Say `sentence`. Failures before the first sound are tried again."""
-        resampler = StreamResampler(_SOURCE_HZ)
         seconds = self._options.first_sound_s
         sound, data = await self._retries.run(
             lambda: self._ask(sentence, voice, emotion),
             within_s=seconds,
             late=f"{self._who} gave no sound within {seconds:g} s.",
         )
-        rest = b""
         try:
-            while data is not None:
-                data = rest + data
-                even = len(data) & ~1
-                rest = data[even:]
-                samples = resampler.push(pcm16_to_float(data[:even]))
+            kind = kind_of(sound.content_type, data, self._who)
+            if kind is Kind.COMPRESSED:
+                yield SpeechChunk(await self._decoded(sound, data))
+                return
+            if kind is Kind.WAV:
+                reader: SampleReader | WavReader = WavReader(self._who)
+            else:
+                reader = SampleReader(samples_of(sound.content_type, _SOURCE_HZ))
+            said = False
+            part: bytes | None = data
+            while part is not None:
+                samples = reader.push(part)
                 if len(samples):
+                    said = True
                     yield SpeechChunk(samples)
-                late = f"{self._who} stopped in the middle of a sentence."
-                data = await before_deadline(sound.read(), self._options.next_sound_s, late)
+                part = await self._next(sound)
+            rest = reader.finish()
+            if not said and not len(rest):
+                raise ProviderFailed(f"{self._who} answered, but gave no sound.")
+            yield SpeechChunk(rest)
         finally:
             await sound.close()
-        yield SpeechChunk(resampler.finish())
+
+    async def _next(self, sound: _StreamedSound) -> bytes | None:
+        late = f"{self._who} stopped in the middle of a sentence."
+        return await before_deadline(sound.read(), self._options.next_sound_s, late)
+
+    async def _decoded(self, sound: _StreamedSound, data: bytes) -> FloatArray:
+        """Compressed sound as a whole. Raises `ProviderFailed` when it cannot be decoded."""
+        parts, size = [data], len(data)
+        while (part := await self._next(sound)) is not None:
+            parts.append(part)
+            size += len(part)
+            if size > _MOST_COMPRESSED_BYTES:
+                raise ProviderFailed(f"{self._who} sent a sentence that does not end.")
+        try:
+            return await decode_bytes(b"".join(parts), _LONGEST_SENTENCE_S)
+        except InvalidAudio as error:
+            raise ProviderFailed(f"{self._who} sent sound that cannot be read.") from error
 
     async def check(self) -> str:
         """One cheap call: asks for the model by name. Raises like `speak`."""
@@ -118,13 +149,13 @@ class OpenAISpeech:
 
     async def _ask(
         self, sentence: str, voice: Voice, emotion: Emotion
-    ) -> tuple[_StreamedSound, bytes | None]:
+    ) -> tuple[_StreamedSound, bytes]:
         with self._budget.spend(len(sentence)):
             return await self._open(sentence, voice, emotion)
 
     async def _open(
         self, sentence: str, voice: Voice, emotion: Emotion
-    ) -> tuple[_StreamedSound, bytes | None]:
+    ) -> tuple[_StreamedSound, bytes]:
         """The response and its first bytes."""
         instructed = not self._options.model.startswith("tts-1")
         instructions = f"{_ACCENTS[voice.language]} {_MANNERS[emotion]}"
@@ -141,6 +172,7 @@ class OpenAISpeech:
                 )
             )
             sound.data = response.iter_bytes(_READ_BYTES)
+            sound.content_type = response.headers.get("content-type", "")
             first = await sound.read()
         except ProviderFailed:
             await sound.close()
@@ -165,6 +197,7 @@ class _StreamedSound:
         self._who = who
         self._model = model
         self.data: AsyncIterator[bytes] | None = None
+        self.content_type = ""
 
     async def read(self) -> bytes | None:
         """The next bytes, None at the end."""
