@@ -81,12 +81,13 @@ export class IdleLoop {
     return new Promise((resolve) => this.#clock.setTimeout(resolve, waitMs));
   }
 
-  /** Moves a hidden loop to `frame` when it is more than `tolerance` frames away. */
-  async align(frame, tolerance = 1) {
+  /** Moves a hidden loop to `frame` when it is more than `tolerance` frames away; waits at most
+   * `withinMs` until it shows that frame. */
+  async align(frame, withinMs = LONGEST_WAIT_MS, tolerance = 1) {
     if (Math.abs(this.distance(frame)) <= tolerance) return;
     const painted = this.layer.painted();
     this.#seek(frame / this.avatar.fps);
-    await within(this.#clock, LONGEST_WAIT_MS, painted);
+    await within(this.#clock, withinMs, painted);
   }
 
   /** Keeps a hidden loop in step with a motion that is at `seconds` now. Call every `FOLLOW_MS`. */

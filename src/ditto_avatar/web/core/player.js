@@ -18,8 +18,14 @@ import { Showing } from "./showing.js";
 import { findMediaSource } from "./sources.js";
 
 export const FADE_MS = 300;
-export const BARGE_IN_FADE_MS = 200;
-const HUSH_MS = 120;
+const HUSH_MS = 80;
+// Ways back to the idle loop: how long it may take to find the pose that it goes on from, and the
+// cross-fade. A person who interrupts sees it within 150 ms.
+const BACK = {
+  ended: { poseMs: 200, fadeMs: FADE_MS },
+  interrupted: { poseMs: 40, fadeMs: 80 },
+  failed: { poseMs: 200, fadeMs: 0 },
+};
 const IDLE_TOLERANCE_FRAMES = 2;
 // Rather a picture that stays a moment than one that is left out.
 const PREROLL_SHARE = 0.6;
@@ -226,7 +232,7 @@ export class Player extends Emitter {
     this.#showings.delete(segment);
     const last = segment.lastFrame ?? this.#pose(showing);
     this.#timeline.remove(segment);
-    if (!this.#starting) this.#toIdle(last + 1, FADE_MS);
+    if (!this.#starting) this.#toIdle(last + 1, BACK.ended);
   }
 
   #dropped(segment) {
@@ -239,7 +245,7 @@ export class Player extends Emitter {
       return this.#leaveEnded();
     }
     showing.layer.hush(HUSH_MS);
-    this.#toIdle(this.#pose(showing), BARGE_IN_FADE_MS);
+    this.#toIdle(this.#pose(showing), BACK.interrupted);
   }
 
   /** Or the server would have to guess how much of it was heard. */
@@ -258,7 +264,7 @@ export class Player extends Emitter {
       showing.drop();
       showing.layer.video.pause();
       // A decoder that failed may show nothing at all, and then a fade would begin from nothing.
-      this.#toIdle(this.#pose(showing), 0);
+      this.#toIdle(this.#pose(showing), BACK.failed);
     } else showing.close();
     if (!showing.streamed) return this.#timeline.remove(segment);
     segment.broken = true;
@@ -270,10 +276,10 @@ export class Player extends Emitter {
   #leaveEnded() {
     const showing = this.#onScreen;
     if (!showing || this.#starting || this.#showings.has(showing.segment)) return;
-    this.#toIdle(this.#pose(showing), BARGE_IN_FADE_MS);
+    this.#toIdle(this.#pose(showing), BACK.ended);
   }
 
-  async #toIdle(frame, fadeMs) {
+  async #toIdle(frame, { poseMs, fadeMs }) {
     const leaving = this.#onScreen;
     if (!leaving) return;
     this.#onScreen = null;
@@ -281,7 +287,7 @@ export class Player extends Emitter {
       ? Math.min(MOST_AHEAD_SECONDS, this.#neededSeconds * 2)
       : this.#neededSeconds;
     this.emit("idle");
-    await this.#idle.align(frame, IDLE_TOLERANCE_FRAMES);
+    await this.#idle.align(frame, poseMs, IDLE_TOLERANCE_FRAMES);
     await this.#layers.lower(leaving.layer, fadeMs);
     leaving.close();
     await this.#changeAvatar();
