@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ditto_avatar.pipeline.pace import Pace
+from ditto_avatar.pipeline.pace import Pace, Precedence
 from tests.fakes.clock import ManualClock
 
 
@@ -54,3 +54,45 @@ async def test_a_short_pause_takes_nothing_from_the_lead() -> None:
     assert not waiting.done()
     clock.advance(0.2)
     await waiting
+
+
+async def test_a_turn_that_is_far_ahead_waits_for_one_that_has_shown_nothing() -> None:
+    clock, precedence, other = ManualClock(), Precedence(), object()
+    pace = Pace(clock, 8.0, precedence)
+    await pace.wait(0.0)
+    precedence.begin(other)
+    await pace.wait(0.9)  # too little in hand to wait
+    waiting = asyncio.create_task(pace.wait(3.0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    precedence.end(other)
+    await waiting
+    assert clock.sleepers == 0
+
+
+async def test_a_turn_that_waits_for_others_never_runs_dry() -> None:
+    clock, precedence = ManualClock(), Precedence()
+    pace = Pace(clock, 8.0, precedence)
+    await pace.wait(0.0)
+    precedence.begin(object())
+    waiting = asyncio.create_task(pace.wait(3.0))
+    await asyncio.sleep(0)
+    clock.advance(1.9)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.2)  # a second is left to play
+    await waiting
+
+
+async def test_waiting_for_others_can_be_cancelled_everywhere() -> None:
+    clock, precedence = ManualClock(), Precedence()
+    pace = Pace(clock, 8.0, precedence)
+    await pace.wait(0.0)
+    precedence.begin(object())
+    waiting = asyncio.create_task(pace.wait(3.0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert clock.sleepers == 0

@@ -118,6 +118,7 @@ class FragmentEncoder:
         self._lengths = fragment_lengths()
         self._until_keyframe = 0
         self._frames = 0
+        self._samples = 0
         self._samples_out = 0
         self._newest = EncodedPicture(b"", key=False)
 
@@ -127,15 +128,33 @@ class FragmentEncoder:
         return self._frames
 
     @property
+    def samples(self) -> int:
+        """Samples taken so far, at 16 kHz."""
+        return self._samples
+
+    @property
     def newest(self) -> EncodedPicture:
         """The picture that `encode` took last, to be sent by itself."""
         return self._newest
 
+    def open(self) -> None:
+        """Open the codecs. Without it the first picture waits some 10 ms until they are open."""
+        self._container.start_encoding()
+
     def encode(self, yuv: ByteArray, audio: FloatArray) -> list[Fragment]:
-        """Add one I420 picture (height * 3 / 2, width) and its 640 samples; return the fragments
-        that are complete now (mostly none)."""
-        if len(audio) != SAMPLES_PER_FRAME:
-            raise ValueError(f"a frame has {SAMPLES_PER_FRAME} samples, not {len(audio)}")
+        """Add one I420 picture (height * 3 / 2, width) and samples (n,) at 16 kHz; return the
+        fragments that are complete now (mostly none).
+
+        Sound may run ahead of the pictures, and never stays behind: by picture ``i``,
+        ``640 (i + 1)`` samples are expected. A fragment waits for the sound of its end, which the
+        codec holds back for some 60 ms: two frames ahead make it complete when its pictures are.
+        """
+        self._samples += len(audio)
+        if self._samples < (self._frames + 1) * SAMPLES_PER_FRAME:
+            raise ValueError(
+                f"a frame has {SAMPLES_PER_FRAME} samples: {self._samples} are too few for "
+                f"{self._frames + 1} frames"
+            )
         frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
         frame.pts = self._frames
         if self._until_keyframe == 0:
@@ -197,9 +216,9 @@ class FragmentEncoder:
         self._mux_audio(self._audio_codec.encode(frame))
 
     def _mux_audio(self, packets: list[Packet[AudioStream]]) -> None:
-        end = self._frames * AUDIO_RATE_HZ // FRAME_RATE_HZ
+        end = self._samples * AUDIO_RATE_HZ // SAMPLE_RATE_HZ
         for packet in packets:
-            # pts < 0 is the priming; at or past the last picture there is only padding.
+            # pts < 0 is the priming; at or past the last sample there is only padding.
             if packet.pts is not None and 0 <= packet.pts < end:
                 packet.stream = self._audio
                 self._container.mux(packet)

@@ -7,13 +7,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+import numpy as np
+
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.media.encode import EncodedPicture, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sinks import Sink
-from ditto_avatar.types import ByteArray, FloatArray
+from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray
+
+# How much sound is encoded ahead of the pictures (see `FragmentEncoder.encode`).
+_SOUND_AHEAD = 2 * SAMPLES_PER_FRAME
 
 
 class ThreadedEncoder:
@@ -26,16 +31,34 @@ class ThreadedEncoder:
         self._executor = executor
         self._running: asyncio.Future[list[Fragment]] | None = None
 
+    def open(self) -> None:
+        """Begin to open the codecs, while the first picture is drawn."""
+        loop = asyncio.get_running_loop()
+        self._running = loop.run_in_executor(self._executor, self._open)
+
+    def _open(self) -> list[Fragment]:
+        self._encoder.open()
+        return []
+
     @property
     def frames(self) -> int:
         """How many pictures were encoded."""
         return self._encoder.frames
 
-    async def encode(self, yuv: ByteArray, samples: FloatArray) -> Encoded:
-        """Encode the next picture with its samples (640,). Cancelling is safe: the thread finishes
-        the picture."""
-        fragments = await self._run(lambda: self._encoder.encode(yuv, samples))
-        return Encoded(fragments, self._encoder.newest, samples)
+    @property
+    def samples(self) -> int:
+        """How many samples were encoded."""
+        return self._encoder.samples
+
+    @property
+    def newest(self) -> EncodedPicture:
+        """The picture that was encoded last."""
+        return self._encoder.newest
+
+    async def encode(self, yuv: ByteArray, audio: FloatArray) -> list[Fragment]:
+        """Encode the next picture and samples, as `FragmentEncoder.encode` takes them. Cancelling
+        is safe: the thread finishes the picture."""
+        return await self._run(lambda: self._encoder.encode(yuv, audio))
 
     async def finish(self) -> list[Fragment]:
         """End the stream; return the fragments that remain."""
@@ -103,12 +126,17 @@ class EncodingSink(Sink):
 
     def begin(self, segment: Segment) -> None:
         """Open an encoder for `segment`."""
-        encoder = FragmentEncoder(self._avatar.width, self._avatar.height)
-        self._encoders[segment.id] = ThreadedEncoder(encoder, self._executor)
+        encoder = ThreadedEncoder(
+            FragmentEncoder(self._avatar.width, self._avatar.height), self._executor
+        )
+        encoder.open()
+        self._encoders[segment.id] = encoder
 
     async def add(self, segment: Segment, yuv: ByteArray, samples: FloatArray) -> None:
         """Encode a picture and hand on the fragments it completed."""
-        made = await self._encoders[segment.id].encode(yuv, samples)
+        encoder = self._encoders[segment.id]
+        fragments = await encoder.encode(yuv, _audio_for(segment, encoder))
+        made = Encoded(fragments, encoder.newest, samples)
         for output in self._outputs:
             output.encoded(segment, made)
 
@@ -137,3 +165,11 @@ class EncodingSink(Sink):
     async def _ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
         for output in self._outputs:
             await output.ended(segment, made, media)
+
+
+def _audio_for(segment: Segment, encoder: ThreadedEncoder) -> FloatArray:
+    """Return the sound that goes into the encoder with the next picture: what there is of it, up to
+    `_SOUND_AHEAD` ahead; what should be there and is not is silent."""
+    shown = (encoder.frames + 1) * SAMPLES_PER_FRAME
+    audio = segment.sound.samples[encoder.samples : shown + _SOUND_AHEAD]
+    return np.pad(audio, (0, max(0, shown - encoder.samples - len(audio))))

@@ -44,7 +44,7 @@ class Replay:
     media: SegmentMedia
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Flow:
     """Join the stages of one turn by bounded queues; None ends each of them."""
 

@@ -25,8 +25,10 @@ from ditto_avatar.types import (
 
 # Pictures drawn ahead of the reader: enough to keep two threads busy, little to throw away.
 _DRAWN_AHEAD: Final = 8
-# Pictures drawn between two looks at the event loop.
+# Pictures drawn between two looks at the event loop; each of the first ones goes out alone, since
+# somebody waits for the fragment that they make.
 _BATCH: Final = 4
+_ALONE: Final = 6
 # Sound kept ahead of the reader; `push` waits beyond it.
 _FRAMES_AHEAD: Final = 30 * FRAME_RATE_HZ
 
@@ -153,8 +155,7 @@ class PuppetStream:
                     )
                 if self._cancelled or self._complete:
                     return
-                # The first picture goes out alone: somebody waits for it.
-                count = _BATCH if self._count else 1
+                count = _BATCH if self._count >= _ALONE else 1
                 made = await loop.run_in_executor(self._pool, self._draw_some, count)
                 async with self._changed:
                     if not self._cancelled:
