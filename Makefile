@@ -14,6 +14,8 @@ RUN_READY  := $(VENV)/.ready-run
 TEST_READY := $(VENV)/.ready-test
 # Writes the lock and tries the floors; nothing else needs it.
 UV         := uv==0.13.9
+# Lists what an image holds; nothing else needs it.
+CYCLONEDX  := cyclonedx-bom==7.5.0
 LOCK       := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --upgrade pyproject.toml requirements/build.in
 # What the floors are tried with: everything but pages, other processes and torch.
@@ -21,8 +23,13 @@ FLOOR_VENV  := $(VENV)-floors
 FLOOR_TESTS := tests/dialogue tests/face/puppet tests/face/test_avatar.py tests/media tests/providers \
 	tests/server/test_rest.py tests/server/test_websocket.py tests/session tests/speech tests/test_cli.py
 
+# The programs that check what is under deploy/; they need no engine and no cluster.
+DEPLOY_TOOLS := $(VENV)/deploy-tools
+DEPLOY_TESTS := tests/deploy/test_images.py tests/deploy/test_compose.py tests/deploy/test_chart.py
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check e2e bench format protocol lock test-floors clean
+.PHONY: help run test test-all check e2e bench format protocol lock test-floors clean \
+	deploy-check deploy-render image-test sbom
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +56,24 @@ check: $(TEST_READY)  ## Style, types and the direction of imports
 bench: $(TEST_READY)  ## Measure on this machine; writes bench/results/
 	$(BIN)/python -m bench
 
+deploy-check: $(TEST_READY)  ## Check the Dockerfile, the compose file, the chart and the overlays
+	$(BIN)/pytest -q $(DEPLOY_TESTS)
+
+deploy-render: $(TEST_READY)  ## Renew the base of the overlays from the chart
+	$(DEPLOY_TOOLS)/helm template ditto deploy/chart > deploy/kustomize/base/server.yaml
+
+image-test: $(TEST_READY)  ## Build the image and run it, alone and with PostgreSQL (root, podman)
+	PYTHON=$(abspath $(BIN)/python) COMPOSE=$(abspath $(DEPLOY_TOOLS)/docker-compose) \
+		scripts/container/test
+
+sbom: $(TEST_READY)  ## List the packages of both images as CycloneDX (sbom-cpu.json, sbom-cuda.json)
+	$(PIP) install '$(CYCLONEDX)'
+	for variant in cpu cuda; do \
+		$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+			--output-reproducible --output-file sbom-$$variant.json \
+			requirements/image-$$variant.txt || exit 1; \
+	done
+
 format: $(TEST_READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -61,6 +86,10 @@ lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all
 	$(LOCK) --output-file requirements/run.txt
 	$(LOCK) requirements/torch.in --extra dev --extra ditto --constraints requirements/run.txt \
 		--output-file requirements/test.txt
+	$(LOCK) --extra postgres --constraints requirements/test.txt \
+		--output-file requirements/image-cpu.txt
+	$(LOCK) requirements/torch.in --extra postgres --extra ditto-gpu \
+		--constraints requirements/test.txt --output-file requirements/image-cuda.txt
 
 test-floors:  ## Run some tests with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear $(FLOOR_VENV)
@@ -85,9 +114,11 @@ $(RUN_READY): pyproject.toml requirements/run.txt | $(BIN)/python
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(TEST_READY): pyproject.toml requirements/test.txt scripts/install-test-packages | $(BIN)/python
+$(TEST_READY): pyproject.toml requirements/test.txt scripts/install-test-packages \
+		scripts/deploy/tools | $(BIN)/python
 	$(PIP) install --require-hashes --requirement requirements/test.txt
 	$(PIP) install '$(TORCH)'
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@scripts/install-test-packages
+	@$(BIN)/python scripts/deploy/tools $(DEPLOY_TOOLS)
 	@touch $@

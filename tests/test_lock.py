@@ -15,6 +15,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 WANTED = {
     "run": PROJECT["dependencies"],
     "test": [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["ditto"]],
+    "image-cpu": [*PROJECT["dependencies"], *EXTRAS["postgres"]],
+    "image-cuda": [*PROJECT["dependencies"], *EXTRAS["postgres"], *EXTRAS["ditto-gpu"]],
 }
 # Comes after the lock, in the build that a machine wants (see the Makefile).
 NOT_LOCKED = {"torch"}
@@ -50,6 +52,7 @@ def test_the_lock_is_names_versions_and_hashes_only(name: str) -> None:
     assert [line for line in text.splitlines() if not _LINE.fullmatch(line)] == []
 
 
-def test_tests_run_with_the_versions_that_people_run() -> None:
+@pytest.mark.parametrize("name", ["run", "image-cpu"])
+def test_tests_run_with_the_versions_that_people_run(name: str) -> None:
     tested = locked("test")
-    assert {package: tested.get(package) for package in locked("run")} == locked("run")
+    assert {package: tested.get(package) for package in locked(name)} == locked(name)

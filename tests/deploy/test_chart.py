@@ -1,0 +1,225 @@
+"""The chart and the overlays: rendered by Helm and Kustomize, held against Kubernetes' schemas, and
+read for what no schema knows."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.deploy.tools import ROOT, program, run, unknown_variables, variables
+
+CHART = "deploy/chart"
+KUBERNETES = ["1.30", "1.33", "1.37"]
+GPU = ("gpu.enabled=true", "gpu.checkpointsClaim=weights")
+EVERYTHING = (
+    *GPU,
+    "gpu.runtimeClassName=nvidia",
+    "server.secret=keys",
+    "server.trustedProxies=10.0.0.0/8",
+    "server.env.DITTO_LANGUAGE=ko",
+    "database.secret=database",
+    "ingress.enabled=true",
+    "gateway.enabled=true",
+    "gateway.name=front",
+    "serviceMonitor.enabled=true",
+)
+CHOICES = {"defaults": (), "gpu": GPU, "everything": EVERYTHING}
+# Of operators, not of Kubernetes itself: no schema comes with it.
+FOREIGN = {"HTTPRoute", "ServiceMonitor"}
+CLAIMS_OF_OTHERS = {"weights", "ditto-checkpoints"}
+
+Objects = list[dict[str, Any]]
+
+
+def template(*values: str) -> Objects:
+    """Render the chart."""
+    sets = [argument for value in values for argument in ("--set", value)]
+    return list(yaml.safe_load_all(run("helm", "template", "ditto", CHART, *sets)))
+
+
+def overlay(name: str) -> Objects:
+    """Build an overlay."""
+    folder = f"deploy/kustomize/overlays/{name}"
+    return list(yaml.safe_load_all(run("kubectl", "kustomize", folder)))
+
+
+def rendered(name: str) -> Objects:
+    return template(*CHOICES[name]) if name in CHOICES else overlay(name)
+
+
+@pytest.fixture(scope="module", params=[*CHOICES, "overlay-small", "overlay-gpu"])
+def objects(request: pytest.FixtureRequest) -> Objects:
+    name: str = request.param
+    return rendered(name.removeprefix("overlay-"))
+
+
+def of_kind(objects: Objects, kind: str) -> Objects:
+    return [found for found in objects if found["kind"] == kind]
+
+
+def pod(objects: Objects) -> dict[str, Any]:
+    [deployment] = of_kind(objects, "Deployment")
+    found: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    return found
+
+
+def container(objects: Objects) -> dict[str, Any]:
+    [found] = pod(objects)["containers"]
+    return dict(found)
+
+
+def test_helm_has_nothing_to_say() -> None:
+    run("helm", "lint", CHART, "--strict")
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("server.shutdown=5", "shutdown"),
+        ("server.env.OTHER=1", "OTHER"),
+        ("gpu.enabled=true", "checkpointsClaim"),
+        ("gateway.enabled=true", "/gateway/name"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(value: str, named: str) -> None:
+    done = subprocess.run(
+        [program("helm"), "template", "ditto", CHART, "--set", value],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert named in done.stderr
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_a_field_that_kubernetes_does_not_know_is_found(version: str) -> None:
+    [deployment] = of_kind(template(), "Deployment")
+    deployment["spec"]["template"]["spec"]["terminationGraceSeconds"] = 5
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, f"{version}.0", strict=True)
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_knows_every_field(objects: Objects, version: str) -> None:
+    for found in objects:
+        if found["kind"] not in FOREIGN:
+            kubernetes_validate.validate(found, f"{version}.0", strict=True)
+
+
+def test_probes_and_services_name_ports_that_there_are(objects: Objects) -> None:
+    ports = {port["name"]: port["containerPort"] for port in container(objects)["ports"]}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container(objects)[probe]["httpGet"]["port"] in ports
+    [service] = of_kind(objects, "Service")
+    offered = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
+    assert set(offered.values()) <= set(ports)
+    for ingress in of_kind(objects, "Ingress"):
+        [rule] = ingress["spec"]["rules"]
+        [path] = rule["http"]["paths"]
+        assert path["backend"]["service"]["name"] == service["metadata"]["name"]
+        assert path["backend"]["service"]["port"]["name"] in offered
+    for policy in of_kind(objects, "NetworkPolicy"):
+        named = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+        assert named == set(ports)
+    for monitor in of_kind(objects, "ServiceMonitor"):
+        assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= set(offered)
+    variables = environment(objects)
+    assert (variables["DITTO_PORT"], variables["DITTO_ADMIN_PORT"]) == (
+        str(ports["http"]),
+        str(ports["admin"]),
+    )
+
+
+def test_everything_selects_the_servers_pod(objects: Objects) -> None:
+    [deployment] = of_kind(objects, "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+    selectors = [deployment["spec"]["selector"]["matchLabels"]]
+    selectors += [found["spec"]["selector"] for found in of_kind(objects, "Service")]
+    selectors += [
+        found["spec"]["podSelector"]["matchLabels"] for found in of_kind(objects, "NetworkPolicy")
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= labels
+
+
+def test_running_answers_are_finished_before_the_pod_is_killed(objects: Objects) -> None:
+    waits = container(objects)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    shutdown_s = int(environment(objects)["DITTO_SHUTDOWN_S"])
+    assert pod(objects)["terminationGracePeriodSeconds"] >= waits + shutdown_s + 10
+
+
+def test_two_servers_never_share_a_database(objects: Objects) -> None:
+    [deployment] = of_kind(objects, "Deployment")
+    assert deployment["spec"]["replicas"] == 1
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_the_pod_has_no_more_rights_than_it_needs(objects: Objects) -> None:
+    security = pod(objects)["securityContext"]
+    assert security["runAsNonRoot"]
+    assert security["runAsUser"] == security["fsGroup"] == 10001
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod(objects)["automountServiceAccountToken"] is False
+    assert container(objects)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_every_mounted_volume_is_there_and_writable_where_it_must_be(objects: Objects) -> None:
+    volumes = {volume["name"]: volume for volume in pod(objects)["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in container(objects)["volumeMounts"]}
+    assert {mount["name"] for mount in mounts.values()} == set(volumes)
+    assert {path for path, mount in mounts.items() if not mount.get("readOnly")} >= {
+        "/data",
+        "/cache",
+        "/tmp",
+    }
+    claims = {found["metadata"]["name"] for found in of_kind(objects, "PersistentVolumeClaim")}
+    for volume in volumes.values():
+        if "persistentVolumeClaim" in volume:
+            assert volume["persistentVolumeClaim"]["claimName"] in claims | CLAIMS_OF_OTHERS
+
+
+def test_every_variable_is_a_setting(objects: Objects) -> None:
+    assert set(environment(objects)) <= variables()
+
+
+def test_weights_come_with_a_card_and_a_card_with_weights(objects: Objects) -> None:
+    limits = container(objects)["resources"]["limits"]
+    checkpoints = environment(objects).get("DITTO_CHECKPOINTS")
+    mounts = {mount["mountPath"] for mount in container(objects)["volumeMounts"]}
+    assert ("nvidia.com/gpu" in limits) == (checkpoints is not None)
+    assert checkpoints is None or {checkpoints, "/dev/shm"} <= mounts
+
+
+def test_the_name_of_the_site_is_known_to_the_server() -> None:
+    names = environment(template("ingress.enabled=true", "ingress.host=a.example"))
+    assert names["DITTO_ALLOWED_HOSTS"] == "a.example"
+    assert "DITTO_ALLOWED_HOSTS" not in environment(template())
+
+
+def test_the_base_of_the_overlays_is_the_chart() -> None:
+    base = ROOT / "deploy/kustomize/base/server.yaml"
+    assert base.read_text(encoding="utf-8") == run("helm", "template", "ditto", CHART), (
+        "make deploy-render"
+    )
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / CHART).rglob("*.yaml")), ids=lambda path: path.name)
+def test_the_chart_names_no_variable_that_is_not_there(path: Path) -> None:
+    assert unknown_variables(path.read_text(encoding="utf-8")) == set()
+
+
+def environment(objects: Objects) -> dict[str, str]:
+    """Return the pod's variables; those from a Secret are empty here."""
+    pairs = container(objects)["env"]
+    names = [pair["name"] for pair in pairs]
+    assert len(names) == len(set(names))
+    return {pair["name"]: pair.get("value", "") for pair in pairs}
