@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ditto_avatar.errors import InvalidImage
-from ditto_avatar.face.ditto.face_models import Detection
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.source import FaceReader, read_faces, source_motion
+from ditto_avatar.face.register.detection import Detection
 from ditto_avatar.types import ByteArray
 from tests.fakes import packs
 

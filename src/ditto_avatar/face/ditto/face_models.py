@@ -6,7 +6,6 @@ are MediaPipe's, the 203 landmarks LivePortrait's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +16,19 @@ import numpy.typing as npt
 from ditto_avatar.errors import InvalidCheckpoint
 from ditto_avatar.face.ditto.geometry import TRACK, crop_matrix, cut_out, inverse, transform
 from ditto_avatar.face.ditto.onnx_session import open_session
+from ditto_avatar.face.register.detection import (
+    DETECTOR_SIZE,
+    Detection,
+    anchors,
+    read_detections,
+)
 from ditto_avatar.types import ByteArray, FloatArray
 
-DETECTOR_SIZE = 128
 MESH_SIZE = 256
 MESH_POINTS = 478
-SCORE = 0.5
-SAME_FACE = 0.3  # overlap from which two boxes are one face
 ROI_SCALE = 1.5
 
 AnyArray = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """A face: left, top, right, bottom, the eyes' centres (2, 2), all in pixels, and how sure."""
-
-    box: tuple[float, float, float, float]
-    eyes: FloatArray
-    score: float
-
-    @property
-    def width(self) -> float:
-        return self.box[2] - self.box[0]
-
-    @property
-    def area(self) -> float:
-        return max(self.width, 0) * max(self.box[3] - self.box[1], 0)
-
-
-def _anchors() -> FloatArray:
-    """Centres (896, 2) in 0..1: two for each of 16×16 cells, six for each of 8×8."""
-    parts = []
-    for cells, each in ((16, 2), (8, 6)):
-        places = (np.arange(cells) + 0.5) / cells
-        rows, columns = np.meshgrid(places, places, indexing="ij")
-        centres = np.stack([columns, rows], axis=-1).reshape(-1, 2)
-        parts.append(np.repeat(centres, each, axis=0))
-    return np.concatenate(parts).astype(np.float32)
 
 
 class FaceDetector:
@@ -62,7 +36,7 @@ class FaceDetector:
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         self._session = open_session(path, device, threads=1)
-        self._anchors = _anchors()
+        self._anchors = anchors()
 
     def __call__(self, picture: ByteArray) -> list[Detection]:
         height, width = picture.shape[:2]
@@ -75,44 +49,7 @@ class FaceDetector:
         shapes = {output.shape[-1]: output for output in outputs}
         if not {16, 1} <= set(shapes):
             raise InvalidCheckpoint("blaze_face.onnx should give 16 numbers and 1 score an anchor.")
-        return [
-            Detection(
-                (float(row[0]), float(row[1]), float(row[2]), float(row[3])),
-                row[4:8].reshape(2, 2),
-                float(score),
-            )
-            for row, score in self._merged(shapes[16][0], shapes[1][0, :, 0], side)
-        ]
-
-    def _merged(
-        self, numbers: FloatArray, logits: FloatArray, side: int
-    ) -> list[tuple[FloatArray, float]]:
-        """Boxes and eyes in pixels; those of one face averaged by their scores."""
-        scores = np.asarray(1 / (1 + np.exp(-np.clip(logits, -50, 100))), np.float32)
-        sure = scores >= SCORE
-        numbers = numbers[sure] / np.float32(DETECTOR_SIZE)
-        scores, anchors = scores[sure], self._anchors[sure]
-        centre, half = numbers[:, :2] + anchors, numbers[:, 2:4] / 2
-        eyes = numbers[:, 4:8] + np.tile(anchors, 2)
-        rows = np.concatenate([centre - half, centre + half, eyes], axis=1) * side
-        found = []
-        left = np.argsort(-scores, kind="stable")
-        while len(left):
-            same = _overlap(rows[left[0], :4], rows[left, :4]) > SAME_FACE
-            same[0] = True
-            group, left = left[same], left[~same]
-            share = scores[group, None] / scores[group].sum()
-            found.append(((rows[group] * share).sum(axis=0), float(scores[group].mean())))
-        return found
-
-
-def _overlap(box: FloatArray, boxes: FloatArray) -> FloatArray:
-    """Intersection over union of one box with others (n, 4)."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    union = np.prod(box[2:] - box[:2]) + areas - common
-    return np.asarray(common / np.maximum(union, 1e-9), np.float32)
+        return read_detections(shapes[16][0], shapes[1][0, :, 0], self._anchors, side)
 
 
 class FaceMesh:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ditto_avatar.errors import InvalidImage
-from ditto_avatar.face.ditto.face_models import Detection, FaceDetector, FaceMesh, Landmarks203
+from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
 from ditto_avatar.face.ditto.geometry import (
     PORTRAIT,
     crop_matrix,
@@ -21,6 +21,7 @@ from ditto_avatar.face.ditto.geometry import (
 )
 from ditto_avatar.face.ditto.layout import SourceMotion
 from ditto_avatar.face.ditto.networks.pose import MotionOutput
+from ditto_avatar.face.register.detection import Detection
 from ditto_avatar.types import ByteArray, FloatArray
 
 EXTRACTOR_SIZE = 256
