@@ -77,7 +77,7 @@ def render(folder: Path, device: str) -> None:
             if not missing:
                 continue
             scene = Scene(figure, plain_camera(turn), Quality(16, device))
-            scene.hide("hair")
+            scene.show("hair", shown=False)
             for path, expression in missing:
                 scene.pose(Pose(tuple(weights(expression))))
                 scene.render(path)

@@ -147,9 +147,9 @@ class Scene:
         scene.view_settings.look = "AgX - Medium High Contrast"
         scene.view_settings.exposure = self.figure.character.exposure
 
-    def hide(self, name: str) -> None:
-        """Leave a mesh out of the pictures."""
-        self._objects[name].hide_render = True
+    def show(self, name: str, *, shown: bool) -> None:
+        """Leave a mesh out of the pictures, or show it again."""
+        self._objects[name].hide_render = not shown
 
     def pose(self, pose: Pose) -> None:
         """Move every mesh to a pose."""

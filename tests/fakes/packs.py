@@ -57,11 +57,9 @@ def make_pack(
     frames: int = FRAMES,
     atlas: bool = True,
     blendshapes: bool = True,
-    open_frame: int | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a pack into `folder` (its name is the avatar's) and return it. In `open_frame` the
-    mouth stands open."""
+    """Write a pack into `folder` (its name is the avatar's) and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     neutral, shapes = neutral_points(), shape_basis()
     landmarks = np.repeat(neutral[None], frames, axis=0)
@@ -70,8 +68,6 @@ def make_pack(
     landmarks[:, :, 1] += 1.0 * np.sin(2 * phase)[:, None]
     closure = np.repeat(np.clip(1 - np.abs(np.arange(frames) - 20) / 3, 0, 1)[:, None], 2, axis=1)
     landmarks += closure[:, :1, None] * (shapes[BLINK_LEFT] + shapes[BLINK_RIGHT])
-    if open_frame is not None:
-        landmarks[open_frame] += 0.8 * shapes[JAW_OPEN]
     _write_idle(folder / "idle.mp4", [draw(points) for points in landmarks])
     _write_picture(folder / "poster.webp", draw(landmarks[0]))
     arrays: dict[str, npt.NDArray[Any]] = {

@@ -1,8 +1,7 @@
 """A mouth atlas for a face that brings none.
 
 The lips are cut along their line: what is above goes with the upper lip, what is below with the
-lower one. Between them shows the face's own open mouth, if one of its frames has it, or a drawn
-one in the light of the face: a dark cavity, a tongue, teeth.
+lower one. Between them shows the kit's inner mouth in the light of the face.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from ditto_avatar.face.puppet.fields import (
     pick,
     soften,
 )
+from ditto_avatar.face.puppet.inner_mouth import InnerMouth
 from ditto_avatar.types import ByteArray, FloatArray
 
 _SHAPES: Final[dict[str, dict[str, float]]] = {
@@ -43,14 +43,7 @@ _SHAPES: Final[dict[str, dict[str, float]]] = {
         for jaw in (0.2, 0.45)
     },
 }
-# An own open mouth is used when its lips part by this share of the mouth's width.
-_OWN_OPENING: Final = 0.12
 _NODE_PX: Final = 3.0
-# Colours of a mouth in full light, RGB.
-_CAVITY: Final = np.array([62, 22, 24], np.float32)
-_TONGUE: Final = np.array([150, 78, 80], np.float32)
-_TEETH: Final = np.array([226, 218, 204], np.float32)
-
 _UPPER: Final = lm.INNER_LIPS[:11]
 _LOWER: Final = (*lm.INNER_LIPS[10:], lm.INNER_LIPS[0])
 
@@ -60,25 +53,24 @@ class _Source:
     """The face at rest around its mouth, in neutral coordinates.
 
     `picture` (height, width, 3) float32 RGB covers `grid`, one node a pixel; `points` (478, 2).
-    `own` is the picture (H, W, 3) of an idle frame with an open mouth and its points, if any.
     """
 
     grid: Grid
     picture: FloatArray
     points: FloatArray
-    light: FloatArray
-    own: tuple[FloatArray, FloatArray] | None
+    inside: InnerMouth
 
 
-def made_atlas(avatar: Avatar, basis: FloatArray) -> MouthAtlas:
-    """An atlas of 12 shapes out of the avatar's own idle frames; `basis` (52, 478, 3)."""
+def made_atlas(avatar: Avatar, basis: FloatArray, white: FloatArray | None = None) -> MouthAtlas:
+    """An atlas of 12 shapes out of the avatar's own idle frames; `basis` (52, 478, 3). `white` is
+    the colour (3,) of the own teeth, where it is known."""
     neutral = avatar.arrays.neutral_landmarks
     weights = np.zeros((len(_SHAPES), len(SHAPES)), np.float32)
     for row, shape in zip(weights, _SHAPES.values(), strict=True):
         for name, weight in shape.items():
             row[list(indices(name))] = weight
     points = floats(neutral + np.tensordot(weights, basis, axes=1))
-    source = _source(avatar, points)
+    source = _source(avatar, points, white)
     jaw = basis[INDEX["jawOpen"], 14, 1]
     patches = [
         _patch(source, shape[:, :2], float(row[INDEX["jawOpen"]] * jaw))
@@ -94,7 +86,7 @@ def made_atlas(avatar: Avatar, basis: FloatArray) -> MouthAtlas:
     )
 
 
-def _source(avatar: Avatar, shapes: FloatArray) -> _Source:
+def _source(avatar: Avatar, shapes: FloatArray, white: FloatArray | None) -> _Source:
     arrays = avatar.arrays
     neutral = arrays.neutral_landmarks[:, :2]
     lips = shapes[:, list(lm.OUTER_LIPS), :2].reshape(-1, 2)
@@ -110,12 +102,9 @@ def _source(avatar: Avatar, shapes: FloatArray) -> _Source:
     way = coarse.sample(moved.reshape(coarse.rows, coarse.columns, 2), grid.nodes)
     picture = pick(_rgb(avatar.idle_frames[frame]), floats(grid.nodes + way))
     cheeks = pick(picture, floats(neutral[None, [50, 280, 199]] - (grid.left, grid.top)))
-    own = None
-    widest = int(np.argmax(gaps))
-    width = np.ptp(arrays.landmarks[widest, list(lm.OUTER_LIPS), 0])
-    if gaps[widest] > _OWN_OPENING * width:
-        own = _rgb(avatar.idle_frames[widest]), floats(arrays.landmarks[widest, :, :2])
-    return _Source(grid, picture, floats(neutral), _light(cheeks), own)
+    points = floats(neutral)
+    inside = InnerMouth(points, _light(cheeks), white)
+    return _Source(grid, picture, points, inside)
 
 
 def _light(cheeks: FloatArray) -> FloatArray:
@@ -152,7 +141,7 @@ def _patch(source: _Source, shape: FloatArray, jaw_px: float) -> ByteArray:
     face = _over(skin[0], skin[1], floats(below))
     hole = _hole(source, shape)
     if hole.max() > 0:
-        face = _over(face, _inside(source, shape, jaw_px), hole)
+        face = _over(face, source.inside.draw(nodes, shape, jaw_px), hole)
     result: ByteArray = np.clip(face + 0.5, 0, 255).astype(np.uint8)
     return result
 
@@ -196,60 +185,6 @@ def _hole(source: _Source, shape: FloatArray) -> FloatArray:
 def _gap(points: FloatArray) -> float:
     upper, lower = np.array(lm.GAPS).T
     return float((points[lower, 1] - points[upper, 1]).mean())
-
-
-def _inside(source: _Source, shape: FloatArray, jaw_px: float) -> FloatArray:
-    """What is seen behind the lips at `shape`, (height, width, 3)."""
-    if source.own is None:
-        return _drawn(source, shape, jaw_px)
-    picture, points = source.own
-    nodes = source.grid.nodes
-    ring = list(lm.INNER_LIPS)
-    coarse = grid_over(nodes[0, 0], nodes[-1, -1], _NODE_PX)
-    way = interpolate(shape[ring], points[ring] - shape[ring], coarse.nodes.reshape(-1, 2), 2.0)
-    return pick(
-        picture, floats(nodes + coarse.sample(way.reshape(coarse.rows, coarse.columns, 2), nodes))
-    )
-
-
-def _drawn(source: _Source, shape: FloatArray, jaw_px: float) -> FloatArray:
-    """A drawn inner mouth in the light of the face."""
-    rest = source.points
-    left, right = rest[78], rest[308]
-    width = float(right[0] - left[0])
-    middle = float(_height(_line(rest), rest[[0, 17]]).mean())
-    centre = float((left[0] + right[0]) / 2)
-    x = (source.grid.nodes[..., 0] - centre) / width
-    y = (source.grid.nodes[..., 1] - middle) / width
-    ring = shape[list(lm.INNER_LIPS)]
-    drop = (source.grid.nodes[..., 1] - ring[:, 1].min()) / max(float(np.ptp(ring[:, 1])), 1.0)
-    dark = 0.55 + 0.45 * np.clip(drop, 0, 1)
-    picture = _CAVITY * dark[..., None]
-    jaw = jaw_px / width
-    # The tongue lies behind the lower teeth.
-    tongue = np.clip(1.2 - np.hypot(x / 0.34, (y - jaw - 0.02) / 0.2) ** 2, 0, 1)
-    picture = _over(picture, _TONGUE * (0.75 + 0.25 * tongue[..., None]), tongue)
-    lower = _teeth(x, -(y - jaw * 0.92) + 0.035, across=0.062, height=0.13)
-    picture = _over(picture, _TEETH * 0.72 * _round(x), lower)
-    upper = _teeth(x, y + 0.0, across=0.085, height=0.17)
-    picture = _over(picture, _TEETH * _round(x), upper)
-    # The upper lip throws a shadow, and the corners are dark.
-    shadow = np.clip(drop * 3.5 + 0.45, 0, 1) * np.clip(1.25 - (2.0 * np.abs(x)) ** 2, 0.25, 1)
-    return floats(picture * shadow[..., None] * source.light)
-
-
-def _teeth(x: FloatArray, y: FloatArray, across: float, height: float) -> FloatArray:
-    """Opacity of a row of teeth that ends at y = 0.06 (down is positive), in mouth widths."""
-    edge = 0.06 - 0.22 * x**2
-    row = np.clip((edge - y) / 0.012, 0, 1) * np.clip((y - edge + height) / 0.02, 0, 1)
-    place = np.abs((x / across) % 1.0 - 0.5) * 2
-    split = 1 - 0.35 * np.clip((place - 0.86) / 0.14, 0, 1)
-    return floats(row * split * np.clip((0.46 - np.abs(x)) / 0.05, 0, 1))
-
-
-def _round(x: FloatArray) -> FloatArray:
-    """The shade (…, 1) of a row of teeth that curves back into the mouth."""
-    return floats(np.clip(1.0 - 1.7 * x**2, 0.3, 1))[..., None]
 
 
 def _over(below: FloatArray, above: FloatArray, opacity: FloatArray) -> FloatArray:

@@ -221,7 +221,7 @@ def calibrated(basis: FloatArray) -> FloatArray:
 
 
 @cache
-def _general_basis() -> tuple[FloatArray, FloatArray]:
+def general_basis() -> tuple[FloatArray, FloatArray]:
     """The average face and its shapes, in units of the distance of the eyes' outer corners."""
     source = resources.files("ditto_avatar.face.puppet") / "basis.npz"
     with resources.as_file(source) as path, np.load(path, allow_pickle=False) as file:
@@ -233,7 +233,7 @@ def _basis(avatar: Avatar) -> FloatArray:
     own = avatar.arrays.blendshapes
     if own is not None:
         return own
-    neutral, shapes = _general_basis()
+    neutral, shapes = general_basis()
     corners = avatar.arrays.neutral_landmarks[[lm.RIGHT_EYE_OUTER, lm.LEFT_EYE_OUTER]]
     scale = np.linalg.norm(corners[1] - corners[0])
     mine = _mouth_width(avatar.arrays.neutral_landmarks) / scale
