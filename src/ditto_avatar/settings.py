@@ -170,6 +170,9 @@ class Settings(BaseSettings):
         description="names this server is reached by, besides localhost and addresses, by commas; "
         "*.example.org for all below",
     )
+    root_path: str = Field(
+        "", description="path of a site that the server is hosted under, such as /avatar"
+    )
     trusted_proxies: str = Field(
         "",
         description="addresses or networks of proxies whose X-Forwarded-For counts, by commas",

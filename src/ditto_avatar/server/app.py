@@ -9,12 +9,14 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from ditto_avatar.server import failures, operator, routes, websocket
+from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.body_limit import BodyLimit
 from ditto_avatar.server.exposure import OperatorPort, operator_port
 from ditto_avatar.server.gate import Gate, Rules
 from ditto_avatar.server.headers import SecurityHeaders
 from ditto_avatar.server.limits import Shares
 from ditto_avatar.server.parts import ServerParts
+from ditto_avatar.server.sub_path import SubPath
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -65,6 +67,11 @@ def _empty_app(parts: ServerParts) -> FastAPI:
     )
     app.add_middleware(failures.JsonErrors)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(
+        SubPath,
+        root=SubPath.root_of(settings),
+        proxies=TrustedProxies.read(settings.trusted_proxies),
+    )
     return app
 
 

@@ -12,6 +12,7 @@ import { LogView } from "./ui/log.js";
 import { NoticesView } from "./ui/notices.js";
 import { PresentersView } from "./ui/presenters.js";
 import { StageView } from "./ui/stage.js";
+import { ownConversation, tabStorage } from "./ui/storage.js";
 import { preferredLanguage, STRINGS, translate } from "./ui/strings.js";
 import { VoiceInput } from "./ui/voice.js";
 
@@ -32,14 +33,15 @@ class Page {
   #language = null;
   #drawing = false;
   #invitation = null;
+  #storage = tabStorage();
 
   constructor() {
     this.#conversation.state.language = this.#rememberedLanguage();
     const videos = [...byId("layers").querySelectorAll("video")];
     this.#player = new Player({ videos, timeline: this.#timeline });
     this.#connection = new Connection({
-      url: `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/ws`,
-      storage: sessionStorage,
+      url: socketUrl(),
+      storage: this.#storage,
       preferences: () => ({
         language: this.#conversation.state.language,
         playback: this.#player.playback,
@@ -62,7 +64,7 @@ class Page {
     if (new URLSearchParams(location.search).has("debug")) this.#showDebug();
     this.#draw();
     this.#join();
-    this.#connection.start();
+    ownConversation(this.#storage).then(() => this.#connection.start());
     this.#loadAvatars();
     // On a phone this would open the keyboard over the face.
     if (matchMedia("(pointer: fine)").matches) this.#views.composer.focus();
@@ -194,7 +196,7 @@ class Page {
 
   async #loadAvatars() {
     try {
-      const answer = await fetch("/api/avatars");
+      const answer = await fetch("api/avatars");
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       this.#avatars = await answer.json();
     } catch (error) {
@@ -256,6 +258,14 @@ class Page {
       view.render(this.#conversation, strings, this.#avatars);
     }
   }
+}
+
+/** Beside the page, wherever that is hosted. */
+function socketUrl() {
+  const url = new URL("ws", document.baseURI);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.search = url.hash = "";
+  return url.href;
 }
 
 new Page().start();

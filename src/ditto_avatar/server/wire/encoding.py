@@ -11,6 +11,7 @@ from ditto_avatar.dialogue.base import Role
 from ditto_avatar.dialogue.cleaning import joined_halves
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.pipeline.clips import Clip
+from ditto_avatar.server.sub_path import url
 from ditto_avatar.server.wire.server_messages import AvatarOut, ClipOut, EntryOut
 from ditto_avatar.transport.events import Event, HistoryEntry
 from ditto_avatar.transport.outbox import NumberedEvent
@@ -56,8 +57,8 @@ def clip_out(clip: Clip) -> ClipOut:
         index=clip.index,
         text=clip.text,
         emotion=clip.emotion,
-        video_url=f"/video/{clip.name}.mp4",
-        audio_url=f"/audio/{clip.name}.wav",
+        video_url=url(f"/video/{clip.name}.mp4"),
+        audio_url=url(f"/audio/{clip.name}.wav"),
         duration=clip.duration,
         first_frame=clip.first_frame,
         last_frame=clip.last_frame,
@@ -87,8 +88,8 @@ def avatar_out(avatar: Avatar) -> AvatarOut:
         license=about.license,
         provenance=about.provenance,
         consent=about.consent,
-        poster_url=f"/avatars/{avatar.name}/poster.webp",
-        idle_url=f"/avatars/{avatar.name}/idle.mp4",
+        poster_url=url(f"/avatars/{avatar.name}/poster.webp"),
+        idle_url=url(f"/avatars/{avatar.name}/idle.mp4"),
         width=avatar.width,
         height=avatar.height,
         fps=FRAME_RATE_HZ,

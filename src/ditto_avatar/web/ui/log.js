@@ -1,4 +1,5 @@
 import { byId, element, icon, setLabel, setText } from "./dom.js";
+import { setProse } from "./prose.js";
 
 const NEAR_THE_END_PX = 80;
 const INVITATION_TEXTS = { needed: "invitationNeeded", refused: "invitationRefused" };
@@ -59,7 +60,7 @@ export class LogView {
   #patch(message, { name, strings, busy }) {
     const item = this.#items.get(message.key) ?? this.#add(message);
     item.node.className = `message ${message.role} ${message.state}`;
-    setText(item.words, message.text);
+    setProse(item.words, message.text);
     setText(item.who, whoAndHow(message, name, strings));
     item.about.hidden = message.role === "user" && message.state !== "failed";
     item.replay.hidden = message.clips.length === 0 || message.state === "streaming";
