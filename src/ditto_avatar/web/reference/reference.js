@@ -119,7 +119,7 @@ function draw(api) {
 }
 
 try {
-  const answer = await fetch("openapi.json");
+  const answer = await fetch("/openapi.json");
   if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
   draw(await answer.json());
 } catch (error) {
