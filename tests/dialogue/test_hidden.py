@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ditto_avatar.dialogue.hidden import HiddenFilter
 
 CASES = [
+    ("<tool>ls</tool><tool_result>x</tool_result>Done.", "Done."),
     ("<think>\nThe user greets me.\n</think>\n\nHello there.", "Hello there."),
     ("<think>Okay, a plan.", ""),
     ("<reasoning>A plan.</reasoning>Hello.", "Hello."),

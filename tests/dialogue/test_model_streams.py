@@ -106,6 +106,7 @@ async def test_recorded_streams(case: dict[str, object]) -> None:
         event(delta(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{}"}}])),
         event(usage={"total_tokens": "many"}),
         b'data: {"error": null, "choices": []}\n\n',
+        event(delta("null")),
     ],
 )
 async def test_events_without_what_they_should_have_are_passed_over(odd: bytes) -> None:

@@ -22,6 +22,21 @@ KNOWN_WRONG = {
 
 
 @pytest.mark.parametrize(
+    ("language", "text", "reading"),
+    [
+        ("en", "It has 10.000.000 people.", "It has 10,000,000 people."),
+        ("en", "The IP is 192.168.100.200.", "The IP is 192 point 168 point 100 point 200."),
+        ("ko", "2권과 3권에서", "두 권과 삼권에서"),
+        ("ko", "821087971234", "팔이일공팔칠구칠일이삼사"),
+        ("ko", "천천히 백화점 만났다 조용히", "천천히 백화점 만났다 조용히"),
+    ],
+)
+def test_texts_that_broke_others(language: str, text: str, reading: str) -> None:
+    case = Case(Language(language), "", text, (reading,))
+    assert is_right(case, read(case)), read(case)
+
+
+@pytest.mark.parametrize(
     ("text", "spoken"),
     [
         ("list[0] and a[i]", "list[0] and a[i]"),

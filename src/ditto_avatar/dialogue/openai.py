@@ -237,7 +237,8 @@ class _Answer:
             if delta is None or delta.finish == "done":
                 return None
             self._tokens = delta.tokens or self._tokens
-            self._ended = self._ended or delta.finish is not None
+            # Words behind a reason to end: it was none.
+            self._ended = delta.finish is not None or (self._ended and not delta.text)
             self.filtered = self.filtered or delta.finish in _FILTERED
             self._written.append(delta.text + delta.thought)
             if delta.text or delta.thought:

@@ -104,7 +104,8 @@ def read_chunk(chunk: object) -> Delta:
         elif isinstance(choice.get("text"), str):
             text += choice["text"]
         reason = choice.get("finish_reason")
-        finish = reason if isinstance(reason, str) and reason else finish
+        # Some write the word "null" in place of null.
+        finish = reason if isinstance(reason, str) and reason not in {"", "null"} else finish
     return Delta(text, thought, finish, _tokens(chunk.get("usage")))
 
 

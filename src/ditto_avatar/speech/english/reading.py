@@ -122,7 +122,7 @@ def read_english(text: str) -> str:
     text = _SHORT_UNIT.sub(_unit, text)
     text = _PER_UNIT.sub(lambda m: f" per {PER[m[1]]}", text)
     text = _VERSION.sub(lambda m: "version " + m[1].replace(".", " point "), text)
-    text = _DOTTED.sub(lambda m: m[0].replace(".", " point "), text)
+    text = _DOTTED.sub(_dotted, text)
     text = _read_raised(text)
     text = _read_signs(text)
     text = re.sub(r"\s+", " ", text)
@@ -211,6 +211,15 @@ def _range(match: re.Match[str]) -> str:
     if between == " - " and (larger or "=" in match.string):
         return f"{match[1]} minus {match[2]}"
     return f"{match[1]} to {match[2]}"
+
+
+def _dotted(match: re.Match[str]) -> str:
+    """``10.000.000`` as it is written in Europe; else a version or an address."""
+    groups = match[0].split(".")
+    address = len(groups) == 4 and all(int(group) < 256 for group in groups)
+    if len(groups[0]) < 4 and all(len(group) == 3 for group in groups[1:]) and not address:
+        return match[0].replace(".", ",")
+    return match[0].replace(".", " point ")
 
 
 def _size(match: re.Match[str]) -> str:

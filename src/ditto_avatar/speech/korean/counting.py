@@ -124,6 +124,9 @@ def takes_native(number: str, word: str, before: str = "", behind: str = "") -> 
         return not re.match(r"\s?\d+\s?절|\s\d+\s?조", behind) and not before.rstrip().endswith(
             "제"
         )
+    if counter == "권":
+        # 1권에서 is in the first volume.
+        return not rest.startswith(("에서", "부터", "까지"))
     if counter == "시":
         return int(whole) <= 12
     if counter in {"달", "해", "말", "술", "단", "길", "입", "손", "발", "돌", "코", "되"}:
