@@ -13,8 +13,8 @@ THOUGHTS = (
     "thought_process planning"
 ).split()
 TOOLS = (
-    "tool tool_call tool_calls tool_response tool_result tool_code tool_use tool_output function_call "
-    "function_calls function_results function minimax:tool_call"
+    "tool tool_call tool_calls tool_response tool_result tool_code tool_use tool_output "
+    "function_call function_calls function_results function minimax:tool_call"
 ).split()
 # Around the answer itself: only the tags go.
 _WRAPPERS = "answer final final_answer response output reply cite assistant_response".split()
