@@ -61,3 +61,17 @@ async def test_after_a_pause_a_burst_passes_again() -> None:
             await throttle.wait("a")
         clock.advance(10)
     assert clock.sleepers == 0
+
+
+async def test_what_was_dearer_than_a_message_is_waited_for_as_well() -> None:
+    clock = ManualClock()
+    throttle = Throttle(per_second=10, burst=1, clock=clock)
+    await throttle.wait("a")
+    throttle.charge("a", 3)
+    waiting = asyncio.create_task(throttle.wait("a"))
+    await throttle.wait("b")
+    clock.advance(0.35)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.1)
+    await waiting

@@ -60,10 +60,16 @@ class Throttle:
     async def wait(self, sender: Hashable) -> None:
         """Return when the next message of `sender` may be handled. The place is taken before the
         wait, so senders under one name share its pace. Canceling is safe; the place is used up."""
+        due = self.charge(sender)
+        if due - self._slack_s > self._clock.now():
+            await self._clock.sleep_until(due - self._slack_s)
+
+    def charge(self, sender: Hashable, messages: float = 1) -> float:
+        """Count `messages` of `sender` without waiting for them; return when they were due at the
+        steady pace."""
         now = self._clock.now()
         due = max(self._due.pop(sender, now), now)
-        self._due[sender] = due + self._interval_s
+        self._due[sender] = due + messages * self._interval_s
         if len(self._due) > _REMEMBERED:
             self._due.popitem(last=False)
-        if due - self._slack_s > now:
-            await self._clock.sleep_until(due - self._slack_s)
+        return due

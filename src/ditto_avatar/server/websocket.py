@@ -36,6 +36,8 @@ router = APIRouter()
 
 HELLO_TIMEOUT_S = 10.0
 NO_HELLO, SILENT, TOO_BUSY, RESTART, FAILED = 4400, 4408, 1013, 1012, 1011
+# A message that fails counts as so many more: it costs an answer, and a page sends few of them.
+_PRICE_OF_FAILURE = 3
 # How long a viewer that read too little is given to read why it is sent away.
 _FAREWELL_S = 1.0
 
@@ -213,6 +215,8 @@ class _Viewer:
         self.parts.metrics.errors.labels(outcome.code).inc()
         failure = events.Failure(outcome.code, public_text(error), id=message_id)
         self.outbox.tell(failure)
+        self.parts.pace.charge(self._name, _PRICE_OF_FAILURE)
+        self.parts.address_pace.charge(self._address, _PRICE_OF_FAILURE)
 
     def _playback(self, report: messages.Playback) -> None:
         painted = report.since_text_ms if report.state is PlaybackState.PAINTED else None
