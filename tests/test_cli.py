@@ -6,11 +6,14 @@ import wave
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from ditto_avatar.cli import app
+from ditto_avatar.face.pack import load_avatar
+from tests.fakes.films import write_film
 from tests.fakes.packs import make_pack
 
 run = CliRunner().invoke
@@ -151,18 +154,31 @@ def test_weights_that_are_not_there_are_named_file_by_file(tmp_path: Path) -> No
     assert "Traceback" not in result.output
 
 
-def test_a_face_is_registered_with_checkpoints_only(tmp_path: Path) -> None:
-    arguments = ["me.jpg", "me", "--license", "own", "--consent", "mine"]
-    result = run(app, ["register", *arguments])
+def test_a_face_becomes_an_avatar_without_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    film = write_film(tmp_path / "me.mp4")
+    result = run(app, ["register", str(film), "avatars/me", "--license", "own", "--consent", "me"])
+    assert result.exit_code == 0, result.output
+    assert "DITTO_AVATARS_DIR=avatars" in result.output
+    assert load_avatar(tmp_path / "avatars" / "me").about.consent == "me"
+
+
+def test_a_picture_without_a_face_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    cv2.imwrite(str(path), np.full((300, 300, 3), 90, np.uint8))
+    result = run(app, ["register", str(path), "--check"])
     assert result.exit_code == 1
-    assert "DITTO_CHECKPOINTS" in result.output
+    assert "No face was found" in result.output
 
 
 def test_a_name_that_no_pack_may_have_is_refused_before_the_weights_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DITTO_CHECKPOINTS", str(tmp_path / "no-weights"))
-    arguments = ["me.jpg", "avatars/Me", "--license", "own", "--consent", "mine"]
+    (tmp_path / "me.jpg").touch()
+    arguments = [str(tmp_path / "me.jpg"), "avatars/Me", "--license", "own", "--consent", "mine"]
     result = run(app, ["register", *arguments])
     assert result.exit_code == 1
     assert "'Me' cannot be the name of an avatar" in result.output

@@ -27,13 +27,17 @@ _TOKENS_PER_S = 20
 
 
 async def open_avatars(settings: Settings) -> AvatarLibrary:
-    """Load the bundled presenters and the user's own. Raises `InvalidInput` when there is no such
-    folder."""
+    """Load the bundled presenters and the user's own; a lone film ``base.mp4`` in a folder becomes
+    one. Raises `InvalidInput` when there is no such folder."""
     own = settings.avatars_dir
     if own is not None and not await asyncio.to_thread(own.is_dir):
         raise InvalidInput(
             f"DITTO_AVATARS_DIR: expected a folder of avatar packs, came {own}, which is none."
         )
+    if own is not None:
+        from ditto_avatar.face.register.guarded import register_base_films
+
+        await register_base_films(own)
     return await open_library(BUNDLED, own)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ditto_avatar.assembly import ditto_options
-from ditto_avatar.errors import Unavailable
+from ditto_avatar.errors import InvalidInput, Unavailable
+from ditto_avatar.face.register.guarded import check_picture, register_face
+from ditto_avatar.face.register.writing import Terms, check_request
 from ditto_avatar.settings import Settings
 
 checkpoints = typer.Typer(no_args_is_help=True, help="The released Ditto weights.")
@@ -98,27 +101,56 @@ def build(
 
 
 def register(
-    source: Annotated[Path, typer.Argument(help="A photo or a video of one face.")],
-    out: Annotated[Path, typer.Argument(help="The avatar pack to make, a new folder.")],
-    license: Annotated[str, typer.Option(help="The picture's licence.")],
-    consent: Annotated[str, typer.Option(help="Whose consent there is to show the face.")],
+    source: Annotated[Path, typer.Argument(help="A photo or a film of one face.")],
+    out: Annotated[
+        Path | None, typer.Argument(help="The avatar pack to make, a new folder.")
+    ] = None,
+    license: Annotated[str, typer.Option(help="The picture's licence.")] = "",
+    consent: Annotated[str, typer.Option(help="Whose consent there is to show the face.")] = "",
     provenance: Annotated[str, typer.Option(help="Where the picture comes from.")] = "own picture",
+    check: Annotated[bool, typer.Option("--check", help="Only say what is wrong with it.")] = False,
 ) -> None:
-    """Make an avatar pack from a photo or a video with Ditto."""
-    _needs_torch()
-    from ditto_avatar.face.ditto.models import load_models
-    from ditto_avatar.face.ditto.portrait import Terms, check_request, register_source
-
-    options = ditto_options(Settings())
+    """Make an avatar pack from a photo or a film: for the puppet, or with Ditto where there are
+    checkpoints."""
+    if not source.is_file():
+        raise InvalidInput(f"There is no file {str(source)!r}.")
+    if check:
+        _tell_findings(source)
+        return
+    if out is None:
+        raise InvalidInput("Name the folder of the pack to make, or ask with --check.")
     terms = Terms(license, provenance, consent)
     check_request(out, terms)
+    settings = Settings()
+    if settings.checkpoints is not None:
+        _register_with_ditto(source, out, terms, settings)
+    else:
+        with console.status("making the avatar"):
+            asyncio.run(register_face(source, out, terms))
+    console.print(f"{out}: DITTO_AVATARS_DIR={out.parent} DITTO_AVATAR={out.name}")
+
+
+def _tell_findings(source: Path) -> None:
+    findings = asyncio.run(check_picture(source))
+    for finding in findings:
+        console.print(f"{'[red]✗[/]' if finding.blocks else '[yellow]![/]'} {finding.text()}")
+    if any(finding.blocks for finding in findings):
+        raise typer.Exit(1)
+    console.print("[green]✓[/] This can become an avatar.")
+
+
+def _register_with_ditto(source: Path, out: Path, terms: Terms, settings: Settings) -> None:
+    _needs_torch()
+    from ditto_avatar.face.ditto.models import load_models
+    from ditto_avatar.face.ditto.portrait import register_source
+
+    options = ditto_options(settings)
     with console.status("looking at the face") as status:
 
         def progress(stage: str, done: int, total: int) -> None:
             status.update(f"{stage} {done}/{total}")
 
-        made = register_source(source, out, load_models(options), options, terms, progress=progress)
-    console.print(f"{made}: DITTO_AVATARS_DIR={made.parent} DITTO_AVATAR={made.name}")
+        register_source(source, out, load_models(options), options, terms, progress=progress)
 
 
 def _needs_torch() -> None:

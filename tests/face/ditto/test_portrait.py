@@ -17,9 +17,11 @@ from ditto_avatar.errors import InvalidAvatar, InvalidImage
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
-from ditto_avatar.face.ditto.portrait import Terms, head_rotation, meet, register_source
+from ditto_avatar.face.ditto.portrait import meet, register_source
 from ditto_avatar.face.ditto.registration import FEATURES_FILE, load_registration
 from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.face.register.tracker import head_rotations
+from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.render import Script, render
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.types import ByteArray, FloatArray, Language, SpeechChunk
@@ -200,5 +202,5 @@ def test_head_rotation_has_the_signs_of_the_pack() -> None:
     # to the picture's right.
     assert (down[nose] - down.mean(axis=0))[1] > (neutral[nose] - centre)[1]
     assert (left[nose] - left.mean(axis=0))[0] > (neutral[nose] - centre)[0]
-    found = head_rotation(np.stack([down, left, tilted]), neutral)
+    found = head_rotations(np.stack([down, left, tilted]), neutral)
     assert np.allclose(found, [[10, 0, 0], [0, 10, 0], [0, 0, 10]], atol=0.01)

@@ -7,21 +7,16 @@ the idle loop.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 
-from ditto_avatar.errors import InvalidAvatar, InvalidImage
+from ditto_avatar.errors import InvalidImage
 from ditto_avatar.face.ditto.audio import silence
 from ditto_avatar.face.ditto.composite import face_box, prepare
 from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
@@ -48,10 +43,18 @@ from ditto_avatar.face.ditto.windows import (
     bounded,
     offline_motion,
 )
-from ditto_avatar.face.geometry import rotations
-from ditto_avatar.face.pack import check_name, load_avatar, pack_fingerprint
-from ditto_avatar.media.colour import tag_colours
-from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, Emotion, FloatArray
+from ditto_avatar.face.pack import load_avatar, pack_fingerprint
+from ditto_avatar.face.register.tracker import head_rotations
+from ditto_avatar.face.register.writing import (
+    Terms,
+    check_request,
+    i420,
+    write_about,
+    write_arrays,
+    write_idle,
+    write_poster,
+)
+from ditto_avatar.types import ByteArray, Emotion, FloatArray
 
 log = logging.getLogger(__name__)
 
@@ -59,33 +62,8 @@ IDLE_FRAMES = 150
 MEETING_FRAMES = 25  # over which the end of the idle loop becomes its beginning
 VIDEO_FRAMES = 250
 OFFLINE_OVERLAP = 10
-IDLE_QUALITY = "16"  # x264's constant rate factor
-IDLE_GROUP = 25  # frames from one keyframe to the next: an engine decodes whole groups
-POSTER_QUALITY = 90
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Under which terms the face may be shown; none of the three may be empty."""
-
-    license: str
-    provenance: str
-    consent: str
-    display_name: Mapping[str, str] = field(default_factory=dict)
-    description: Mapping[str, str] = field(default_factory=dict)
-
-
-def check_request(out: Path, terms: Terms) -> None:
-    """Check what can be checked before minutes of work. Raises `InvalidAvatar` when `out` exists,
-    when no avatar can have its name, or when the terms are empty."""
-    for key in ("license", "provenance", "consent"):
-        if not getattr(terms, key).strip():
-            raise InvalidAvatar(f"{key} is empty; say under which terms the face may be shown.")
-    check_name(out.name)
-    if out.exists():
-        raise InvalidAvatar(f"{out} exists already; choose another name.")
 
 
 def register_source(
@@ -116,7 +94,7 @@ def register_source(
             maker.from_photo(footage.frames[0], folder, path.name, frames)
         else:
             maker.from_video(footage.frames, folder, path.name)
-        _write_about(folder, path, terms)
+        write_about(folder, path.name, terms)
         load_avatar(folder)
         shutil.move(folder, out)
     return out
@@ -145,8 +123,8 @@ class _Maker:
         )
         matrices = registration.matrices[there_and_back]
         frames = [pictures[index] for index in there_and_back]
-        _write_idle(folder / "idle.mp4", [_i420(frame) for frame in frames])
-        _write_poster(folder / "poster.webp", frames[0])
+        write_idle(folder / "idle.mp4", [i420(frame) for frame in frames])
+        write_poster(folder / "poster.webp", frames[0])
         _write_arrays(folder, np.stack([seen[index].mesh for index in there_and_back]))
         save_registration(
             folder / "features" / FEATURES_FILE,
@@ -171,8 +149,8 @@ class _Maker:
         frames = self._draw(
             picture, registration, seen[0], source, place_keypoints(keypoints, rows)
         )
-        _write_idle(folder / "idle.mp4", frames)
-        _write_poster(folder / "poster.webp", rgb(frames[0]))
+        write_idle(folder / "idle.mp4", frames)
+        write_poster(folder / "poster.webp", rgb(frames[0]))
         _write_arrays(folder, self._meshes(frames, seen[0]))
         save_registration(
             folder / "features" / FEATURES_FILE,
@@ -225,7 +203,7 @@ class _Maker:
         device = self._models.runners.device
         volume, compressed = self._pipeline.features([seen.crop])[0]
         box = face_box(registration.matrices, width, height)[0]
-        backdrop = prepare(picture, _i420(picture), registration.matrices[0], box, device)
+        backdrop = prepare(picture, i420(picture), registration.matrices[0], box, device)
         place = SourcePicture(volume, compressed, backdrop)
         jobs = [FrameJob(place, source, x_d) for x_d in driving]
         frames: list[ByteArray] = []
@@ -257,66 +235,7 @@ def meet(rows: FloatArray, count: int) -> FloatArray:
     return loop
 
 
-def head_rotation(points: FloatArray, neutral: FloatArray) -> FloatArray:
-    """Pitch, yaw and roll (n, 3) in degrees that turn the neutral points (478, 3) best into each
-    of (n, 478, 3)."""
-    turn, _ = rotations(neutral, points)  # columns: where x, y and z went
-    pitch = np.arctan2(-turn[:, 1, 2], turn[:, 2, 2])
-    yaw = np.arcsin(np.clip(-turn[:, 0, 2], -1, 1))
-    roll = np.arctan2(-turn[:, 0, 1], turn[:, 0, 0])
-    return np.asarray(np.degrees(np.stack([pitch, yaw, roll], axis=1)), np.float32)
-
-
-def _i420(picture: ByteArray) -> ByteArray:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
-
-
-def _write_idle(path: Path, frames: Sequence[ByteArray]) -> None:
-    """I420 pictures as H.264 that a browser loops without a seam: no frames out of order."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=FRAME_RATE_HZ)
-        stream.width, stream.height = frames[0].shape[1], frames[0].shape[0] * 2 // 3
-        stream.pix_fmt = "yuv420p"
-        codec = stream.codec_context
-        tag_colours(codec)
-        codec.gop_size = IDLE_GROUP
-        stream.options = {"crf": IDLE_QUALITY, "preset": "medium", "bf": "0"}
-        for index, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
-            frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE_HZ)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def _write_poster(path: Path, picture: ByteArray) -> None:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, POSTER_QUALITY])
-    path.write_bytes(data.tobytes())
-
-
 def _write_arrays(folder: Path, meshes: FloatArray) -> None:
-    rotation = head_rotation(meshes, meshes[0])
     # The frame nearest to the mean stands for the face at rest.
     rest = int(np.abs(meshes - np.median(meshes, axis=0)).mean(axis=(1, 2)).argmin())
-    np.savez(
-        folder / "avatar.npz",
-        landmarks=meshes.astype(np.float32),
-        visibility=np.ones(meshes.shape[:2], np.bool_),
-        head_rotation=rotation,
-        neutral_landmarks=meshes[rest].astype(np.float32),
-    )
-
-
-def _write_about(folder: Path, path: Path, terms: Terms) -> None:
-    title = folder.name.replace("_", " ").replace("-", " ").title()
-    content = {
-        "format": 1,
-        "name": folder.name,
-        "display_name": dict(terms.display_name) or {"en": title},
-        "description": dict(terms.description) or {"en": f"Made from {path.name}."},
-        "license": terms.license,
-        "provenance": terms.provenance,
-        "consent": terms.consent,
-    }
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    (folder / "about.json").write_text(text, encoding="utf-8")
+    write_arrays(folder, meshes, head_rotations(meshes, meshes[0]), meshes[rest])

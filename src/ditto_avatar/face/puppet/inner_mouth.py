@@ -21,11 +21,13 @@ from ditto_avatar.types import FloatArray
 # The cavity in full light, RGB.
 _CAVITY: Final = np.array([58, 20, 22], np.float32)
 # How much each layer is lit; what lies deeper gets less.
-_UPPER_LIGHT: Final = 1.1
-_LOWER_LIGHT: Final = 0.86
-_TONGUE_LIGHT: Final = 0.74
+_UPPER_LIGHT: Final = 1.3
+_LOWER_LIGHT: Final = 1.0
+_TONGUE_LIGHT: Final = 0.68
 # The rest of the jaw's way that the tongue makes.
 _TONGUE_GOES: Final = 0.85
+# The tongue lies this much lower than in the kit.
+_TONGUE_LOWERED: Final = 0.04
 # The teeth's upper edge against the line of the lips, in widths of the mouth.
 _RAISED: Final = 0.03
 # The lower row stands this much higher than in the kit: its edge shows in speech.
@@ -79,7 +81,9 @@ class InnerMouth:
         depth = self._depth(nodes, shape, width)
         picture = _CAVITY * (0.45 + 0.55 * np.clip(depth * 3, 0, 1))[..., None]
         jaw = jaw_px / width
-        tongue = self._layer(kit.tongue, across, floats(down - jaw * _TONGUE_GOES))
+        tongue = self._layer(
+            kit.tongue, across, floats(down - jaw * _TONGUE_GOES - _TONGUE_LOWERED)
+        )
         picture = _over(picture, tongue, self._lit(_TONGUE_LIGHT, tooth=False))
         lower = self._layer(kit.lower, across, floats(down - jaw + _LOWER_RAISED))
         picture = _over(picture, lower, self._lit(_LOWER_LIGHT))
@@ -87,7 +91,7 @@ class InnerMouth:
         picture = _over(picture, upper, self._lit(_UPPER_LIGHT))
         # The upper lip throws a shadow; towards the corners it grows dark, the side teeth too, but
         # they stay white against the gap beside them.
-        shade = np.clip(0.72 + depth * 4, 0, 1) * np.clip(
+        shade = np.clip(0.8 + depth * 4, 0, 1) * np.clip(
             1.16 - (1.35 * np.abs(across)) ** 2, 0.3, 1
         )
         return floats(picture * shade[..., None] * self.light * self._rim(nodes, shape, width))

@@ -1,0 +1,157 @@
+"""A film made ready: its face tracked, and the best quiet stretch of it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+import cv2
+import numpy as np
+
+from ditto_avatar.errors import InvalidImage
+from ditto_avatar.face.puppet import landmarks as lm
+from ditto_avatar.face.register.checks import SMALLEST_FACE_PX, TEETH_SHOW, head_pose, lip_gap
+from ditto_avatar.face.register.still import cut_around
+from ditto_avatar.face.register.tracker import FaceTracker, eye_closures, smoothed
+from ditto_avatar.media.source import FILMS, open_media
+from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
+
+MOST_FRAMES: Final = 40 * FRAME_RATE_HZ
+# The stretch is played forwards and back: half of an idle loop's longest.
+_LONGEST: Final = 8 * FRAME_RATE_HZ
+_SHORTEST: Final = FRAME_RATE_HZ
+_LONGEST_SIDE_PX: Final = 1_920
+_MOST_TURN_DEG: Final = 20
+# A frame in which the face is lost is made up from its neighbours, up to this many in a row.
+_MOST_LOST: Final = 3
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class QuietFilm:
+    """Pictures (n, h, w, 3) RGB of a loop at 25 a second, their points (n, 478, 3), and how far the
+    eyes are shut (n, 2)."""
+
+    pictures: list[ByteArray]
+    points: FloatArray
+    closure: FloatArray
+
+
+def read_film(path: Path, tracker: FaceTracker, progress: Progress) -> QuietFilm:
+    """Return the quiet loop in the film at `path`. Raises `InvalidImage`, with the reason, where
+    there is none. Blocks for seconds."""
+    tracked: list[FloatArray | None] = []
+    last, width, height = None, 0, 0
+    for picture in _frames(path):
+        height, width = picture.shape[:2]
+        face = tracker.track(picture, last)
+        last = None if face is None else face.points
+        tracked.append(last)
+        progress(len(tracked), MOST_FRAMES)
+    points, seen = _filled(tracked)
+    first, end = quiet_stretch(points, seen)
+    steady = smoothed(points[first:end])
+    cut = cut_around(np.median(steady, axis=0), width, height)
+    chosen = [
+        cut.picture(picture) for index, picture in enumerate(_frames(path)) if first <= index < end
+    ]
+    there_and_back = [*range(len(chosen)), *range(len(chosen) - 2, 0, -1)]
+    return QuietFilm(
+        [chosen[index] for index in there_and_back],
+        cut.points(steady[there_and_back]),
+        eye_closures(points)[first:end][there_and_back],
+    )
+
+
+def quiet_stretch(points: FloatArray, seen: FloatArray) -> tuple[int, int]:
+    """Return first and end of the longest stretch in which the person is silent and looks ahead.
+    `points` (n, 478, 3), `seen` (n,) is 0 where the face was lost. Raises `InvalidImage`."""
+    facing = np.array([np.abs(head_pose(p)[:2]).max() < _MOST_TURN_DEG for p in points])
+    silent = np.array([lip_gap(p) < TEETH_SHOW for p in points])
+    good = (seen > 0) & facing & silent
+    first, end = _longest(good)
+    if end - first >= _SHORTEST:
+        return first, min(end, first + _LONGEST)
+    if len(points) < _SHORTEST:
+        reason = "it is shorter than a second"
+    elif _longest((seen > 0) & facing)[1] - _longest((seen > 0) & facing)[0] < _SHORTEST:
+        reason = "the head is turned away all the time"
+    else:
+        reason = "the person talks or shows their teeth all the time"
+    raise InvalidImage(
+        f"The film cannot be used: {reason}. Look into the camera for some seconds with your lips "
+        "closed; blink as you like."
+    )
+
+
+def _longest(good: FloatArray) -> tuple[int, int]:
+    best, begin = (0, 0), None
+    for index, fine in enumerate([*good, False]):
+        if fine and begin is None:
+            begin = index
+        elif not fine and begin is not None:
+            if index - begin > best[1] - best[0]:
+                best = (begin, index)
+            begin = None
+    return best
+
+
+def _filled(tracked: list[FloatArray | None]) -> tuple[FloatArray, FloatArray]:
+    """Points (n, 478, 3) of every frame, and whether they were seen (n,) or lie close to a frame
+    in which they were. Raises `InvalidImage` where there is no face at all."""
+    known = [index for index, points in enumerate(tracked) if points is not None]
+    if not known:
+        raise InvalidImage("The film cannot be used: no face was found in it.")
+    found = np.stack([points for points in tracked if points is not None])
+    oval = found[:, list(lm.FACE_OVAL), 0]
+    if np.median(np.ptp(oval, axis=1)) < SMALLEST_FACE_PX:
+        raise InvalidImage("The film cannot be used: the face is too small. Come closer.")
+    every = np.arange(len(tracked))
+    flat = found.reshape(len(known), -1)
+    after = np.clip(np.searchsorted(known, every), 0, len(known) - 1)
+    before = np.clip(after - 1, 0, len(known) - 1)
+    left, right = np.array(known)[before], np.array(known)[after]
+    share = np.clip((every - left) / np.maximum(right - left, 1), 0, 1)[:, None]
+    points = flat[before] * (1 - share) + flat[after] * share
+    near = np.minimum(np.abs(every - left), np.abs(every - right)) <= _MOST_LOST
+    return points.reshape(-1, 478, 3).astype(np.float32), near.astype(np.float32)
+
+
+def _frames(path: Path) -> Iterator[ByteArray]:
+    """The frames at 25 a second, upright and at most 1,920 px long, RGB, the first 40 seconds."""
+    try:
+        with open_media(path, FILMS) as container:
+            if not container.streams.video:
+                raise InvalidImage(f"{path.name} cannot be used: there is no picture in it.")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            shown, start = 0, None
+            for frame in container.decode(stream):
+                time = frame.time if frame.time is not None else shown / FRAME_RATE_HZ
+                start = time if start is None else start
+                due = int((time - start) * FRAME_RATE_HZ + 1.5) - shown
+                if due <= 0:
+                    continue
+                picture = _upright(frame)
+                for _ in range(min(due, FRAME_RATE_HZ)):
+                    yield picture
+                    shown += 1
+                    if shown >= MOST_FRAMES:
+                        return
+    except av.FFmpegError as error:
+        raise InvalidImage(f"{path.name} cannot be used: it is no film ({error}).") from error
+
+
+def _upright(frame: av.VideoFrame) -> ByteArray:
+    picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    turned = np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+    shrink = _LONGEST_SIDE_PX / max(turned.shape[:2])
+    if shrink < 1:
+        turned = np.asarray(
+            cv2.resize(turned, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8
+        )
+    return turned

@@ -1,0 +1,124 @@
+"""Register a face that a stranger may have sent: a child process opens the file and makes the pack,
+and what it made is checked like any stranger's pack."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+
+from ditto_avatar.errors import DittoAvatarError, InvalidImage
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.library import open_pack
+from ditto_avatar.face.pack import check_name
+from ditto_avatar.face.register.checks import Finding, Reason
+from ditto_avatar.face.register.writing import Terms, check_request
+from ditto_avatar.guard.inspector import Check, Inspector, inspect, one_line
+from ditto_avatar.guard.limits import Limits
+
+log = logging.getLogger(__name__)
+
+BASE_FILM = "base.mp4"
+PICTURE_CHECK = Check(
+    "ditto_avatar.face.register.child:check",
+    InvalidImage,
+    Limits(memory_mb=3_072, cpu_s=120, wall_s=120),
+)
+MAKING = Check(
+    "ditto_avatar.face.register.child:make",
+    InvalidImage,
+    Limits(memory_mb=6_144, cpu_s=300, wall_s=300, written_mb=128),
+)
+
+
+class Stage(StrEnum):
+    """How far a registration is."""
+
+    CHECKING = "checking"
+    MAKING = "making"
+    TESTING = "testing"
+
+
+OnStage = Callable[[Stage], None]
+
+
+async def check_picture(
+    path: Path, *, preview: bool = False, inspector: Inspector | None = None
+) -> list[Finding]:
+    """Return what is wrong with, or to be known about, the photo or film at `path`. Raises
+    `InvalidImage` for a file that is neither. Cancelling is safe."""
+    if inspector is None:
+        answer = await inspect(PICTURE_CHECK, path, preview=preview)
+    else:
+        answer = await inspector.inspect(path, preview=preview)
+    return [Finding(Reason(reason)) for reason in answer.value["reasons"]]
+
+
+async def register_face(
+    path: Path,
+    out: Path,
+    terms: Terms,
+    *,
+    source: str | None = None,
+    on_stage: OnStage | None = None,
+) -> Avatar:
+    """Make the pack `out` for the puppet from the photo or film at `path`, called `source` by its
+    owner; return it, checked.
+
+    Raises `InvalidImage` with the reasons and remedies, `InvalidAvatar` for terms that are empty
+    and for a name that is taken. Then, and when cancelled, nothing is left.
+    """
+    tell = on_stage or (lambda stage: None)
+    # The child has a working folder of its own.
+    out = await asyncio.to_thread(out.absolute)
+    await asyncio.to_thread(check_request, out, terms)
+    await asyncio.to_thread(out.parent.mkdir, parents=True, exist_ok=True)
+    place = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=out.parent, prefix=f".{out.name}."))
+    try:
+        folder = place / out.name
+        await asyncio.to_thread(folder.mkdir)
+        tell(Stage.MAKING)
+        await inspect(
+            MAKING, path, into=str(folder), source=source or path.name, terms=asdict(terms)
+        )
+        tell(Stage.TESTING)
+        await open_pack(folder)
+        await asyncio.to_thread(os.replace, folder, out)
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
+    return await open_pack(out)
+
+
+async def register_base_films(folder: Path) -> None:
+    """Make a pack of every folder in `folder` that holds a film ``base.mp4`` and no pack: the files
+    go beside the film. One that fails is left as it was, with one line in the log."""
+    for film in await asyncio.to_thread(_lone_films, folder):
+        name = film.parent.name
+        log.info("avatar %s: registering %s", one_line(name), BASE_FILM)
+        terms = Terms("as the operator says", f"{BASE_FILM} of the operator", "of the operator")
+        work = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="ditto-avatar-"))
+        try:
+            check_name(name)
+            await register_face(film, work / name, terms)
+            await asyncio.to_thread(_move_files, work / name, film.parent)
+        except (DittoAvatarError, OSError) as error:
+            log.error("avatar %s is left out: %s", one_line(name), one_line(error))
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, work, ignore_errors=True))
+
+
+def _lone_films(folder: Path) -> list[Path]:
+    found = sorted(folder.glob(f"*/{BASE_FILM}"))
+    return [film for film in found if not (film.parent / "about.json").exists()]
+
+
+def _move_files(pack: Path, folder: Path) -> None:
+    # The one that makes a folder a pack comes last.
+    for path in sorted(pack.iterdir(), key=lambda path: path.name == "about.json"):
+        shutil.move(path, folder / path.name)

@@ -1,0 +1,176 @@
+"""An idle loop out of a still face: it sways, breathes and blinks, and ends where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from ditto_avatar.face.puppet import landmarks as lm
+from ditto_avatar.face.puppet.fields import Grid, enlarge, floats, grid_over, interpolate
+from ditto_avatar.face.register.eyelids import Eyelids
+from ditto_avatar.face.register.still import Still
+from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
+
+FRAMES: Final = 10 * FRAME_RATE_HZ
+# Amplitudes: degrees of pitch, yaw and roll; widths of the face sideways and up.
+_SWAY: Final = ((0.8, (1, 2, 3, 5)), (1.5, (1, 2, 3)), (0.7, (1, 2, 4)))
+_SHIFT: Final = ((0.0045, (1, 2)), (0.0022, (1, 3)))
+_BREATHS: Final = 3
+_BREATH: Final = 0.007
+# A blink, frame by frame; the lids fall faster than they rise.
+_BLINK: Final = (0.3, 0.8, 1.0, 1.0, 0.75, 0.45, 0.2, 0.06)
+_BLINKS_APART: Final = (55, 105)
+_FIRST_BLINK: Final = 22
+_STEP: Final = 4
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IdleLoop:
+    """Pictures (n, h, w, 3) RGB, the points in each (n, 478, 3), and how far the eyes are shut
+    (n, 2)."""
+
+    pictures: list[ByteArray]
+    points: FloatArray
+    closure: FloatArray
+
+
+def make_idle(
+    still: Still, progress: Progress | None = None, *, frames: int = FRAMES, seed: int = 3
+) -> IdleLoop:
+    """Return a loop of `frames` pictures out of `still`. Blocks for seconds."""
+    random = np.random.default_rng(seed)
+    motion = _motion(random, frames)
+    closures = _blinks(random, frames)
+    lids = Eyelids(still.picture, still.points)
+    sway = _Sway(still)
+    faces: dict[float, tuple[ByteArray, FloatArray]] = {}
+    pictures, points = [], []
+    for index, (pose, closure) in enumerate(zip(motion, closures, strict=True)):
+        if closure not in faces:
+            faces[closure] = lids.shut(closure), lids.points(closure)
+        face, places = faces[closure]
+        field = sway.field(pose)
+        pictures.append(sway.picture(face, field))
+        points.append(sway.points(places, field))
+        if progress is not None:
+            progress(index + 1, frames)
+    closure_pairs = np.repeat(closures[:, None], 2, axis=1)
+    return IdleLoop(pictures, np.stack(points), floats(closure_pairs))
+
+
+def _motion(random: np.random.Generator, frames: int) -> FloatArray:
+    """Pitch, yaw, roll, sideways, up and breath (n, 6): sums of whole waves, so that the end meets
+    the beginning."""
+    columns = [_waves(random, frames, waves) * most for most, waves in (*_SWAY, *_SHIFT)]
+    breath = 0.5 - 0.5 * np.cos(np.arange(frames) / frames * 2 * np.pi * _BREATHS)
+    return floats(np.stack([*columns, breath * _BREATH], axis=1))
+
+
+def _waves(random: np.random.Generator, frames: int, waves: tuple[int, ...]) -> FloatArray:
+    time = np.arange(frames) / frames * 2 * np.pi
+    sum_ = np.zeros(frames)
+    for count in waves:
+        sum_ += random.normal() / count**0.7 * np.sin(count * time + random.uniform(0, 2 * np.pi))
+    return floats(sum_ / np.abs(sum_).max())
+
+
+def _blinks(random: np.random.Generator, frames: int) -> FloatArray:
+    closures = np.zeros(frames, np.float32)
+    at = _FIRST_BLINK
+    while at < frames - 2 * len(_BLINK):
+        closures[at : at + len(_BLINK)] = _BLINK
+        at += int(random.integers(*_BLINKS_APART))
+    return closures
+
+
+class _Sway:
+    """Moves a still face by one field: near parts further than far ones, the background not."""
+
+    def __init__(self, still: Still) -> None:
+        height, width = still.picture.shape[:2]
+        points = still.points
+        oval = points[list(lm.FACE_OVAL), :2]
+        low, high = oval.min(0), oval.max(0)
+        self._size = high - low
+        self._middle = (low + high) / 2
+        self._chin = float(points[lm.CHIN, 1])
+        self.grid: Grid = grid_over(floats([0, 0]), floats([width, height]), _STEP)
+        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+        self._pixels = np.stack([columns, rows], axis=2)
+        self._near = self._depth(points)
+        nodes, face = self.grid.nodes, self._size
+        neck = _smooth((self._chin + 0.55 * face[1] - nodes[..., 1]) / (0.6 * face[1]))
+        beside = _smooth((1.9 - np.abs(nodes[..., 0] - self._middle[0]) / face[0]) / 0.9)
+        self._head = floats(neck * beside)
+        self._chest = _smooth((nodes[..., 1] - self._chin - 0.05 * face[1]) / (0.8 * face[1]))
+        self._pivot = np.array([self._middle[0], self._chin + 0.35 * face[1]], np.float32)
+        self._calm = self._calmed()
+
+    def _depth(self, points: FloatArray) -> FloatArray:
+        """How near (rows, columns) each node is, in px: the face's own depth, 0 at the hair."""
+        top = self._middle - (0, 0.12 * self._size[1])
+        turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+        rim = top + np.stack([np.cos(turn) * 0.78, np.sin(turn) * 0.86], axis=1) * self._size
+        some = points[np.arange(0, 468, 3)]
+        back = points[:468, 2].max() + 0.07 * self._size[0]
+        places = floats(np.concatenate([some[:, :2], rim]))
+        depths = floats(np.concatenate([back - some[:, 2], np.zeros(len(rim))]))[:, None]
+        nodes = self.grid.nodes
+        near = interpolate(places, depths, nodes.reshape(-1, 2), 6.0)[:, 0].reshape(nodes.shape[:2])
+        reach = np.hypot(*np.moveaxis((nodes - top) / (self._size * (0.82, 0.9)), 2, 0))
+        return floats(np.maximum(near, 0) * _smooth((1.08 - reach) / 0.2))
+
+    def _calmed(self) -> FloatArray:
+        """Factors (rows, columns, 1): 1 on head and chest, 0 on the background away from them."""
+        nodes = self.grid.nodes
+        away = np.hypot(*np.moveaxis((nodes - self._middle) / (self._size * (1.15, 1.1)), 2, 0))
+        below = _smooth((nodes[..., 1] - self._chin) / (0.3 * self._size[1]))
+        body = below * _smooth(
+            (1.75 - np.abs(nodes[..., 0] - self._middle[0]) / self._size[0]) / 0.8
+        )
+        return floats(np.maximum(_smooth((1.05 - away) / 0.4), body)[..., None])
+
+    def field(self, pose: FloatArray) -> FloatArray:
+        """How far each node goes (rows, columns, 2) in `pose` (6,)."""
+        pitch, yaw, roll = pose[:3] * np.float32(np.pi / 180)
+        across, up, breath = pose[3:] * np.float32(self._size[0])
+        nodes = self.grid.nodes
+        offset = nodes - self._pivot
+        way = np.empty_like(nodes)
+        way[..., 0] = yaw * self._near - roll * offset[..., 1] + across
+        way[..., 1] = pitch * self._near + roll * offset[..., 0] + up
+        way *= self._head[..., None]
+        way[..., 1] -= breath * (self._chest + 0.45 * self._head)
+        wider = np.sign(offset[..., 0]) * _smooth(np.abs(offset[..., 0]) / (0.8 * self._size[0]))
+        way[..., 0] += 0.45 * breath * self._chest * wider
+        return floats(way * self._calm)
+
+    def picture(self, face: ByteArray, field: FloatArray) -> ByteArray:
+        """`face` (h, w, 3) moved by `field`."""
+        height, width = face.shape[:2]
+        full = enlarge(field, self.grid.columns * _STEP, self.grid.rows * _STEP)[:height, :width]
+        at = self._pixels - full
+        moved = cv2.remap(
+            face, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(moved, np.uint8)
+
+    def points(self, points: FloatArray, field: FloatArray) -> FloatArray:
+        """`points` (478, 3) where `picture` shows them: the field says where a place comes from,
+        and it is gentle, so few steps turn it round."""
+        moved = points.copy()
+        for _ in range(4):
+            way = self.grid.sample(field, moved[None, :, :2])[0]
+            moved[:, :2] = points[:, :2] + way
+        return moved
+
+
+def _smooth(values: FloatArray) -> FloatArray:
+    share = np.clip(values, 0, 1)
+    return floats(share * share * (3 - 2 * share))

@@ -1,0 +1,121 @@
+"""Make an avatar pack for the puppet out of a photo or a film.
+
+`register_face` and `check_face` are run by a guarded child process: see `face.register.guarded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from ditto_avatar.errors import InvalidImage
+from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.face.puppet.made_atlas import made_atlas
+from ditto_avatar.face.puppet.model import FaceModel
+from ditto_avatar.face.register.checks import Examined, examine
+from ditto_avatar.face.register.film import read_film
+from ditto_avatar.face.register.idle_loop import make_idle
+from ditto_avatar.face.register.still import prepare_still
+from ditto_avatar.face.register.tracker import FaceTracker, head_rotations
+from ditto_avatar.face.register.writing import (
+    Terms,
+    i420,
+    write_about,
+    write_arrays,
+    write_atlas,
+    write_idle,
+    write_poster,
+)
+from ditto_avatar.types import ByteArray, FloatArray
+
+MAX_PHOTO_BYTES: Final = 40 * 1024 * 1024
+_LONGEST_SIDE_PX: Final = 3_000
+_PHOTOS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"BM")
+
+Progress = Callable[[str, int, int], None]
+
+
+def is_photo(path: Path) -> bool:
+    """Return whether the file at `path` begins like a picture that `read_photo` reads."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return head.startswith(_PHOTOS[:2]) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+
+
+def read_photo(path: Path) -> ByteArray:
+    """Return the JPEG, PNG or WebP at `path` upright, RGB, at most 3,000 px long. Raises
+    `InvalidImage`."""
+    data = path.read_bytes()
+    if len(data) > MAX_PHOTO_BYTES:
+        raise InvalidImage(f"The photo is larger than {MAX_PHOTO_BYTES >> 20} MB.")
+    # Turned as the camera's EXIF says.
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if found is None:
+        raise InvalidImage(f"{path.name} cannot be used: expected a JPEG, PNG or WebP picture.")
+    shrink = _LONGEST_SIDE_PX / max(found.shape[:2])
+    if shrink < 1:
+        found = cv2.resize(found, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    return np.asarray(found, np.uint8)
+
+
+def require_usable(found: Examined) -> FloatArray:
+    """Return the points of the face. Raises `InvalidImage` with everything that blocks it."""
+    if found.face is None or found.blocking:
+        raise InvalidImage(" ".join(finding.text() for finding in found.blocking))
+    return found.face.points
+
+
+def make_pack(path: Path, folder: Path, source: str, terms: Terms, progress: Progress) -> None:
+    """Fill the empty `folder` with the pack of the face in the photo or film at `path`, which its
+    owner calls `source`. Raises `InvalidImage`. Blocks for seconds."""
+    tracker = FaceTracker()
+    white = None
+    progress("face", 0, 1)
+    if is_photo(path):
+        photo = read_photo(path)
+        still = prepare_still(photo, require_usable(examine(photo, tracker)))
+        white = still.white
+        loop = make_idle(still, lambda done, total: progress("idle", done, total))
+        pictures, points, closure = loop.pictures, loop.points, loop.closure
+        neutral = still.points
+    else:
+        film = read_film(path, tracker, lambda done, total: progress("face", done, total))
+        pictures, points, closure = film.pictures, film.points, film.closure
+        away = np.abs(points - np.median(points, axis=0)).mean(axis=(1, 2))
+        neutral = points[int(np.argmin(away + 50 * closure.max(axis=1)))]
+    progress("writing", 0, 1)
+    write_idle(folder / "idle.mp4", [i420(picture) for picture in pictures])
+    write_poster(folder / "poster.webp", pictures[0])
+    write_about(folder, source, terms)
+    rotation = head_rotations(points, neutral)
+    write_arrays(folder, points, rotation, neutral, eye_closure=closure)
+    progress("mouth", 0, 1)
+    _add_mouth(folder, points, rotation, neutral, closure, white)
+
+
+def _add_mouth(
+    folder: Path,
+    points: FloatArray,
+    rotation: FloatArray,
+    neutral: FloatArray,
+    closure: FloatArray,
+    white: FloatArray | None,
+) -> None:
+    avatar = load_avatar(folder)
+    atlas = made_atlas(avatar, FaceModel(avatar).basis, white)
+    write_atlas(folder / "mouth.webp", atlas.patches())
+    write_arrays(
+        folder,
+        points,
+        rotation,
+        neutral,
+        eye_closure=closure,
+        atlas_names=np.array(atlas.names),
+        atlas_weights=atlas.weights,
+        atlas_landmarks=atlas.landmarks,
+        atlas_box=np.array(atlas.box, np.float32),
+    )
