@@ -14,6 +14,8 @@ RUN_READY  := $(VENV)/.ready-run
 TEST_READY := $(VENV)/.ready-test
 # Writes the lock and tries the floors; nothing else needs it.
 UV         := uv==0.13.9
+# Its messages run with every protobuf from 6.31 on; newer tools' do not.
+GRPC_TOOLS := grpcio-tools==1.75.1
 # Lists what an image holds; nothing else needs it.
 CYCLONEDX  := cyclonedx-bom==7.5.0
 LOCK       := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -29,7 +31,7 @@ DEPLOY_TESTS := tests/deploy/test_images.py tests/deploy/test_compose.py tests/d
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check e2e bench format protocol lock test-floors clean \
-	deploy-check deploy-render image-test sbom
+	worker-protocol deploy-check deploy-render image-test sbom
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +82,11 @@ format: $(TEST_READY)  ## Format the code
 
 protocol: $(TEST_READY)  ## Renew the reference of the protocol in docs/
 	$(BIN)/python -m ditto_avatar.server.wire docs
+
+worker-protocol: | $(BIN)/python  ## Renew the messages between servers and workers from worker.proto
+	$(PIP) install '$(GRPC_TOOLS)'
+	cd src && $(abspath $(BIN))/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+		ditto_avatar/cluster/worker.proto
 
 lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all dependencies
 	$(PIP) install '$(UV)'

@@ -21,6 +21,7 @@ ORDER = [
     "pipeline",
     "dialogue",
     "speech",
+    "cluster",
     "face",
     "guard",
     "media",
@@ -29,7 +30,7 @@ CLI = {"cli", "cli_ditto", "cli_keys"}
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
-ASSEMBLY = {"assembly", "doctor", "render"}
+ASSEMBLY = {"assembly", "doctor", "render", "worker"}
 
 OPTIONAL = {
     "fastapi": ["server/"],
@@ -44,7 +45,8 @@ OPTIONAL = {
     "sqlalchemy": ["session/"],
     "alembic": ["session/"],
     "openai": ["providers/openai", "dialogue/openai", "speech/openai", "speech/transcribe"],
-    "google": ["speech/google"],
+    "google": ["speech/google", "cluster/worker_pb2.py"],
+    "grpc": ["cluster/", "speech/google"],
 }
 
 

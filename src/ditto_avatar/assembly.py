@@ -24,6 +24,7 @@ BudgetOf = Callable[[Paid], Budget]
 # What the model may write for a second of speech: people say some 4 tokens, tags and hidden
 # thoughts come on top. The voice decides when an answer is long enough, this is for the bill.
 _TOKENS_PER_S = 20
+_TOKEN_CHARACTERS = 32
 
 
 async def open_avatars(settings: Settings) -> AvatarLibrary:
@@ -76,6 +77,30 @@ def open_speech(
         dictionary = read_pronunciations(settings.pronunciations)
         engines = [PronouncingSpeech(engine, dictionary) for engine in engines]
     return FallbackSpeech(engines)
+
+
+async def open_drawing(settings: Settings, metrics: Metrics) -> FaceEngine:
+    """Make the face engine of a server: workers elsewhere, where the settings name any. Raises
+    `Unavailable` when none answers."""
+    if not settings.workers:
+        return await open_face(settings)
+    from ditto_avatar.cluster.remote import RemoteEngine
+
+    return await RemoteEngine.connect(
+        settings.workers.split(","), worker_token(settings), metrics.worker_takeovers.inc
+    )
+
+
+def worker_token(settings: Settings) -> str | None:
+    """Return the secret of servers and workers. Raises `InvalidInput` for one that can be
+    guessed."""
+    token = revealed(settings.worker_token)
+    if token is not None and len(token) < _TOKEN_CHARACTERS:
+        raise InvalidInput(
+            f"DITTO_WORKER_TOKEN: expected at least {_TOKEN_CHARACTERS} characters, "
+            f"came {len(token)}."
+        )
+    return token
 
 
 async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:

@@ -73,6 +73,18 @@ def serve(
 
 
 @app.command()
+def worker(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 7138,
+) -> None:
+    """Draw for servers on other machines (their DITTO_WORKERS)."""
+    from ditto_avatar.worker import run_worker
+
+    settings = _settings()
+    asyncio.run(run_worker(settings, host or settings.host, port))
+
+
+@app.command()
 def render(
     out: Annotated[Path, typer.Option(help="The MP4 file to write.")],
     avatar: Annotated[str, typer.Option(help="Name of a presenter, or a path to a pack.")] = "mina",

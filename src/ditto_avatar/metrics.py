@@ -41,6 +41,11 @@ class Metrics:
         self.fallbacks = counter(
             "ditto_fallbacks", "Failures after which another engine took over", ["part", "failed"]
         )
+        self.worker_takeovers = counter(
+            "ditto_worker_takeovers",
+            "Streams that went on elsewhere when their worker was lost",
+            [],
+        )
         self.connections_ended = counter(
             "ditto_connections_ended",
             "Connections ended by a limit or for what they sent, by reason",

@@ -89,6 +89,15 @@ class Settings(BaseSettings):
         None, description="mirror of the model hub that checkpoints are downloaded from"
     )
 
+    workers: str = Field(
+        "",
+        description="workers (`ditto-avatar worker`) that draw instead of this process, as "
+        "host:port by commas; a name with several addresses is several workers",
+    )
+    worker_token: SecretStr | None = Field(
+        None, description="secret that servers and workers share, at least 32 characters"
+    )
+
     openai_api_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY"),

@@ -119,7 +119,7 @@ async def test_a_segment_is_encoded_once_for_all_outputs(
     segment.close()
     for index in range(7):
         frame = VideoFrame(index, index, avatar.idle_frames[index])
-        await sink.add(segment, frame.yuv, segment.next_samples(frame))
+        await sink.add(segment, frame, segment.next_samples(frame))
         segment.took()
     await sink.end(segment)
     await sink.finish()

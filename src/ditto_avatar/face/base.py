@@ -14,10 +14,30 @@ pushed so far, so audio and video stay together by counting.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
 
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.types import Emotion, FloatArray, Phoneme, VideoFrame
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame(VideoFrame):
+    """A picture that was encoded where it was drawn: `yuv` is empty. `fragments` are those that it
+    completed, as `media.encode.FragmentEncoder` makes them; the `last` picture of a sentence brings
+    all that remain."""
+
+    fragments: tuple[bytes, ...]
+    last: bool
+
+    @classmethod
+    def of(
+        cls, index: int, idle_frame: int, fragments: tuple[bytes, ...], *, last: bool
+    ) -> EncodedFrame:
+        """Make one without pixels."""
+        return cls(index, idle_frame, np.zeros((0, 0), np.uint8), fragments, last)
 
 
 class FaceStream(Protocol):

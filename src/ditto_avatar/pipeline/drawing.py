@@ -34,7 +34,7 @@ class Drawing:
             if segment is None or segment.complete:
                 segment = await stretch.segments.get()
             await self._keep_pace(1)
-            await flow.sink.add(segment, frame.yuv, segment.next_samples(frame))
+            await flow.sink.add(segment, frame, segment.next_samples(frame))
             segment.took()
             await flow.end_if_complete(segment)
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.base import EncodedFrame
 from ditto_avatar.media.encode import EncodedPicture, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sinks import Sink
-from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray
+from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, VideoFrame
 
 # How much sound is encoded ahead of the pictures (see `FragmentEncoder.encode`).
 _SOUND_AHEAD = 2 * SAMPLES_PER_FRAME
@@ -82,6 +83,36 @@ class ThreadedEncoder:
         return made
 
 
+NO_PICTURE = EncodedPicture(b"", key=False)
+"""Pictures that were encoded elsewhere come in their fragments only."""
+
+
+class ReceivedFragments:
+    """Collect the fragments of one segment that was encoded where it was drawn."""
+
+    def __init__(self) -> None:
+        self.fragments: list[Fragment] = []
+        """All fragments so far."""
+        self._remain: list[Fragment] = []
+
+    def take(self, frame: EncodedFrame) -> list[Fragment]:
+        """Take the next picture; return its fragments, unless they are the last."""
+        first = len(self.fragments)
+        made = [Fragment(index, data) for index, data in enumerate(frame.fragments, first)]
+        self.fragments += made
+        if frame.last:
+            self._remain = made
+            return []
+        return made
+
+    async def finish(self) -> list[Fragment]:
+        """Return the last fragments."""
+        return self._remain
+
+    def abandon(self) -> None:
+        """Do nothing: there is no codec to free."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """One picture that was encoded: the `fragments` that it completed (mostly none), and for
@@ -112,11 +143,20 @@ class EncodingSink(Sink):
     """Encode every segment of a turn as a stream of its own, and hand it to `outputs` in their
     order."""
 
-    def __init__(self, avatar: Avatar, executor: Executor, outputs: Sequence[Output]) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        executor: Executor,
+        outputs: Sequence[Output],
+        *,
+        encodes: bool = True,
+    ) -> None:
+        """With `encodes` False, pictures come as `EncodedFrame` and are handed on as they are."""
         self._avatar = avatar
         self._executor = executor
         self._outputs = outputs
-        self._encoders: dict[str, ThreadedEncoder] = {}
+        self._encodes = encodes
+        self._encoders: dict[str, ThreadedEncoder | ReceivedFragments] = {}
 
     async def run(self) -> None:
         """Run all outputs."""
@@ -126,17 +166,25 @@ class EncodingSink(Sink):
 
     def begin(self, segment: Segment) -> None:
         """Open an encoder for `segment`."""
-        encoder = ThreadedEncoder(
-            FragmentEncoder(self._avatar.width, self._avatar.height), self._executor
-        )
-        encoder.open()
-        self._encoders[segment.id] = encoder
+        if self._encodes:
+            encoder = ThreadedEncoder(
+                FragmentEncoder(self._avatar.width, self._avatar.height), self._executor
+            )
+            encoder.open()
+            self._encoders[segment.id] = encoder
+        else:
+            self._encoders[segment.id] = ReceivedFragments()
 
-    async def add(self, segment: Segment, yuv: ByteArray, samples: FloatArray) -> None:
-        """Encode a picture and hand on the fragments it completed."""
-        encoder = self._encoders[segment.id]
-        fragments = await encoder.encode(yuv, _audio_for(segment, encoder))
-        made = Encoded(fragments, encoder.newest, samples)
+    async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> None:
+        """Encode a picture, unless it was where it was drawn, and hand on the fragments it
+        completed."""
+        if isinstance(frame, EncodedFrame):
+            made = Encoded(self._received(segment).take(frame), NO_PICTURE, samples)
+        else:
+            encoder = self._encoders[segment.id]
+            assert isinstance(encoder, ThreadedEncoder)
+            fragments = await encoder.encode(frame.yuv, _audio_for(segment, encoder))
+            made = Encoded(fragments, encoder.newest, samples)
         for output in self._outputs:
             output.encoded(segment, made)
 
@@ -161,6 +209,11 @@ class EncodingSink(Sink):
             encoder.abandon()
         self._encoders.clear()
         self._outputs = ()  # with the media that waits in them
+
+    def _received(self, segment: Segment) -> ReceivedFragments:
+        received = self._encoders[segment.id]
+        assert isinstance(received, ReceivedFragments)
+        return received
 
     async def _ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
         for output in self._outputs:

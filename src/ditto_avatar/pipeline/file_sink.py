@@ -14,7 +14,7 @@ from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.encoding import ThreadedEncoder
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sinks import Sink
-from ditto_avatar.types import ByteArray, FloatArray
+from ditto_avatar.types import FloatArray, VideoFrame
 
 
 class FileSink(Sink):
@@ -35,9 +35,9 @@ class FileSink(Sink):
         """How many pictures were encoded."""
         return self._encoder.frames
 
-    async def add(self, segment: Segment, yuv: ByteArray, samples: FloatArray) -> None:
+    async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> None:
         """Encode a picture."""
-        await self._encoder.encode(yuv, samples)
+        await self._encoder.encode(frame.yuv, samples)
         self._drawn(self.frames)
 
     async def replay(self, segment: Segment, media: SegmentMedia) -> None:

@@ -129,6 +129,8 @@ class LiveSinks:
     face: FaceEngine
     executor: Executor
     clock: Clock
+    encodes: bool = True
+    """False where the face's pictures come encoded, from workers."""
 
     def __call__(self, request: TurnRequest, notify: Notify) -> EncodingSink:
         """Make the sink of one turn."""
@@ -138,7 +140,7 @@ class LiveSinks:
         ]
         if request.keeps_clips:
             outputs.append(ClipOutput(self.clips, notify))
-        return EncodingSink(request.avatar, self.executor, outputs)
+        return EncodingSink(request.avatar, self.executor, outputs, encodes=self.encodes)
 
 
 def _clip(name: str, segment: Segment) -> Clip:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.request import Notify, TurnRequest
 from ditto_avatar.pipeline.segment import Segment
-from ditto_avatar.types import ByteArray, FloatArray
+from ditto_avatar.types import FloatArray, VideoFrame
 
 
 class Sink:
@@ -26,8 +26,8 @@ class Sink:
     def begin(self, segment: Segment) -> None:
         """Expect the pictures of `segment`: its first sound has come."""
 
-    async def add(self, segment: Segment, yuv: ByteArray, samples: FloatArray) -> None:
-        """Take the next I420 picture (height * 3 / 2, width) of `segment` and its samples (640,).
+    async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> None:
+        """Take the next picture of `segment` and its samples (640,).
         Waits while the sink is behind. A cancelled turn calls `abandon` next."""
 
     async def end(self, segment: Segment) -> None:

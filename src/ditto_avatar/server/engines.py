@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ditto_avatar.assembly import (
     open_budgets,
     open_dialogue,
-    open_face,
+    open_drawing,
     open_speech,
     open_transcriber,
 )
@@ -79,7 +79,7 @@ async def open_engines(
     await budgets.open()
     dialogue = open_dialogue(settings, budgets.of)
     speech = open_speech(settings, metrics, budgets.of)
-    face = await open_face(settings)
+    face = await open_drawing(settings, metrics)
     transcriber = open_transcriber(settings, budgets.of)
     for engine in (dialogue, speech, face, transcriber):
         if engine is not None:
@@ -90,6 +90,8 @@ async def open_engines(
 def places_for(settings: Settings, face: FaceEngine) -> int:
     """Return how many turns may speak at once: as the settings say, but no more than the engine
     holds."""
+    if settings.workers and settings.max_speaking is not None:
+        return settings.max_speaking  # workers come and go; they know what they hold
     if face.max_streams is not None:
         return min(settings.max_speaking or face.max_streams, face.max_streams)
     if settings.max_speaking is not None:

@@ -153,7 +153,14 @@ def _pipeline(
     return Pipeline(
         engines=engines.choose,
         face=engines.face,
-        sinks=LiveSinks(storage.clip_writer, storage.cache, engines.face, storage.executor, clock),
+        sinks=LiveSinks(
+            storage.clip_writer,
+            storage.cache,
+            engines.face,
+            storage.executor,
+            clock,
+            encodes=not settings.workers,
+        ),
         cache=storage.cache,
         clock=clock,
         lead_s=settings.lead_s,

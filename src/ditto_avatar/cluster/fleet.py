@@ -1,0 +1,187 @@
+"""Know the workers: where they are, what each can take, and which of them are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import grpc
+import grpc.aio
+
+from ditto_avatar.cluster import worker_pb2 as pb
+from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, WATCH, authorization
+from ditto_avatar.errors import InvalidInput, Unavailable
+
+log = logging.getLogger(__name__)
+
+SILENT_S = 1.2
+"""A worker that says nothing for so long hangs, or its machine is gone: two signs of life and
+some."""
+_AGAIN_S = 0.5
+_RESOLVE_S = 5.0
+_OTHERS_S = 2.0
+assert SILENT_S > 2 * HEARTBEAT_S
+
+
+@dataclass(eq=False)
+class KnownWorker:
+    """One worker, and what it said last; None before it said anything and when it is lost."""
+
+    address: str
+    channel: grpc.aio.Channel
+    places: pb.Places | None = None
+    opening: int = 0
+    """Streams that were given to it since it told its places."""
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it falls silent; replaced when it speaks again."""
+    watching: asyncio.Task[None] | None = None
+
+    @property
+    def free(self) -> int:
+        """Places it can take, as far as is known here."""
+        if self.places is None or self.places.draining:
+            return 0
+        return max(0, self.places.total - self.places.taken - self.opening)
+
+
+class Fleet:
+    """Watch the workers at `addresses` (``host:port``; a name that has several addresses is several
+    workers). Belongs to the event loop."""
+
+    def __init__(self, addresses: Iterable[str], token: str | None, first_s: float = 30.0) -> None:
+        """With `first_s`, how long to wait for the first worker."""
+        self._first_s = first_s
+        self._names = [_parted(address) for address in addresses]
+        self._token = token
+        self._workers: dict[str, KnownWorker] = {}
+        self._changed = asyncio.Condition()
+        self._resolving: asyncio.Task[None] | None = None
+
+    @property
+    def workers(self) -> list[KnownWorker]:
+        """Those that speak."""
+        return [worker for worker in self._workers.values() if worker.places is not None]
+
+    async def open(self) -> pb.Places:
+        """Begin to watch; return what the first worker says. Raises `Unavailable` when none speaks
+        in time."""
+        self._resolving = asyncio.create_task(self._keep_resolving(), name="workers")
+        try:
+            async with asyncio.timeout(self._first_s), self._changed:
+                await self._changed.wait_for(lambda: bool(self.workers))
+            # The others that are there; who is not comes later.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_OTHERS_S), self._changed:
+                    await self._changed.wait_for(
+                        lambda: len(self.workers) == len(self._workers) > 0
+                    )
+        except TimeoutError as error:
+            await self.close()
+            names = ", ".join(f"{host}:{port}" for host, port in self._names)
+            raise Unavailable(f"DITTO_WORKERS: no worker answers at {names}.") from error
+        places = self.workers[0].places
+        assert places is not None
+        return places
+
+    async def close(self) -> None:
+        """Stop watching."""
+        tasks = [worker.watching for worker in self._workers.values()]
+        for task in (self._resolving, *tasks):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        for worker in self._workers.values():
+            await worker.channel.close()
+        self._workers.clear()
+
+    def choose(self, fingerprint: str, besides: set[KnownWorker]) -> KnownWorker | None:
+        """Return the worker with the most free places that draws alike; None where all are full."""
+        able = [
+            worker
+            for worker in self.workers
+            if worker not in besides
+            and worker.free > 0
+            and worker.places is not None
+            and worker.places.fingerprint == fingerprint
+        ]
+        return max(able, key=lambda worker: worker.free, default=None)
+
+    async def changed(self) -> None:
+        """Wait until any worker tells something new. Cancelling is safe."""
+        async with self._changed:
+            await self._changed.wait()
+
+    async def _keep_resolving(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            found: set[str] = set()
+            for host, port in self._names:
+                try:
+                    for *_, place in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                        ip = str(place[0])
+                        found.add(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}")
+                except OSError as error:
+                    log.warning("worker %s is not known to the network: %s", host, error.strerror)
+            for address in found - set(self._workers):
+                channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+                worker = self._workers[address] = KnownWorker(address, channel)
+                worker.watching = asyncio.create_task(self._watch(worker), name=address)
+            for address in set(self._workers) - found:
+                worker = self._workers[address]
+                if worker.places is None and worker.watching is not None:
+                    worker.watching.cancel()
+                    del self._workers[address]
+                    await worker.channel.close()
+            await asyncio.sleep(_RESOLVE_S)
+
+    async def _watch(self, worker: KnownWorker) -> None:
+        watch = worker.channel.unary_stream(
+            WATCH, pb.WatchRequest.SerializeToString, pb.Places.FromString
+        )
+        reason = ""
+        while True:
+            call = watch(pb.WatchRequest(), metadata=authorization(self._token))
+            try:
+                while True:
+                    places = await asyncio.wait_for(call.read(), SILENT_S)
+                    if not isinstance(places, pb.Places):
+                        reason = "it ended the call"
+                        break
+                    await self._told(worker, places)
+            except TimeoutError:
+                reason = f"it said nothing for {SILENT_S:g} s"
+            except grpc.aio.AioRpcError as error:
+                reason = f"{error.code().name}: {error.details()}"
+            finally:
+                call.cancel()
+            await self._lose(worker, reason)
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _told(self, worker: KnownWorker, places: pb.Places) -> None:
+        if worker.places is None:
+            worker.lost = asyncio.Event()
+            log.info("worker %s has %d places", worker.address, places.total)
+        worker.places = places
+        worker.opening = 0
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _lose(self, worker: KnownWorker, reason: str) -> None:
+        if worker.places is not None:
+            log.warning("worker %s is lost: %s", worker.address, reason)
+        worker.places = None
+        worker.lost.set()
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _parted(address: str) -> tuple[str, int]:
+    host, _, port = address.strip().rpartition(":")
+    if not host or not port.isdigit():
+        raise InvalidInput(f"DITTO_WORKERS: expected host:port, came {address.strip()!r}.")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,146 @@
+"""Serve a face engine to servers on other machines: the command `ditto-avatar worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from ditto_avatar.cluster import worker_pb2 as pb
+from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, SERVICE
+from ditto_avatar.cluster.worker_stream import WorkerStream
+from ditto_avatar.errors import Busy, DittoAvatarError, NotFound
+from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.face.library import AvatarLibrary
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Draw for others with `face`, at most `places` streams at once. Belongs to the event loop."""
+
+    def __init__(
+        self, face: FaceEngine, avatars: AvatarLibrary, places: int, token: str | None
+    ) -> None:
+        self._face = face
+        self._avatars = avatars
+        self._places = places
+        self._token = token
+        self._taken = 0
+        self._draining = False
+        self._changed = asyncio.Condition()
+        self._executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return what a gRPC server answers with."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Watch": grpc.unary_stream_rpc_method_handler(
+                    self.watch, pb.WatchRequest.FromString, pb.Places.SerializeToString
+                ),
+                "Draw": grpc.stream_stream_rpc_method_handler(
+                    self.draw, pb.Up.FromString, pb.Pictures.SerializeToString
+                ),
+            },
+        )
+
+    async def watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.Places]:
+        """Yield the places at once, when they change, and as a sign of life."""
+        await self._check(context)
+        while True:
+            yield self._state()
+            async with self._changed:
+                try:
+                    await asyncio.wait_for(self._changed.wait(), HEARTBEAT_S)
+                except TimeoutError:
+                    continue
+
+    async def draw(self, ups: AsyncIterator[pb.Up], context: Any) -> AsyncIterator[pb.Pictures]:
+        """Draw one stream. The call's end, whoever ends it, frees its place."""
+        await self._check(context)
+        if self._draining or self._taken >= self._places:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "every place is taken")
+        self._taken += 1
+        try:
+            await self._tell()
+            opening = (await anext(aiter(ups))).open
+            try:
+                avatar = self._avatars.find(opening.avatar)
+                if avatar.fingerprint != opening.digest:
+                    raise NotFound(f"The pack {avatar.name!r} is another one here.")
+                stream = await self._face.open(avatar, opening.start_frame)
+            except Busy as error:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            except DittoAvatarError as error:
+                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            drawing = WorkerStream(stream, avatar, opening.pictures_before, self._executor)
+            pictures = drawing.run(ups)
+            try:
+                async for each in pictures:
+                    yield each
+            finally:
+                await pictures.aclose()
+        finally:
+            self._taken -= 1
+            await self._tell()
+
+    async def drain(self, within_s: float) -> None:
+        """Take nothing new, and wait until what is drawn has ended, or the time is over."""
+        self._draining = True
+        await self._tell()
+        try:
+            async with asyncio.timeout(within_s), self._changed:
+                await self._changed.wait_for(lambda: self._taken == 0)
+        except TimeoutError:
+            log.warning("%d streams are ended before they were drawn", self._taken)
+
+    def _state(self) -> pb.Places:
+        return pb.Places(
+            engine=self._face.name,
+            fingerprint=self._face.fingerprint,
+            total=self._places,
+            taken=self._taken,
+            strained=self._face.strained,
+            draining=self._draining,
+        )
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _check(self, context: Any) -> None:
+        if self._token is None:
+            return
+        given = dict(context.invocation_metadata()).get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is not the worker's")
+
+
+async def serve_worker(worker: Worker, address: str, shutdown_s: float) -> None:
+    """Serve `worker` at `address` until SIGTERM or SIGINT; then drain for up to `shutdown_s`.
+    Raises `OSError` when the address is taken."""
+    # Two processes on one port would share the calls by chance.
+    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((worker.handlers(),))
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"{address} cannot be listened on") from error
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await server.start()
+    log.info("draws for servers at %s", address)
+    await stop.wait()
+    await worker.drain(shutdown_s)
+    await server.stop(0.5)

@@ -1,0 +1,59 @@
+"""Run a worker as the settings say: what `ditto-avatar worker` does."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+
+from ditto_avatar import assembly
+from ditto_avatar.cluster.worker import Worker, serve_worker
+from ditto_avatar.cores import usable_cores
+from ditto_avatar.errors import DittoAvatarError, InvalidInput, Unavailable
+from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.face.library import AvatarLibrary
+from ditto_avatar.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# The puppet draws and encodes some ten times faster than it is played.
+_PER_CORE = 2
+
+
+async def run_worker(settings: Settings, host: str, port: int) -> None:
+    """Serve until the process is asked to stop. Raises `InvalidInput` when others could reach it
+    without a secret, `Unavailable` when the port is taken or the engine lacks something."""
+    token = assembly.worker_token(settings)
+    if token is None and not _is_this_machine(host):
+        raise InvalidInput(
+            f"A worker at {host} can be reached by others: set DITTO_WORKER_TOKEN, the same here "
+            "and at the servers."
+        )
+    face = await assembly.open_face(settings)
+    try:
+        avatars = await assembly.open_avatars(settings)
+        await _prepare(face, avatars)
+        places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
+        worker = Worker(face, avatars, min(places, face.max_streams or places), token)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        await serve_worker(worker, address, settings.shutdown_s)
+    except OSError as error:
+        raise Unavailable(f"The worker cannot listen: {error}.") from error
+    finally:
+        await face.close()
+
+
+async def _prepare(face: FaceEngine, avatars: AvatarLibrary) -> None:
+    """Prepare every avatar, so that no viewer waits for it; one that cannot be drawn is refused
+    when it is asked for."""
+    for avatar in avatars:
+        try:
+            await face.prepare(avatar)
+        except DittoAvatarError as error:
+            log.error("avatar %s cannot be drawn here: %s", avatar.name, error)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
