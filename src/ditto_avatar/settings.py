@@ -204,6 +204,10 @@ class Settings(BaseSettings):
     )
     max_text: Positive = Field(4_000, description="longest message in characters")
     max_body_kb: Positive = Field(256, description="largest request body and WebSocket message")
+    max_faces: int = Field(
+        50, ge=0, description="faces that visitors may bring and keep together; 0 takes none"
+    )
+    max_face_mb: Positive = Field(32, description="largest photo or film of a visitor's face")
     max_sessions: Positive = Field(1_000, description="sessions kept at once")
     max_speaking: Positive | None = Field(
         None,

@@ -37,15 +37,30 @@ class AvatarLibrary:
     def __init__(self, avatars: Iterable[Avatar], refused: Mapping[str, str]) -> None:
         self._avatars = {avatar.name: avatar for avatar in avatars}
         self.refused = refused
+        self._unlisted: set[str] = set()
 
     def __iter__(self) -> Iterator[Avatar]:
-        return iter(sorted(self._avatars.values(), key=lambda avatar: avatar.name))
+        listed = [a for name, a in self._avatars.items() if name not in self._unlisted]
+        return iter(sorted(listed, key=lambda avatar: avatar.name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._avatars
+
+    def add_unlisted(self, avatar: Avatar) -> None:
+        """Add an avatar that is found by its name only."""
+        self._unlisted.add(avatar.name)
+        self._avatars[avatar.name] = avatar
+
+    def remove(self, name: str) -> None:
+        """Take away the avatar of that name, if there is one. Who uses it keeps it."""
+        self._unlisted.discard(name)
+        self._avatars.pop(name, None)
 
     def find(self, name: str) -> Avatar:
         """The avatar of that name. Raises `NotFound`, naming those that there are."""
         avatar = self._avatars.get(name)
         if avatar is None:
-            known = ", ".join(sorted(self._avatars)) or "none"
+            known = ", ".join(avatar.name for avatar in self) or "none"
             raise NotFound(f"There is no avatar named {name[:64]!r}; there are: {known}.")
         return avatar
 

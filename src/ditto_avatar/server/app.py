@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from ditto_avatar.server import failures, operator, routes, websocket
+from ditto_avatar.server import face_routes, failures, operator, routes, websocket
 from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.body_limit import BodyLimit
 from ditto_avatar.server.exposure import OperatorPort, operator_port
@@ -26,6 +26,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     that cannot be read."""
     app = _empty_app(parts)
     app.include_router(routes.api)
+    app.include_router(face_routes.router)
     app.include_router(routes.files)
     app.include_router(routes.health)
     app.include_router(websocket.router)
@@ -55,6 +56,7 @@ def _empty_app(parts: ServerParts) -> FastAPI:
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_kb * 1024,
+        larger={"/api/avatars": settings.max_face_mb * 1024 * 1024},
         within_s=settings.request_s,
         refuse=failures.on_error,
     )

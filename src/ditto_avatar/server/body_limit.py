@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,8 +19,18 @@ class BodyLimit:
     is known: small bodies fit the memory, and large ones are never taken in. A body that is not
     complete after `within_s` is refused and its connection closed."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, within_s: float, refuse: Refuse) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        within_s: float,
+        refuse: Refuse,
+        larger: Mapping[str, int] | None = None,
+    ) -> None:
+        """`larger` has the limit of each path that takes more than others, in bytes."""
         self._app = app
+        self._larger = larger or {}
         self._max_bytes = max_bytes
         self._within_s = within_s
         self._refuse = refuse
@@ -56,18 +66,20 @@ class BodyLimit:
         await answer(scope, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> list[Message]:
+        most = self._larger.get(scope["path"], self._max_bytes)
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            raise self._too_large()
+        if announced.isdigit() and int(announced) > most:
+            raise self._too_large(most)
         messages: list[Message] = []
         size = 0
         while not messages or messages[-1].get("more_body", False):
             message = await receive()
             messages.append(message)
             size += len(message.get("body", b""))
-            if size > self._max_bytes:
-                raise self._too_large()
+            if size > most:
+                raise self._too_large(most)
         return messages
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is too large: at most {self._max_bytes // 1024} KB are taken.")
+    @staticmethod
+    def _too_large(most: int) -> TooLarge:
+        return TooLarge(f"The body is too large: at most {most // 1024} KB are taken.")

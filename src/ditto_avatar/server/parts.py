@@ -29,6 +29,7 @@ from ditto_avatar.server import upkeep
 from ditto_avatar.server.access import Access
 from ditto_avatar.server.audit import AuditLog
 from ditto_avatar.server.engines import ServerEngines, open_engines, places_for
+from ditto_avatar.server.faces import Faces
 from ditto_avatar.server.keys import Keyring
 from ditto_avatar.server.limits import Throttle
 from ditto_avatar.server.readiness import Readiness
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 _BURST_S = 5
 # An address with more than this many busy connections slows them all down.
 _SOCKETS_SHARE = 8
+# Faces that an address may have made in a minute.
+_FACES_PER_MINUTE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class ServerParts:
     """Understands microphones; None leaves it to the browsers."""
     sound_limits: SoundLimits
     readiness: Readiness
+    faces: Faces
+    face_pace: RateLimit
     pace: Throttle
     """The pace of each WebSocket's messages, by connection."""
     address_pace: Throttle
@@ -99,6 +104,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         avatars = await open_avatars(settings)
         metrics.avatars_refused.set(len(avatars.refused))
         avatars.find(settings.avatar)
+        faces = Faces(avatars, settings.data_dir / "faces", settings.max_faces)
+        await stack.enter_async_context(faces.opened())
         engines = await open_engines(settings, metrics, stack)
         storage = await open_storage(settings, stack)
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
@@ -135,6 +142,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             None if engines.transcriber is None else Listener(engines.transcriber),
             SoundLimits(clock, settings.turns_per_minute, metrics.sound_refused_s.inc),
             readiness=Readiness(storage.store, settings.data_dir, clock),
+            faces=faces,
+            face_pace=RateLimit(_FACES_PER_MINUTE, clock, "faces"),
             pace=_pace(settings, clock),
             address_pace=_pace(settings, clock, _SOCKETS_SHARE),
         )

@@ -127,8 +127,7 @@ async def _session_for(
             # It ended while the page was away: the person goes on with a new one.
             log.info("a viewer came back to a session that has ended")
     # A page remembers its presenter; one that was removed gives way to the default.
-    known = any(avatar.name == hello.avatar for avatar in parts.avatars)
-    avatar = hello.avatar if known else None
+    avatar = hello.avatar if hello.avatar in parts.avatars else None
     asked = Asked(hello.join, socket.headers.get("origin"), avatar, hello.language)
     return await open_session(parts, visitor, asked), False
 

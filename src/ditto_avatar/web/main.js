@@ -9,6 +9,7 @@ import { byId } from "./ui/dom.js";
 import { takeJoinToken } from "./ui/invitation.js";
 import { LanguagesView } from "./ui/languages.js";
 import { LogView } from "./ui/log.js";
+import { keptFace, MyFaceView } from "./ui/my_face.js";
 import { NoticesView } from "./ui/notices.js";
 import { PresentersView } from "./ui/presenters.js";
 import { StageView } from "./ui/stage.js";
@@ -111,6 +112,11 @@ class Page {
         onInterrupt: () => this.interrupt(),
       }),
       presenters: new PresentersView({ onChoose: ({ name }) => this.#chooseAvatar(name) }),
+      myFace: new MyFaceView({
+        session: () => this.#connection.session,
+        onMade: (avatar) => this.#showFace(avatar),
+        onRemoved: (name) => this.#forgetFace(name),
+      }),
       languages: new LanguagesView({ onChoose: (language) => this.#chooseLanguage(language) }),
       voice,
     };
@@ -174,6 +180,23 @@ class Page {
     this.#connection.send({ type: "avatar.select", avatar: name });
   }
 
+  /** Shows a face that was just made, and lets it say a sentence. */
+  #showFace(avatar) {
+    this.#avatars = [...this.#avatars, avatar];
+    this.#chooseAvatar(avatar.name);
+    const text = STRINGS[this.#conversation.state.language].myFaceSentence;
+    this.#connection.send({ type: "say", text, idle_frame: 0 });
+    this.#draw();
+  }
+
+  #forgetFace(name) {
+    this.#avatars = this.#avatars.filter((avatar) => avatar.name !== name);
+    if (this.#conversation.state.avatar?.name === name && this.#avatars.length) {
+      this.#chooseAvatar(this.#avatars[0].name);
+    }
+    this.#draw();
+  }
+
   #chooseLanguage(language) {
     this.#conversation.update({ language });
     try {
@@ -198,7 +221,8 @@ class Page {
     try {
       const answer = await fetch("api/avatars");
       if (!answer.ok) throw new Error(`status ${answer.status}`);
-      this.#avatars = await answer.json();
+      const own = keptFace();
+      this.#avatars = [...(await answer.json()), ...(own ? [own.avatar] : [])];
     } catch (error) {
       console.warn(`The presenters could not be loaded: ${error.message}`);
       this.#conversation.notify("avatars_failed");

@@ -22,7 +22,7 @@ export class PresentersView {
   render({ state }, strings, all) {
     const { avatar, language } = state;
     const avatars = all.filter(({ name }) => state.avatars?.includes(name) ?? true);
-    this.#button.hidden = !avatar || avatars.length < 2;
+    this.#button.hidden = !avatar ;
     if (!avatar) return;
     const name = avatar.display_name?.[language] ?? avatar.name;
     setText(this.#name, name);

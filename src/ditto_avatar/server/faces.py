@@ -1,0 +1,174 @@
+"""Faces that visitors bring: checked, made into avatars, kept for those who made them.
+
+A face has a name that nobody can guess and is in no list: who made it can choose it, and may hand
+the name on. Only the token that came with it removes it. The picture itself is never kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from ditto_avatar.errors import Busy, DittoAvatarError, NotFound, Unauthorized, UsedUp
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.library import AvatarLibrary, open_pack
+from ditto_avatar.face.register.checks import Finding
+from ditto_avatar.face.register.guarded import (
+    PICTURE_CHECK,
+    OnStage,
+    check_picture,
+    register_face,
+)
+from ditto_avatar.face.register.writing import Terms
+from ditto_avatar.guard.inspector import Inspector
+
+log = logging.getLogger(__name__)
+
+PREFIX = "face-"
+_TOKEN_FILE = "token.sha256"
+_MOST_OF_SESSION = 3
+# Cameras ask twice a second, and one child looks at a picture in milliseconds.
+_MOST_CHECKS = 16
+_MOST_MAKINGS = 4
+
+
+class Faces:
+    """The visitors' faces in `folder`, at most `most` of them. Belongs to the event loop."""
+
+    def __init__(self, library: AvatarLibrary, folder: Path, most: int) -> None:
+        self._library = library
+        self._folder = folder
+        self._most = most
+        self._names: set[str] = set()
+        self._made_by: Counter[str] = Counter()
+        self._making = _Line(_MOST_MAKINGS)
+        self._checking = _Line(_MOST_CHECKS)
+        self._inspector: Inspector | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether visitors may bring faces at all."""
+        return self._most > 0
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Load the faces that were made before; end the child that checks pictures afterwards."""
+        for path in await asyncio.to_thread(_packs_in, self._folder):
+            try:
+                self._add(await open_pack(path))
+            except DittoAvatarError as error:
+                log.error("the face %s is left out: %s", path.name, error)
+        async with Inspector(PICTURE_CHECK) as self._inspector:
+            yield
+
+    async def check(self, data: bytes) -> list[Finding]:
+        """Return what is wrong with a small picture of a camera. Raises `InvalidImage`, `Busy`.
+        Cancelling is safe."""
+        assert self._inspector is not None
+        with _kept(data) as path:
+            async with self._checking.place():
+                return await check_picture(path, preview=True, inspector=self._inspector)
+
+    async def make(
+        self, data: bytes, session: str, terms: Terms, on_stage: OnStage
+    ) -> tuple[Avatar, str]:
+        """Make an avatar for the holder of `session`; return it with the token that removes it.
+
+        Raises `InvalidImage` with the remedies, `UsedUp` beyond the quota, `Busy` when too many
+        wait. Cancelling is safe: nothing is left.
+        """
+        if len(self._names) >= self._most:
+            raise UsedUp("This server keeps no more faces.")
+        if self._made_by[session] >= _MOST_OF_SESSION:
+            raise UsedUp(f"A visitor may have {_MOST_OF_SESSION} faces; remove one first.")
+        name, token = PREFIX + secrets.token_hex(16), secrets.token_urlsafe(24)
+        # Reserved before anything is waited for.
+        self._names.add(name)
+        self._made_by[session] += 1
+        try:
+            with _kept(data) as path:
+                async with self._making.place():
+                    out = self._folder / name
+                    avatar = await register_face(
+                        path, out, terms, source="a photo", on_stage=on_stage
+                    )
+            await asyncio.to_thread(_write_token, avatar.folder, token)
+        except BaseException:
+            self._names.discard(name)
+            self._made_by[session] -= 1
+            raise
+        self._add(avatar)
+        log.info("a visitor made the face %s", name)
+        return avatar, token
+
+    async def remove(self, name: str, token: str) -> None:
+        """Remove a face and all its files. Raises `NotFound`, `Unauthorized`."""
+        if name not in self._names:
+            raise NotFound("There is no such face.")
+        folder = self._folder / name
+        kept = await asyncio.to_thread(_read_token, folder)
+        if not secrets.compare_digest(kept, _digest(token)):
+            raise Unauthorized("Expected the token that came with this face.")
+        self._names.discard(name)
+        self._library.remove(name)
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    def _add(self, avatar: Avatar) -> None:
+        self._names.add(avatar.name)
+        self._library.add_unlisted(avatar)
+
+
+class _Line:
+    """One at a time; at most `most` in line."""
+
+    def __init__(self, most: int) -> None:
+        self._lock = asyncio.Lock()
+        self._most = most
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        if self._waiting >= self._most:
+            raise Busy("Too many pictures are being looked at; try again in a moment.")
+        self._waiting += 1
+        try:
+            async with self._lock:
+                yield
+        finally:
+            self._waiting -= 1
+
+
+@contextmanager
+def _kept(data: bytes) -> Iterator[Path]:
+    """A file with `data` for as long as the block lasts."""
+    with tempfile.NamedTemporaryFile(prefix="ditto-avatar-", suffix=".upload") as file:
+        file.write(data)
+        file.flush()
+        yield Path(file.name)
+
+
+def _packs_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob(f"{PREFIX}*") if (path / "about.json").is_file())
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _write_token(folder: Path, token: str) -> None:
+    (folder / _TOKEN_FILE).write_text(_digest(token), encoding="ascii")
+
+
+def _read_token(folder: Path) -> str:
+    try:
+        return (folder / _TOKEN_FILE).read_text(encoding="ascii")
+    except OSError:
+        return ""
