@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ditto_avatar.types import Language
+from ditto_avatar.types import AiLabel, Language
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -173,6 +173,12 @@ class Settings(BaseSettings):
 
     allowed_origins: str = Field(
         "", description="other web pages that may connect, as https://example.org, by commas"
+    )
+    ai_label: AiLabel = Field(
+        AiLabel.TOP,
+        description="where pages say that the presenter is made by AI: top or bottom of the "
+        "picture; off only where you tell people in another way, as the EU's AI Act (article 50) "
+        "and Korea's AI Basic Act ask",
     )
     allowed_hosts: str = Field(
         "",

@@ -23,6 +23,14 @@ ByteArray = npt.NDArray[np.uint8]
 Int16Array = npt.NDArray[np.int16]
 
 
+class AiLabel(StrEnum):
+    """Where pages say that the presenter is made by AI."""
+
+    TOP = "top"
+    BOTTOM = "bottom"
+    OFF = "off"
+
+
 class Emotion(StrEnum):
     """The emotions of the wire protocol, in the order of Ditto's condition vector."""
 

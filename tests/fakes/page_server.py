@@ -158,6 +158,7 @@ class PageServer:
         self.audio = b""
         self.sessions: dict[str, Session] = {}
         self.transcription = "server"
+        self.ai_label = "top"
         self.notices: list[dict[str, str]] = []
         self.refuse_with: int | None = None
         self.invitations: list[str] | None = None
@@ -367,6 +368,7 @@ class PageServer:
                 "history": session.history,
                 "notices": self.notices,
                 "transcription": self.transcription,
+                "ai_label": self.ai_label,
                 "running_turn": self._running_turn(session),
                 "seq": len(session.events),
             }

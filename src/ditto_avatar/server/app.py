@@ -8,13 +8,15 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from ditto_avatar.server import face_routes, failures, operator, routes, websocket
+from ditto_avatar.server import embedding, face_routes, failures, operator, routes, websocket
 from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.body_limit import BodyLimit
+from ditto_avatar.server.embedding import CrossOrigin
 from ditto_avatar.server.exposure import OperatorPort, operator_port
 from ditto_avatar.server.gate import Gate, Rules
 from ditto_avatar.server.headers import SecurityHeaders
 from ditto_avatar.server.limits import Shares
+from ditto_avatar.server.origin import listed
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.sub_path import SubPath
 
@@ -30,6 +32,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(routes.files)
     app.include_router(routes.health)
     app.include_router(websocket.router)
+    app.include_router(embedding.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_api_route("/", _page, include_in_schema=False, methods=["GET", "HEAD"])
     if operator_port(parts.settings) is OperatorPort.MAIN:
@@ -68,7 +71,9 @@ def _empty_app(parts: ServerParts) -> FastAPI:
         refuse=failures.on_error,
     )
     app.add_middleware(failures.JsonErrors)
-    app.add_middleware(SecurityHeaders)
+    origins = listed(settings.allowed_origins)
+    app.add_middleware(CrossOrigin, origins=origins)
+    app.add_middleware(SecurityHeaders, origins=origins)
     app.add_middleware(
         SubPath,
         root=SubPath.root_of(settings),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _CONTENT_POLICY = {
@@ -39,18 +41,29 @@ _TABLE = {
 SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in _TABLE.items()]
 
 
-class SecurityHeaders:
-    """Add `SECURITY_HEADERS` to every answer; one that the answer has already is left alone."""
+def _framed_by(origins: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """`SECURITY_HEADERS`, with `origins` beside this server as pages that may frame it."""
+    own, others = b"frame-ancestors 'self'", " ".join(origins).encode()
+    return [
+        (name, value.replace(own, own + b" " + others) if others else value)
+        for name, value in SECURITY_HEADERS
+    ]
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class SecurityHeaders:
+    """Add `SECURITY_HEADERS` to every answer; one that the answer has already is left alone. Pages
+    of `origins` may show this server's page in a frame."""
+
+    def __init__(self, app: ASGIApp, *, origins: Sequence[str] = ()) -> None:
         self._app = app
+        self._headers = _framed_by(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
                 names = {name.lower() for name, _ in given}
-                added = [pair for pair in SECURITY_HEADERS if pair[0] not in names]
+                added = [pair for pair in self._headers if pair[0] not in names]
                 message = {**message, "headers": [*given, *added]}
             await send(message)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ditto_avatar.errors import InvalidInput
 from ditto_avatar.server.addresses import parse
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -52,6 +53,23 @@ def may_connect(origin: str | None, host: str | None, allowed: str = "") -> bool
     # Browsers leave a port out that their scheme implies, so the page's scheme fills it in.
     here = _place(f"{page.scheme}://{host or ''}")
     return here is not None and (page.host, page.port) == (here.host, here.port)
+
+
+def listed(allowed: str) -> list[str]:
+    """Return the origins in `allowed` as browsers write them: in lower case, without a port that
+    the scheme implies. Raises `InvalidInput` for one that is none."""
+    return [_written(text) for text in allowed.split(",") if text.strip()]
+
+
+def _written(text: str) -> str:
+    place = _place(text)
+    if place is None or place.scheme not in ("http", "https"):
+        raise InvalidInput(
+            f"DITTO_ALLOWED_ORIGINS: expected origins such as https://example.org, came {text!r}."
+        )
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    port = "" if place.port == _PORTS[place.scheme] else f":{place.port}"
+    return f"{place.scheme}://{host}{port}"
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -204,6 +204,7 @@ def _services(
         max_text=settings.max_text,
         find_avatar=avatars.find,
         transcription="browser" if engines.transcriber is None else "server",
+        ai_label=settings.ai_label,
         admits=access.holds,
     )
 

@@ -34,7 +34,7 @@ from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Write, Writer
 from ditto_avatar.transport import events
 from ditto_avatar.transport.viewers import Viewers
-from ditto_avatar.types import Language
+from ditto_avatar.types import AiLabel, Language
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Services:
     max_text: int
     find_avatar: Callable[[str], Avatar]
     transcription: str = "browser"
+    ai_label: AiLabel = AiLabel.TOP
     drain: Drain = field(default_factory=Drain)
     admits: Callable[[Grant | None], bool] = lambda grant: True
     """Whether a session with that grant may go on."""

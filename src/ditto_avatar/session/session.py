@@ -63,7 +63,7 @@ class Session:
         self._record = SessionRecord(
             self._context, services.store, token, stored.grant, is_new=is_new
         )
-        self._view = SessionView(self._context, self._turn, stored.grant, services.transcription)
+        self._view = SessionView(self._context, self._turn, stored.grant, services)
         self._changing = asyncio.Lock()
         self._closed: str | None = None
 

@@ -9,7 +9,7 @@ from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.conversation import catch_up
 from ditto_avatar.session.current_turn import CurrentTurn
 from ditto_avatar.session.grant import Grant
-from ditto_avatar.session.runner import STORED_S, Context
+from ditto_avatar.session.runner import STORED_S, Context, Services
 from ditto_avatar.session.stored import StoredTurn
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox
@@ -31,12 +31,12 @@ class SessionView:
     """Join what is stored of a session with the turn that runs. Belongs to the event loop."""
 
     def __init__(
-        self, context: Context, turn: CurrentTurn, grant: Grant | None, transcription: str
+        self, context: Context, turn: CurrentTurn, grant: Grant | None, services: Services
     ) -> None:
         self._context = context
         self._turn = turn
         self._grant = grant
-        self._transcription = transcription
+        self._services = services
 
     def ready(self, token: str, *, resumed: bool, gap: bool) -> events.SessionReady:
         """Make the greeting of a viewer; with a `gap` it has missed events that are forgotten."""
@@ -51,7 +51,8 @@ class SessionView:
             language=self._context.language,
             history=self.history(),
             running_turn=running.id if running is not None else None,
-            transcription=self._transcription,
+            transcription=self._services.transcription,
+            ai_label=self._services.ai_label,
             avatars=None if self._grant is None else self._grant.avatars,
         )
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.pipeline.clips import Clip
-from ditto_avatar.types import Emotion, Language
+from ditto_avatar.types import AiLabel, Emotion, Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +207,7 @@ class SessionReady(Event):
     running_turn: str | None
     notices: Sequence[Notice] = ()
     transcription: str = "browser"
+    ai_label: AiLabel = AiLabel.TOP
     avatars: Sequence[str] | None = None
     """Presenters that may be chosen; None for all."""
 

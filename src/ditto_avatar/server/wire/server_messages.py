@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from ditto_avatar.server.wire.base import Outgoing, example
-from ditto_avatar.types import Emotion, Language
+from ditto_avatar.types import AiLabel, Emotion, Language
 
 Role = Literal["user", "assistant"]
 Reason = Literal["user", "error", "busy", "idle", "operator", "over", "shutdown"]
@@ -155,6 +155,7 @@ class SessionReady(LiveMessage):
         running_turn=None,
         notices=[],
         transcription="browser",
+        ai_label="top",
     )
 
     type: Literal["session.ready"]
@@ -181,6 +182,8 @@ class SessionReady(LiveMessage):
     notices: list[NoticeShown]
     transcription: Literal["server", "browser"]
     """Who turns speech into text."""
+    ai_label: AiLabel
+    """Where the page says that the presenter is made by AI. `off` where its surroundings say so."""
 
 
 class TurnStarted(LoggedMessage):

@@ -24,6 +24,8 @@ export class Conversation extends Emitter {
     language: "en",
     avatar: null,
     transcription: null,
+    // Where the page says that the presenter is made by AI: top, bottom or off.
+    aiLabel: "top",
     // Presenters that may be chosen; null for all.
     avatars: null,
     // What stands in the way of a session: null, "needed" or "refused".
@@ -131,8 +133,8 @@ const HANDLERS = {
     for (const { code, message } of event.notices ?? []) this.notify(code, message);
     // Without a gap the missed events tell how the turn went on.
     if (!event.resumed || event.gap) this.giveUp(event.running_turn ?? null);
-    const { avatar, avatars = null, language, transcription = null } = event;
-    Object.assign(this.state, { avatar, avatars, language, transcription, invitation: null });
+    const { avatar, avatars = null, language, transcription = null, ai_label: aiLabel = "top" } = event;
+    Object.assign(this.state, { avatar, avatars, language, transcription, aiLabel, invitation: null });
   },
 
   "turn.started"({ turn, id, kind, text }) {

@@ -41,6 +41,7 @@ export class Player extends Emitter {
   #idle = null;
   #wantedAvatar = null;
   #changing = false;
+  #closed = false;
   #showings = new Map();
   #onScreen = null;
   #starting = null;
@@ -128,6 +129,21 @@ export class Player extends Emitter {
     for (const video of this.#layers.unused) video.load();
     this.wake();
     if (this.#blocked && !this.#muted) this.setMuted(false);
+  }
+
+  /** Ends everything that plays or loads, at once. Cannot be undone. */
+  close() {
+    this.#closed = true;
+    this.#wantedAvatar = null;
+    for (const showing of this.#showings.values()) {
+      showing.drop();
+      showing.close();
+    }
+    this.#showings.clear();
+    this.#onScreen?.close();
+    this.#onScreen = null;
+    if (this.#idle) this.#release(this.#idle);
+    this.#idle = null;
   }
 
   #refresh() {
@@ -334,6 +350,7 @@ export class Player extends Emitter {
       // The old face is better than none; without one the poster stays.
       if (previous) return this.#release(idle);
     }
+    if (this.#closed) return this.#release(idle);
     this.#idle = idle;
     const raised = this.#layers.raise(layer, previous && !this.#onScreen ? FADE_MS : 0);
     if (this.#onScreen) this.#layers.raise(this.#onScreen.layer, 0);

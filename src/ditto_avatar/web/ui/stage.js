@@ -8,6 +8,7 @@ export class StageView {
   #caption = byId("caption");
   #mute = byId("mute");
   #unmute = byId("unmute");
+  #aiLabel = byId("ai-label");
 
   constructor({ onMute, onUnmute }) {
     this.#mute.addEventListener("click", onMute);
@@ -20,6 +21,10 @@ export class StageView {
     const text = strings.phases[phase];
     setText(this.#status, typeof text === "function" ? text(state.queue) : text);
     setText(this.#caption, state.transcript || state.caption);
+    setText(this.#aiLabel, strings.aiLabel);
+    this.#aiLabel.title = strings.aiLabelTitle;
+    this.#aiLabel.className = `ai-label ${state.aiLabel}`;
+    this.#aiLabel.hidden = state.aiLabel === "off";
     const { blocked, muted } = state.sound;
     this.#unmute.hidden = !blocked;
     this.#mute.hidden = phase === "uninvited";

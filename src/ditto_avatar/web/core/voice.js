@@ -1,0 +1,126 @@
+/**
+ * What the person says aloud: the microphone for a server that transcribes, the browser's own
+ * recogniser where the server cannot. No DOM; the state is in the conversation (`listening`).
+ */
+import { Hearing } from "./hearing.js";
+import { Microphone } from "./microphone.js";
+import { Recognition } from "./recognition.js";
+
+export const PUSH_TO_TALK = "push_to_talk";
+export const HANDS_FREE = "hands_free";
+
+export class Voice {
+  #connection;
+  #conversation;
+  #idleFrame;
+  #onText;
+  #onSpeech;
+  #microphone = new Microphone();
+  #recognition = new Recognition();
+  #hearing = new Hearing();
+  #mode = null;
+  #serverListens = false;
+  #changing = Promise.resolve();
+
+  /** @param onText (text) => void: the recogniser understood a question
+   * @param onSpeech () => void: the person begins to speak */
+  constructor({ connection, conversation, idleFrame, onText, onSpeech }) {
+    this.#connection = connection;
+    this.#conversation = conversation;
+    this.#idleFrame = idleFrame;
+    this.#onText = onText;
+    this.#onSpeech = onSpeech;
+    connection.on("state", ({ state }) => state !== "open" && this.set(null));
+    conversation.on("changed", () => this.#hearing.speaks(conversation.state.caption));
+  }
+
+  /** Whether this browser and this server can listen. */
+  get available() {
+    const { transcription } = this.#conversation.state;
+    const usable = transcription === "server" ? Microphone.available : Recognition.available;
+    return Boolean(transcription && usable);
+  }
+
+  /** PUSH_TO_TALK, HANDS_FREE, or null while nobody listens. */
+  get mode() {
+    return this.#mode;
+  }
+
+  /** Begin to listen to one question: speaking interrupts the answer. */
+  takeTheWord() {
+    this.#onSpeech();
+    this.set(PUSH_TO_TALK);
+  }
+
+  /** Stops what is on and starts `mode`, one after the other however fast the person clicks. */
+  set(mode) {
+    if (this.#mode === mode) return;
+    const before = this.#mode;
+    this.#mode = mode;
+    this.#conversation.update({ listening: mode, transcript: "" });
+    this.#changing = this.#changing.then(async () => {
+      if (before) await this.#stop();
+      if (mode && this.#mode === mode) await this.#start(mode);
+    });
+  }
+
+  async #start(mode) {
+    const { transcription } = this.#conversation.state;
+    try {
+      if (transcription === "server") await this.#startMicrophone(mode);
+      else this.#startRecognition(mode);
+    } catch (error) {
+      this.#failed(error.name);
+      if (this.#mode === mode) this.set(null);
+    }
+  }
+
+  /** The server listens only to a microphone that is open, and wanted still: it may take the
+   * person a while to allow it. */
+  async #startMicrophone(mode) {
+    await this.#microphone.start({
+      onopen: () => {
+        const begun = { type: "audio.start", mode, idle_frame: this.#idleFrame() };
+        this.#serverListens = this.#mode === mode && this.#connection.send(begun);
+      },
+      onblock: (block) => this.#serverListens && this.#connection.sendAudio(block),
+    });
+  }
+
+  #startRecognition(mode) {
+    this.#conversation.notify("browser_transcription");
+    const { language } = this.#conversation.state;
+    this.#recognition.start(
+      { language, continuous: mode === HANDS_FREE },
+      {
+        onVoice: (at) => this.#hearing.voiceBegan(at),
+        onInterim: (text) => this.#heard(text, false),
+        onFinal: (text) => this.#heard(text, true),
+        onError: (code) => this.#failed(code),
+        onEnd: () => this.set(null),
+      },
+    );
+  }
+
+  #heard(text, final) {
+    const isPerson = this.#hearing.isPerson(text, final);
+    if (isPerson && this.#conversation.state.speaking) this.#onSpeech();
+    if (final || isPerson) this.#conversation.update({ transcript: final ? "" : text });
+    if (isPerson && final) this.#onText(text);
+  }
+
+  async #stop() {
+    this.#recognition.stop();
+    this.#hearing.reset();
+    await this.#microphone.stop();
+    if (this.#serverListens) this.#connection.send({ type: "audio.stop" });
+    this.#serverListens = false;
+  }
+
+  #failed(name) {
+    const denied = ["NotAllowedError", "not-allowed", "service-not-allowed"].includes(name);
+    const missing = ["NotFoundError", "audio-capture"].includes(name);
+    const code = denied ? "microphone_denied" : missing ? "microphone_missing" : "speech_unsupported";
+    this.#conversation.notify(code);
+  }
+}
