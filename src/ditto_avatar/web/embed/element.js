@@ -51,10 +51,10 @@ export class DittoAvatarElement extends HTMLElement {
 
   attributeChangedCallback(name, before, value) {
     if (name === "background") this.style.setProperty("--background", value);
-    if (!this.isConnected || before === value || before === undefined) return;
-    if (name === "server" || name === "start") return this.#reopen();
-    if (!this.#client) return;
-    if (name === "token" && value) this.#client.join(value);
+    // The attributes that the element comes with are told before it is connected.
+    if (!this.#client || before === value) return;
+    if (name === "server" || name === "start") this.#reopen();
+    else if (name === "token" && value) this.#client.join(value);
     else if (name === "avatar" && value) this.#client.setAvatar(value);
     else if (name === "language") this.#client.setLanguage(this.language);
     else if (name === "muted") this.#client.player.setMuted(value !== null);
