@@ -25,67 +25,69 @@ BEFORE = WINDOW - (PRESENT + FUTURE) * SAMPLES_PER_FRAME
 WANTED = slice(-2 * (PRESENT + FUTURE), -2 * FUTURE)
 
 Encode = Callable[[FloatArray], FloatArray]
-"""A window (6480,) of 16 kHz samples to rows (20, 1024)."""
+"""A window (6480,) of 16 kHz samples to the five rows (5, 1024) that it is about."""
 
 
-def window_features(encode: Encode, window: FloatArray) -> FloatArray:
-    """The five rows (5, 1024) that a window is about."""
-    rows = encode(window)[WANTED]
-    return np.asarray(rows.reshape(PRESENT, 2, FEATURES).mean(axis=1), np.float32)
+def wanted_rows(rows: FloatArray) -> FloatArray:
+    """The features (5, 1024) of a window, of the encoder's rows (20, 1024)."""
+    return np.asarray(rows[WANTED].reshape(PRESENT, 2, FEATURES).mean(axis=1), np.float32)
 
 
 def silence(encode: Encode, count: int) -> FloatArray:
     """Features (count, 1024) of silence."""
-    rows = window_features(encode, np.zeros(WINDOW, np.float32))
+    rows = encode(np.zeros(WINDOW, np.float32))
     return np.tile(rows, (-(-count // PRESENT), 1))[:count]
 
 
 @dataclass(slots=True)
-class FeatureStream:
-    """Features of sound that comes in pieces, the same whatever the pieces were.
+class SoundWindows:
+    """Cuts sound that comes in pieces into windows, the same whatever the pieces were.
 
-    A copy goes its own way: features ahead of sound that may still come are taken from a copy.
+    A copy goes its own way: windows ahead of sound that may still come are taken from a copy.
     """
 
-    encode: Encode
     samples: FloatArray = field(default_factory=lambda: np.zeros(BEFORE, np.float32))
     received: int = 0  # samples pushed so far
-    given: int = 0  # rows given out so far
+    given: int = 0  # rows that the windows given out so far stand for
 
-    def copy(self) -> FeatureStream:
-        """A stream that goes its own way."""
+    def copy(self) -> SoundWindows:
+        """Windows that go their own way."""
         return replace(self)
 
-    def push(self, samples: FloatArray) -> FloatArray:
-        """Add samples (n,); returns the rows (m, 1024) whose windows are now complete."""
+    def push(self, samples: FloatArray) -> list[FloatArray]:
+        """Add samples (n,); returns the windows (6480,) that are now complete."""
         self.samples = np.concatenate([self.samples, samples.astype(np.float32)])
         self.received += len(samples)
-        rows = []
+        windows = []
         while len(self.samples) >= WINDOW:
-            rows.append(self._advance())
-        return np.concatenate(rows) if rows else np.zeros((0, FEATURES), np.float32)
+            windows.append(self._advance())
+        return windows
 
-    def finish(self) -> FloatArray:
-        """The rows of all remaining frames, silence after the end, the last frame filled up."""
+    def finish(self) -> tuple[list[FloatArray], int]:
+        """The windows of all remaining frames, silence after the end, and how many of their rows
+        are frames of the sound; the last frame is filled up."""
         owed = frames_for(self.received) - self.given
-        rows = [np.zeros((0, FEATURES), np.float32)]
-        while sum(map(len, rows)) < owed:
+        windows: list[FloatArray] = []
+        while PRESENT * len(windows) < owed:
             missing = max(WINDOW - len(self.samples), 0)
             self.samples = np.pad(self.samples, (0, missing))
-            rows.append(self._advance())
-        return np.concatenate(rows)[:owed]
+            windows.append(self._advance())
+        return windows, owed
 
     def _advance(self) -> FloatArray:
-        rows = window_features(self.encode, self.samples[:WINDOW])
+        window = self.samples[:WINDOW]
         self.samples = self.samples[HOP:]
-        self.given += len(rows)
-        return rows
+        self.given += PRESENT
+        return window
 
 
 def features(encode: Encode, samples: FloatArray) -> FloatArray:
     """Features (n, 1024) of a whole recording: one row per started frame."""
-    stream = FeatureStream(encode)
-    return np.concatenate([stream.push(samples), stream.finish()])
+    sound = SoundWindows()
+    windows = sound.push(samples)
+    rest, _ = sound.finish()
+    rows = [np.zeros((0, FEATURES), np.float32), *map(encode, [*windows, *rest])]
+    return np.concatenate(rows)[: frames_for(len(samples))]
 
 
 class OnnxEncoder:
@@ -106,5 +108,4 @@ class OnnxEncoder:
 
     def __call__(self, window: FloatArray) -> FloatArray:
         (rows,) = self._session.run(None, {"input_values": window.reshape(1, -1)})[:1]
-        rows = np.asarray(rows, np.float32).reshape(-1, FEATURES)
-        return rows
+        return wanted_rows(np.asarray(rows, np.float32).reshape(-1, FEATURES))

@@ -18,6 +18,7 @@ from ditto_avatar.face.ditto.onnx_session import warn_without_cuda
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.runtime.base import Runners, on_device
 from ditto_avatar.face.ditto.runtime.choice import choose_runners, measure
+from ditto_avatar.face.ditto.runtime.sound.encoder import choose_encoder
 from ditto_avatar.face.ditto.source import FaceReader
 from ditto_avatar.face.ditto.weights import load_network
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
@@ -86,7 +87,9 @@ def load_models(
         FaceMesh(place(folder, "face_mesh"), kind),
         Landmarks203(place(folder, "landmarks"), kind),
     )
+    sound = place(folder, "audio_encoder")
     with on_device(device):
+        encode = choose_encoder(sound, device, OnnxEncoder(sound, kind))
         runners = choose_runners(
             networks,
             device,
@@ -98,7 +101,7 @@ def load_models(
         capacity = measure(runners, options.steps) if device.type == "cuda" else None
     return DittoModels(
         runners,
-        OnnxEncoder(place(folder, "audio_encoder"), kind),
+        encode,
         reader,
         read_config(place(folder, "config")),
         file_key(place(folder, name) for name in REGISTRATION_FILES),

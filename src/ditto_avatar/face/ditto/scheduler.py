@@ -20,6 +20,7 @@ Payload = TypeVar("Payload")
 class Kind(StrEnum):
     """What a device does for a viewer."""
 
+    SOUND = "sound"
     CLIP = "clip"
     FRAME = "frame"
 

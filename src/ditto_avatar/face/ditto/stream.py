@@ -9,7 +9,7 @@ from enum import Enum
 
 import numpy as np
 
-from ditto_avatar.face.ditto.audio import HOP, FeatureStream
+from ditto_avatar.face.ditto.audio import HOP, SoundWindows
 from ditto_avatar.face.ditto.batch_runner import BatchRunner, PictureJob
 from ditto_avatar.face.ditto.condition import AUDIO, condition_rows, emotion_row
 from ditto_avatar.face.ditto.deadlines import Deadlines
@@ -88,7 +88,7 @@ class DittoStream:
         source_frames: SourceFrames,
         walk: Walk,
         driver: Driver,
-        features: FeatureStream,
+        sound: SoundWindows,
         motion: MotionStream,
         noise: Noise,
         clock: Callable[[], float],
@@ -99,7 +99,7 @@ class DittoStream:
         self._source_frames = source_frames
         self._walk = walk
         self._driver = driver
-        self._features = features
+        self._sound = sound
         self._motion = motion
         self._noise = noise
         self._clock = clock
@@ -202,9 +202,16 @@ class DittoStream:
             await self._listen(sound.samples[first : first + HOP])
 
     async def _listen(self, samples: FloatArray) -> None:
-        rows = await self._batch_runner.on_sound(lambda: self._features.push(samples))
-        self._extend(self._motion, rows)
+        self._extend(self._motion, await self._features(self._sound.push(samples)))
         await self._advance(self._motion)
+
+    async def _features(self, windows: Sequence[FloatArray]) -> FloatArray:
+        """Features (5 k, 1024) of k windows; wanted when the next frame is."""
+        if windows:
+            self._count_from_now()
+        return await self._batch_runner.encode(
+            self._owner, self._deadlines.of(self._drawn), windows
+        )
 
     def _extend(self, motion: MotionStream, rows: FloatArray) -> None:
         if len(rows):
@@ -234,17 +241,16 @@ class DittoStream:
     async def _show_owed(self) -> None:
         """Draw every frame of the sound so far, the rest of it on copies of the streams: sound
         that comes later finds the streams as they were."""
-        missing = -self._features.received % SAMPLES_PER_FRAME
+        missing = -self._sound.received % SAMPLES_PER_FRAME
         if missing:
             silent = np.zeros(missing, np.float32)
-            self._emotions.add(missing, self._emotions.rows(motion_end(self._features), 1)[0])
+            self._emotions.add(missing, self._emotions.rows(motion_end(self._sound), 1)[0])
             await self._listen(silent)
-        owed = self._features.received // SAMPLES_PER_FRAME
-        if self._drawn >= owed:
+        if self._drawn >= self._sound.received // SAMPLES_PER_FRAME:
             return
-        features, motion = self._features.copy(), self._motion.copy()
-        rows = await self._batch_runner.on_sound(features.finish)
-        self._extend(motion, rows)
+        motion = self._motion.copy()
+        windows, owed = self._sound.copy().finish()
+        self._extend(motion, (await self._features(windows))[:owed])
         await self._advance(motion)
         if motion.missing:
             after = np.repeat(motion.conditions[-1:, :AUDIO], motion.missing, axis=0)
@@ -295,6 +301,6 @@ class DittoStream:
         return rows + share[:, None] * self._drift
 
 
-def motion_end(features: FeatureStream) -> int:
+def motion_end(sound: SoundWindows) -> int:
     """The frame that the last sample pushed belongs to."""
-    return max(features.received - 1, 0) // SAMPLES_PER_FRAME
+    return max(sound.received - 1, 0) // SAMPLES_PER_FRAME

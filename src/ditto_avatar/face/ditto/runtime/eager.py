@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -66,10 +67,11 @@ def place_networks(
     networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype
 ) -> tuple[Appearance, MotionExtractor, FramePath, MotionDiffusion]:
     """Networks under the manifest's names on a device: the picture's in `dtype`, those that
-    measure and move in float32."""
+    measure and move in float32. Copies of them: what a backend does to its own, another one must
+    not find."""
 
     def placed(name: str, kind: torch.dtype = torch.float32) -> nn.Module:
-        return networks[name].to(device=device, dtype=kind)
+        return copy.deepcopy(networks[name]).to(device=device, dtype=kind)
 
     frame = FramePath(
         cast(StitchNetwork, placed("stitch_network")),

@@ -1,0 +1,1 @@
+"""The audio encoder on the device: its ONNX graph read into torch modules."""
