@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ditto_avatar.face.ditto.audio import FEATURES, FeatureStream, features, silence
+from ditto_avatar.face.ditto.audio import FEATURES, SoundWindows, features, silence, wanted_rows
 from tests.face.ditto.reference import FloatArray, distance, golden, normal
 
 SLOPE = np.linspace(0.5, 1.5, FEATURES)
 
 
 def encode(window: FloatArray) -> FloatArray:
-    """The golden files' stand-in encoder: row i is the mean of 400 samples from 320 i on."""
+    """Encode like the golden files' stand-in: row i is the mean of 400 samples from 320 i on."""
     means = np.array([window[320 * i : 320 * i + 400].mean() for i in range(20)])
-    return (means[:, None] * SLOPE).astype(np.float32)
+    return wanted_rows((means[:, None] * SLOPE).astype(np.float32))
+
+
+def rows_of(windows: list[FloatArray], owed: int | None = None) -> FloatArray:
+    return np.concatenate([np.zeros((0, FEATURES), np.float32), *map(encode, windows)])[:owed]
 
 
 def wave(seconds: float) -> FloatArray:
@@ -32,23 +36,23 @@ def test_a_recording_gives_the_reference_features(seconds: float) -> None:
 @pytest.mark.parametrize("size", [1, 160, 640, 3_199, 3_200, 20_000, 100_000])
 def test_pieces_of_any_size_give_the_same_features(size: int) -> None:
     sound = wave(0.9) if size == 1 else wave(3.217)
-    stream = FeatureStream(encode)
-    rows = [stream.push(sound[i : i + size]) for i in range(0, len(sound), size)]
-    rows.append(stream.finish())
+    stream = SoundWindows()
+    rows = [rows_of(stream.push(sound[i : i + size])) for i in range(0, len(sound), size)]
+    rows.append(rows_of(*stream.finish()))
     assert np.array_equal(np.concatenate(rows), features(encode, sound))
 
 
 def test_a_frame_is_known_two_frames_after_its_window() -> None:
-    stream = FeatureStream(encode)
-    assert len(stream.push(np.zeros(7 * 640 - 1, np.float32))) == 0
-    assert len(stream.push(np.zeros(1, np.float32))) == 5
+    stream = SoundWindows()
+    assert not stream.push(np.zeros(7 * 640 - 1, np.float32))
+    assert len(rows_of(stream.push(np.zeros(1, np.float32)))) == 5
 
 
 def test_looking_ahead_on_a_copy_leaves_the_stream_alone() -> None:
-    sound, stream = wave(3.217), FeatureStream(encode)
-    rows = [stream.push(sound[:20_000])]
-    assert len(rows[0]) + len(stream.copy().finish()) == 32
-    rows += [stream.push(sound[20_000:]), stream.finish()]
+    sound, stream = wave(3.217), SoundWindows()
+    rows = [rows_of(stream.push(sound[:20_000]))]
+    assert len(rows[0]) + len(rows_of(*stream.copy().finish())) == 32
+    rows += [rows_of(stream.push(sound[20_000:])), rows_of(*stream.finish())]
     assert np.array_equal(np.concatenate(rows), features(encode, sound))
 
 

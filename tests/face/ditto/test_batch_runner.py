@@ -56,7 +56,9 @@ def load_controller() -> LoadController:
 async def batch_runner(
     models: DittoModels, clock: ManualClock, load_controller: LoadController
 ) -> AsyncIterator[BatchRunner]:
-    batch_runner = BatchRunner(Pipeline(models.runners, 1), 1 << 30, load_controller, clock.now)
+    batch_runner = BatchRunner(
+        Pipeline(models.runners, 1), 1 << 30, load_controller, clock.now, models.encode
+    )
     yield batch_runner
     await batch_runner.close()
 
@@ -80,7 +82,7 @@ async def test_every_thread_works_on_the_chosen_device(
         torch.cuda, "set_device", lambda device: setattr(place, "device", device.index)
     )
     runners = replace(models.runners, device=torch.device(device))
-    batch_runner = BatchRunner(Pipeline(runners, 1), 1, load_controller, clock.now)
+    batch_runner = BatchRunner(Pipeline(runners, 1), 1, load_controller, clock.now, models.encode)
     for pool in (batch_runner.on_sound, batch_runner.on_registrar):
         assert await pool(lambda: getattr(place, "device", None)) == current
     await batch_runner.close()

@@ -21,6 +21,7 @@ from ditto_avatar.face.ditto.networks import Sizes
 from ditto_avatar.face.ditto.options import Backend
 from ditto_avatar.face.ditto.runtime import choice
 from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.buckets import Bucketed
 from ditto_avatar.face.ditto.runtime.choice import (
     Candidate,
     candidates,
@@ -28,11 +29,7 @@ from ditto_avatar.face.ditto.runtime.choice import (
     measure,
     warm_up,
 )
-from ditto_avatar.face.ditto.runtime.compiled import (
-    Bucketed,
-    CompileOptions,
-    compiled_runners,
-)
+from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.parity import RunnersDiffer, check_runners
 from tests.face.ditto.reference import distance, given

@@ -76,7 +76,7 @@ def test_windows_of_several_viewers_share_a_batch(tmp_path: Path) -> None:
 def test_half_precision_is_close_and_masks_stay_in_its_range(tmp_path: Path) -> None:
     path = write_hubert(tmp_path / "encoder.onnx", TINY, opset=14)
     graph, _ = read_graph(path, "input_values", torch.zeros(1, WINDOW))
-    graph.constants["far"] = np.float32(-3e38)
+    graph.constants["far"] = np.asarray(-3e38, np.float32)
     network = GraphNetwork(fuse(graph))
     half = DeviceEncoder(network, CPU, torch.float16, batches=(1,))
     exact = OnnxEncoder(path)

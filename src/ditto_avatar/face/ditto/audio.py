@@ -34,8 +34,12 @@ def wanted_rows(rows: FloatArray) -> FloatArray:
 
 
 def silence(encode: Encode, count: int) -> FloatArray:
-    """Features (count, 1024) of silence."""
-    rows = encode(np.zeros(WINDOW, np.float32))
+    """Return features (count, 1024) of silence."""
+    return repeated(encode(np.zeros(WINDOW, np.float32)), count)
+
+
+def repeated(rows: FloatArray, count: int) -> FloatArray:
+    """Repeat the features (5, 1024) of a window for `count` frames."""
     return np.tile(rows, (-(-count // PRESENT), 1))[:count]
 
 

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+
+from ditto_avatar.face.ditto.audio import FEATURES, Encode
 from ditto_avatar.face.ditto.load_controller import LoadController
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline, SourcePicture
 from ditto_avatar.face.ditto.runtime.base import stay_on_device
+from ditto_avatar.face.ditto.runtime.sound.encoder import DeviceEncoder
 from ditto_avatar.face.ditto.scheduler import Backlog, Job, Kind
 from ditto_avatar.face.ditto.source_frames import Cutout, PictureCache, SourceFrames
 from ditto_avatar.types import ByteArray, FloatArray
@@ -42,8 +47,18 @@ class FrameWork:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundWork:
+    """A window (6480,) of sound to encode."""
+
+    window: FloatArray
+
+
+Work = SoundWork | ClipJob | FrameWork
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
-    work: ClipJob | FrameWork
+    work: Work
     deadline: float
     answer: asyncio.Future[Any]
 
@@ -51,6 +66,8 @@ class _Asked:
 class BatchRunner:
     """One device, one thread that works on it, and the backlog of all viewers.
 
+    Sound is encoded by `encoder`: on the device, in batches of all viewers, where it is a
+    `DeviceEncoder`, else in threads beside it.
     With `whole_loops` streams move over all idle frames (see `PictureCache`)."""
 
     def __init__(
@@ -59,14 +76,18 @@ class BatchRunner:
         cache_bytes: int,
         load_controller: LoadController,
         clock: Callable[[], float],
+        encoder: Encode,
         whole_loops: bool = False,
     ) -> None:
         self._pipeline = pipeline
+        self._encoder = encoder
         self._load_controller = load_controller
         self._clock = clock
         self._cache = PictureCache(pipeline, cache_bytes, whole_loops)
         runners = pipeline.runners
         limits = {Kind.CLIP: runners.clip_batches[-1], Kind.FRAME: runners.batches[-1]}
+        if isinstance(encoder, DeviceEncoder):
+            limits[Kind.SOUND] = encoder.batches[-1]
         self._backlog: Backlog[_Asked] = Backlog(limits)
 
         def threads(count: int, name: str) -> ThreadPoolExecutor:
@@ -85,8 +106,21 @@ class BatchRunner:
         return await asyncio.get_running_loop().run_in_executor(self._register, call)
 
     async def on_sound(self, call: Callable[[], Result]) -> Result:
-        """Run the audio encoder beside the device's thread."""
+        """Run something about sound beside the device's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._sound, call)
+
+    async def encode(
+        self, owner: int, deadline: float, windows: Sequence[FloatArray]
+    ) -> FloatArray:
+        """Encode windows (6480,) of sound; return their features (5 n, 1024), in their order.
+        Cancelling is safe."""
+        if not windows:
+            return np.zeros((0, FEATURES), np.float32)
+        if isinstance(self._encoder, DeviceEncoder):
+            asked = [self._ask(Kind.SOUND, owner, deadline, SoundWork(w)) for w in windows]
+            return np.concatenate(await asyncio.gather(*asked))
+        encoder = self._encoder
+        return np.concatenate([await self.on_sound(partial(encoder, w)) for w in windows])
 
     async def predict(self, owner: int, deadline: float, work: ClipJob) -> FloatArray:
         """The motion (80, 265) of a clip."""
@@ -145,9 +179,7 @@ class BatchRunner:
         for pool in (self._device, self._finish, self._cut, self._sound, self._register):
             await asyncio.to_thread(pool.shutdown)
 
-    def _ask(
-        self, kind: Kind, owner: int, deadline: float, work: ClipJob | FrameWork
-    ) -> asyncio.Future[Any]:
+    def _ask(self, kind: Kind, owner: int, deadline: float, work: Work) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._backlog.add(Job(kind, owner, deadline, _Asked(work, deadline, answer)))
         if self._task is None:
@@ -177,9 +209,13 @@ class BatchRunner:
             if fetching is not None:
                 await asyncio.gather(fetching, return_exceptions=True)
 
-    def _begin(self, works: Sequence[ClipJob | FrameWork]) -> Callable[[], Sequence[Any]]:
+    def _begin(self, works: Sequence[Work]) -> Callable[[], Sequence[Any]]:
         """Start one batch, of one kind; the result waits for it and holds the error in place of a
         picture that could not be made. Runs on the device's thread."""
+        windows = [work.window for work in works if isinstance(work, SoundWork)]
+        if windows:
+            assert isinstance(self._encoder, DeviceEncoder)
+            return self._encoder.begin(windows)
         clips = [work for work in works if isinstance(work, ClipJob)]
         if clips:
             motions = self._pipeline.predict(clips, self._load_controller.quality.steps)

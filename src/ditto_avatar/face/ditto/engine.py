@@ -14,7 +14,7 @@ import numpy as np
 
 from ditto_avatar.errors import Busy, InvalidAvatar, InvalidImage, ShuttingDown
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.audio import FeatureStream, silence
+from ditto_avatar.face.ditto.audio import WINDOW, SoundWindows, repeated
 from ditto_avatar.face.ditto.batch_runner import BatchRunner
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.condition import condition_rows, emotion_row
@@ -64,7 +64,7 @@ class DittoEngine:
         cache_bytes = options.feature_cache_mb * 1024 * 1024
         whole_loops = options.template_frames <= 0
         self._batch_runner = BatchRunner(
-            self.pipeline, cache_bytes, self._load_controller, clock, whole_loops
+            self.pipeline, cache_bytes, self._load_controller, clock, models.encode, whole_loops
         )
         self._limit = options.max_streams
         if self._limit is None and models.capacity is not None:
@@ -157,9 +157,9 @@ class DittoEngine:
         source_frames = SourceFrames(avatar, await self._registered(avatar))
         windows = replace(self._windows, overlap=self._load_controller.quality.overlap)
         if self._silence is None:
-            self._silence = await self._batch_runner.on_sound(
-                lambda: silence(self._models.encode, CLIP_FRAMES)
-            )
+            silent = [np.zeros(WINDOW, np.float32)]
+            rows = await self._batch_runner.encode(next(self._owners), self._clock(), silent)
+            self._silence = repeated(rows, CLIP_FRAMES)
         owner = next(self._owners)
         walk = Walk(
             start_frame % avatar.frame_count, avatar.frame_count, self._options.template_frames
@@ -170,7 +170,7 @@ class DittoEngine:
             source_frames,
             walk,
             Driver(source_frames.registration.motion, DriveOptions.for_video()),
-            FeatureStream(self._models.encode),
+            SoundWindows(),
             self._stream(source_frames, walk, windows, self._silence[: windows.overlap]),
             SeededNoise(
                 self._options.seed + owner, (CLIP_FRAMES, MOTION), self._models.runners.device

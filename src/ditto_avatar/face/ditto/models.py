@@ -14,7 +14,6 @@ from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place
 from ditto_avatar.face.ditto.config import ReleasedConfig, read_config
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
 from ditto_avatar.face.ditto.load_controller import Capacity, levels
-from ditto_avatar.face.ditto.onnx_session import warn_without_cuda
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.runtime.base import Runners, on_device
 from ditto_avatar.face.ditto.runtime.choice import choose_runners, measure
@@ -72,8 +71,6 @@ def load_models(
             "them."
         )
     device = choose_device(options.device)
-    if device.type == "cuda":
-        warn_without_cuda()
     tell = progress or (lambda name: None)
     networks: dict[str, nn.Module] = {}
     for name, entry in FILES.items():

@@ -16,8 +16,8 @@ from torch import nn
 
 from ditto_avatar.face.ditto.networks.paths import Function
 from ditto_avatar.face.ditto.runtime.base import Runners
-from ditto_avatar.face.ditto.runtime.eager import StepwiseClips, place_networks
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
+from ditto_avatar.face.ditto.runtime.eager import StepwiseClips, place_networks
 from ditto_avatar.face.ditto.runtime.joined import JoinedDiffusion
 
 log = logging.getLogger(__name__)

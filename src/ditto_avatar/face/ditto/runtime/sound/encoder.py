@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.ditto.audio import FEATURES, PRESENT, WANTED, WINDOW, Encode
+from ditto_avatar.face.ditto.onnx_session import warn_without_cuda
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
 from ditto_avatar.face.ditto.runtime.sound.fuse import fuse
 from ditto_avatar.face.ditto.runtime.sound.graph import Graph, UnknownGraph, as_operand, read_graph
@@ -45,7 +46,9 @@ class GraphNetwork(nn.Module):
                     row.append(None)
                     continue
                 operand = as_operand(step, place, graph.constants[name])
-                row.append(operand if not isinstance(operand, Tensor) else self._kept(name, operand))
+                row.append(
+                    operand if not isinstance(operand, Tensor) else self._kept(name, operand)
+                )
             self._operands.append(row)
         graph.constants.clear()  # the buffers hold what is needed of them
 
@@ -180,6 +183,7 @@ def choose_encoder(path: Path, device: torch.device, exact: Encode) -> Encode:
         log.warning("Sound is encoded by ONNX Runtime: %s.", str(error).removesuffix("."))
     except torch.cuda.OutOfMemoryError:
         log.warning("Sound is encoded by ONNX Runtime: there is no room for it on the device.")
+    warn_without_cuda()
     return exact
 
 

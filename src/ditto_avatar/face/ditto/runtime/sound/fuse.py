@@ -94,7 +94,9 @@ class _Patterns:
         if (pair := self.either(scaled, "Div")) is None:
             return None
         divided, weight = pair
-        centred, root = (self.maker(n, k) for n, k in zip(divided.inputs, ("Sub", "Sqrt"), strict=True))
+        centred, root = (
+            self.maker(n, k) for n, k in zip(divided.inputs, ("Sub", "Sqrt"), strict=True)
+        )
         if centred is None or root is None or (add := self.maker(root.inputs[0], "Add")) is None:
             return None
         if (pair := self.either(add, "ReduceMean")) is None or self.scalar(pair[1]) is None:

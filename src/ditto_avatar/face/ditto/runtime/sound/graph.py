@@ -139,7 +139,7 @@ class _Reader:
         )
         model = onnx.helper.make_model(graph, opset_imports=self._opsets)
         try:
-            result: list[Array] = ReferenceEvaluator(model).run(None, named)
+            result: Any = ReferenceEvaluator(model).run(None, named)
         except Exception as error:  # the reference raises many classes for what it does not know
             raise UnknownGraph(f"{node.op_type} {node.name}: {error}") from error
         return [np.asarray(array) for array in result]

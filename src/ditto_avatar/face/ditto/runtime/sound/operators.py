@@ -42,7 +42,7 @@ def _conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None
 def _gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     a = a.mT if attributes.get("transA") else a
     b = b.mT if attributes.get("transB") else b
-    result = attributes.get("alpha", 1.0) * (a @ b)
+    result: Tensor = attributes.get("alpha", 1.0) * (a @ b)
     return result if c is None else result + attributes.get("beta", 1.0) * c
 
 
@@ -144,7 +144,10 @@ def _gather(attributes: Attributes, x: Tensor, indices: Any) -> Tensor:
 
 
 def _expand(attributes: Attributes, x: Tensor, shape: Any) -> Tensor:
-    return x.expand(torch.broadcast_shapes(x.shape, tuple(_numbers(shape))))
+    wanted: torch.Size = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
+        x.shape, tuple(_numbers(shape))
+    )
+    return x.expand(wanted)
 
 
 def _pad(attributes: Attributes, x: Tensor, pads: Any, value: Any = None, axes: Any = None) -> Any:
