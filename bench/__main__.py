@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cpu, latency, latency_services, load, reading, throughput
+from bench import cluster, cpu, latency, latency_services, load, reading, throughput
 from bench.abuse import figures as abuse
 
 
@@ -12,6 +12,7 @@ def main() -> None:
     """Run the benches named on the command line, or all; each writes its file under results/."""
     benches = {
         "abuse": abuse.main,
+        "cluster": cluster.main,
         "cpu": cpu.main,
         "latency": latency.main,
         "latency_services": latency_services.main,

@@ -299,22 +299,30 @@ class RemoteStream:
     async def _receive(self, call: Any, worker: KnownWorker, lost: asyncio.Task[bool]) -> bool:
         """Take one message; False at the end of the stream."""
         reading = asyncio.ensure_future(call.read())
+        told: asyncio.Task[bool] | None = None
         try:
             while not reading.done():
-                owing = bool(self._kept) and self._kept[0].closed
-                stuck_s = _STUCK_S if owing or not self._loop else None
-                self._owing.clear()
-                told = asyncio.create_task(self._owing.wait())
+                waiting: list[asyncio.Future[Any]] = [reading, lost]
+                owing = (bool(self._kept) and self._kept[0].closed) or not self._loop
+                if not owing:
+                    self._owing.clear()
+                    told = asyncio.create_task(self._owing.wait())
+                    waiting.append(told)
                 done, _ = await asyncio.wait(
-                    [reading, lost, told], timeout=stuck_s, return_when=asyncio.FIRST_COMPLETED
+                    waiting,
+                    timeout=_STUCK_S if owing else None,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
-                told.cancel()
+                if told is not None:
+                    told.cancel()
                 if lost in done and reading not in done:
                     raise Lost(f"{worker.address} is silent")
                 if not done:
                     raise Lost(f"{worker.address} owes pictures for {_STUCK_S:g} s")
         finally:
             reading.cancel()
+            if told is not None:
+                told.cancel()
         message = reading.result()
         if not isinstance(message, pb.Pictures):
             if not self._finished or self._kept:
