@@ -223,3 +223,66 @@ def environment(objects: Objects) -> dict[str, str]:
     names = [pair["name"] for pair in pairs]
     assert len(names) == len(set(names))
     return {pair["name"]: pair.get("value", "") for pair in pairs}
+
+
+# Workers --------------------------------------------------------------------------------------
+
+WORKERS = (
+    "workers.enabled=true",
+    "workers.secret=worker-token",
+    "workers.checkpointsClaim=weights",
+)
+
+
+def named(objects: Objects, kind: str, name: str) -> dict[str, Any]:
+    [found] = [each for each in of_kind(objects, kind) if each["metadata"]["name"] == name]
+    return found
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_knows_every_field_of_the_workers(version: str) -> None:
+    for found in template(*WORKERS):
+        kubernetes_validate.validate(found, f"{version}.0", strict=True)
+
+
+def test_workers_need_a_token() -> None:
+    with pytest.raises(AssertionError, match="/workers/secret"):
+        template("workers.enabled=true")
+
+
+def test_the_server_finds_its_workers_and_shares_their_token() -> None:
+    objects = template(*WORKERS)
+    server = named(objects, "Deployment", "ditto")["spec"]["template"]["spec"]["containers"][0]
+    worker = named(objects, "Deployment", "ditto-worker")["spec"]["template"]["spec"]
+    [container] = worker["containers"]
+    service = named(objects, "Service", "ditto-worker")
+    assert service["spec"]["clusterIP"] == "None"
+    [port] = service["spec"]["ports"]
+    given = {pair["name"]: pair for pair in server["env"]}
+    assert given["DITTO_WORKERS"]["value"] == f"ditto-worker:{port['port']}"
+    own = {pair["name"]: pair for pair in container["env"]}
+    assert own["DITTO_WORKER_TOKEN"] == given["DITTO_WORKER_TOKEN"]
+    assert {*own, *given} <= variables()
+    assert container["ports"] == [{"name": port["targetPort"], "containerPort": port["port"]}]
+    assert container["args"][-1] == str(port["port"])
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    shutdown_s = int(own["DITTO_SHUTDOWN_S"]["value"])
+    assert worker["terminationGracePeriodSeconds"] >= shutdown_s + 10
+    volumes = {volume["name"] for volume in worker["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+def test_only_the_server_reaches_the_workers() -> None:
+    objects = template(*WORKERS)
+    policy = named(objects, "NetworkPolicy", "ditto-worker")["spec"]
+    labels = named(objects, "Deployment", "ditto")["spec"]["template"]["metadata"]["labels"]
+    worker = named(objects, "Deployment", "ditto-worker")["spec"]["template"]["metadata"]["labels"]
+    [rule] = policy["ingress"]
+    [caller] = rule["from"]
+    assert caller["podSelector"]["matchLabels"].items() <= labels.items()
+    for kind in ("Service", "NetworkPolicy", "PodDisruptionBudget"):
+        spec = named(objects, kind, "ditto-worker")["spec"]
+        selector = spec.get("podSelector", spec["selector"] if "selector" in spec else None)
+        assert selector.get("matchLabels", selector).items() <= worker.items()
+    assert policy["egress"] == []
