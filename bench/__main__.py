@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cluster, cpu, latency, latency_services, load, reading, throughput
+from bench import cluster, cpu, embed, latency, latency_services, load, reading, throughput
 from bench.abuse import figures as abuse
 
 
@@ -14,6 +14,7 @@ def main() -> None:
         "abuse": abuse.main,
         "cluster": cluster.main,
         "cpu": cpu.main,
+        "embed": embed.main,
         "latency": latency.main,
         "latency_services": latency_services.main,
         "load": load.main,

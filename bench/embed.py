@@ -1,0 +1,109 @@
+"""How heavy the embedded element is, and how soon it shows the presenter on a page of another
+origin (results/embed.json)."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import Browser
+
+from bench import report
+from bench.browser import browser_page
+from bench.report import Scale, Target
+from bench.serving import Serving, serving
+from bench.yardstick import Yardstick
+from ditto_avatar.server.embedding import embed_files, embed_module
+
+VISITS = 12
+TARGETS = {
+    "embed_kb_gzipped": Target("<= 30"),
+    "connect_to_first_picture_ms_p50": Target("<= 500", Scale.TIME),
+    "connect_to_first_picture_ms_p95": Target("", Scale.TIME),
+}
+# Resolves with the ms from the element's entry into the page, its script loaded, to the first
+# moving picture of the presenter.
+_FIRST_PICTURE = """async (server) => {
+  await import(`${server}/embed.js`);
+  const element = document.createElement("ditto-avatar");
+  element.setAttribute("server", server);
+  const videos = [...element.shadowRoot.querySelectorAll("video")];
+  const painted = Promise.race(videos.map((video) =>
+    new Promise((resolve) => video.requestVideoFrameCallback((now) => resolve(now)))));
+  const began = performance.now();
+  document.body.append(element);
+  return (await painted) - began;
+}"""
+
+
+def weight_kb() -> float:
+    """The modules as they are served, each compressed for itself, in thousands of bytes."""
+    sizes = [len(gzip.compress(path.read_bytes())) for path in embed_files()]
+    return round((sum(sizes) + len(gzip.compress(embed_module().encode()))) / 1000, 1)
+
+
+@contextmanager
+def _shop() -> Iterator[str]:
+    """The origin of a page that is not the server's."""
+    with TemporaryDirectory() as folder:
+        Path(folder, "index.html").write_text("<!doctype html><title>Shop</title>")
+        handler = partial(SimpleHTTPRequestHandler, directory=folder)
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+            thread = threading.Thread(target=site.serve_forever, daemon=True)
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{site.server_port}"
+            finally:
+                site.shutdown()
+                thread.join()
+
+
+def _first_pictures(server: Serving, shop: str, yardstick: Yardstick) -> list[float]:
+    """ms to the first picture, each time in a browser that knows nothing of the server."""
+    with browser_page(server.url) as page:
+        browser = page.context.browser
+        assert browser is not None
+        visits = []
+        for _ in range(VISITS):
+            yardstick.sample()
+            visits.append(_visit(browser, server, shop))
+    return visits
+
+
+def _visit(browser: Browser, server: Serving, shop: str) -> float:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(shop)
+    took: float = page.evaluate(_FIRST_PICTURE, server.url)
+    context.close()
+    return took
+
+
+async def measure() -> None:
+    """Run the visits and write the file."""
+    with Yardstick() as yardstick, _shop() as shop:
+        async with serving(DITTO_ALLOWED_ORIGINS=shop) as server:
+            took = await asyncio.to_thread(_first_pictures, server, shop, yardstick)
+    figures = {
+        "embed_kb_gzipped": weight_kb(),
+        "connect_to_first_picture_ms_p50": round(report.p50(took)),
+        "connect_to_first_picture_ms_p95": round(report.percentile(took, 95)),
+        "visits": len(took),
+    }
+    report.write("embed", figures, TARGETS, yardstick)
+
+
+def main() -> None:
+    """Measure on this machine."""
+    asyncio.run(measure())
+
+
+if __name__ == "__main__":
+    main()
