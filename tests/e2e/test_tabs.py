@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Response, expect
 
 from tests.e2e.conftest import Server
 from tests.web.screen import wait_until
@@ -60,7 +60,12 @@ def below_a_path(tmp_path: Path) -> Iterator[Server]:
 
 def test_the_page_works_below_a_path(page: Page, below_a_path: Server) -> None:
     missing: list[str] = []
-    page.on("response", lambda answer: answer.status >= 400 and missing.append(answer.url))
+
+    def note(answer: Response) -> None:
+        if answer.status >= 400:
+            missing.append(answer.url)
+
+    page.on("response", note)
     page.goto(f"{below_a_path.url}/avatar")
     ask(page, "Hello!")
     expect(page.locator(".message.assistant .replay").last).to_be_enabled()
