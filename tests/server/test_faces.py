@@ -32,8 +32,11 @@ async def opened(server: Server) -> tuple[dict[str, str], dict[str, str]]:
     return {"session": body["session"]}, {"Authorization": f"Bearer {body['token']}"}
 
 
-async def make(server: Server, photo: bytes) -> list[dict[str, Any]]:
-    session, auth = await opened(server)
+Opened = tuple[dict[str, str], dict[str, str]]
+
+
+async def make(server: Server, photo: bytes, own: Opened | None = None) -> list[dict[str, Any]]:
+    session, auth = own or await opened(server)
     answer = await server.http.post(
         "/api/avatars",
         params={**session, "consent": "self", "person": "Kim"},
@@ -46,9 +49,11 @@ async def make(server: Server, photo: bytes) -> list[dict[str, Any]]:
 
 
 async def test_a_photo_becomes_an_avatar_that_only_its_maker_knows(
-    faces: Server, photo: bytes
+    faces: Server, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *stages, last = await make(faces, photo)
+    monkeypatch.setattr("ditto_avatar.server.faces._MOST_OF_SESSION", 1)
+    own = await opened(faces)
+    *stages, last = await make(faces, photo, own)
     assert [line["stage"] for line in stages] == ["checking", "making", "testing"]
     name = last["avatar"]["name"]
     assert last["avatar"]["consent"].startswith("The person shown made this avatar")
@@ -66,6 +71,8 @@ async def test_a_photo_becomes_an_avatar_that_only_its_maker_knows(
     assert (await faces.http.delete(f"/api/avatars/{name}", headers=right)).status_code == 204
     assert (await faces.http.get(last["avatar"]["idle_url"])).status_code == 404
     assert list((faces.data_dir / "faces").iterdir()) == []
+    # The next picture of the same visitor is looked at again, not refused unseen.
+    assert (await make(faces, b"no picture", own))[-1]["error"]["code"] == "invalid_image"
 
 
 async def test_a_camera_asks_what_is_wrong(faces: Server, photo: bytes) -> None:

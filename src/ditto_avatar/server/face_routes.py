@@ -33,7 +33,7 @@ router = APIRouter(prefix="/api/avatars", tags=["faces"], responses=ERRORS)
 
 _CONSENT = {
     "self": "The person shown made this avatar of themselves",
-    "written": "Whoever made this avatar states to hold the written consent of the person shown",
+    "written": "The maker of this avatar states that the person shown consented in writing",
 }
 
 

@@ -12,7 +12,6 @@ import logging
 import secrets
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -48,7 +47,8 @@ class Faces:
         self._folder = folder
         self._most = most
         self._names: set[str] = set()
-        self._made_by: Counter[str] = Counter()
+        # Sessions by the face that they made since the server started.
+        self._makers: dict[str, str] = {}
         self._making = _Line(_MOST_MAKINGS)
         self._checking = _Line(_MOST_CHECKS)
         self._inspector: Inspector | None = None
@@ -87,12 +87,12 @@ class Faces:
         """
         if len(self._names) >= self._most:
             raise UsedUp("This server keeps no more faces.")
-        if self._made_by[session] >= _MOST_OF_SESSION:
+        if list(self._makers.values()).count(session) >= _MOST_OF_SESSION:
             raise UsedUp(f"A visitor may have {_MOST_OF_SESSION} faces; remove one first.")
         name, token = PREFIX + secrets.token_hex(16), secrets.token_urlsafe(24)
         # Reserved before anything is waited for.
         self._names.add(name)
-        self._made_by[session] += 1
+        self._makers[name] = session
         try:
             with _kept(data) as path:
                 async with self._making.place():
@@ -102,8 +102,7 @@ class Faces:
                     )
             await asyncio.to_thread(_write_token, avatar.folder, token)
         except BaseException:
-            self._names.discard(name)
-            self._made_by[session] -= 1
+            self._forget(name)
             raise
         self._add(avatar)
         log.info("a visitor made the face %s", name)
@@ -117,9 +116,13 @@ class Faces:
         kept = await asyncio.to_thread(_read_token, folder)
         if not secrets.compare_digest(kept, _digest(token)):
             raise Unauthorized("Expected the token that came with this face.")
-        self._names.discard(name)
+        self._forget(name)
         self._library.remove(name)
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    def _forget(self, name: str) -> None:
+        self._names.discard(name)
+        self._makers.pop(name, None)
 
     def _add(self, avatar: Avatar) -> None:
         self._names.add(avatar.name)
