@@ -34,6 +34,7 @@ from ditto_avatar.types import Emotion, FloatArray
 # A turn opens its next stream while its last one is still drawn and watched: for a minute at
 # most (`UNHEARD_FRAMES`), and somewhat longer on a busy device.
 OPEN_WAIT_S = 75.0
+NOBODY = -1  # the owner of work that is for all viewers
 
 
 class DittoEngine:
@@ -158,7 +159,7 @@ class DittoEngine:
         windows = replace(self._windows, overlap=self._load_controller.quality.overlap)
         if self._silence is None:
             silent = [np.zeros(WINDOW, np.float32)]
-            rows = await self._batch_runner.encode(next(self._owners), self._clock(), silent)
+            rows = await self._batch_runner.encode(NOBODY, self._clock(), silent)
             self._silence = repeated(rows, CLIP_FRAMES)
         owner = next(self._owners)
         walk = Walk(
