@@ -64,6 +64,7 @@ class EmotionFilter:
         self._line_is_empty = True
         self._sentence_start = True
         self._after_tag = False
+        self._tags = 0
 
     def feed(self, piece: str) -> list[str | Emotion]:
         """What is certain after `piece`, neighbouring text joined."""
@@ -237,9 +238,11 @@ class EmotionFilter:
         self._step(character, found)
 
     def _end_bracket(self, held: str, found: list[str | Emotion]) -> None:
-        """A bracket with something else in it: a misspelt tag where one belongs, or text."""
+        """A bracket with something else in it: a misspelt or invented tag where one belongs, or
+        text. A model that tags its sentences may invent a tag, in lower case like the others."""
         inside = held[1 : held.index("]")]
-        if "](" not in held and self._sentence_start and _is_tag(inside):
+        invented = self._tags > 0 and inside.isalpha() and inside == inside.lower()
+        if "](" not in held and self._sentence_start and (_is_tag(inside) or invented):
             self._tag(_named_anywhere(inside), found)
         else:
             self._emit(held, found)
@@ -247,6 +250,7 @@ class EmotionFilter:
     def _tag(self, emotion: Emotion, found: list[str | Emotion]) -> None:
         found.append(emotion)
         self._after_tag = True
+        self._tags += 1
 
     def _emit(self, text: str, found: list[str | Emotion]) -> None:
         for character in text:
