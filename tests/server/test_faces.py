@@ -106,3 +106,14 @@ async def test_a_server_may_take_no_faces(serve: ServeWith, photo: bytes) -> Non
             "/api/avatars/check", params=session, headers=auth, content=photo
         )
         assert answer.status_code == 403
+
+
+async def test_a_face_goes_when_its_time_is_over(serve: ServeWith, photo: bytes) -> None:
+    async with serve() as server:
+        name = (await make(server, photo))[-1]["avatar"]["name"]
+        assert server.parts is not None
+        await server.parts.faces.expire(3_600)
+        assert (await server.http.get(f"/avatars/{name}/poster.webp")).status_code == 200
+        await server.parts.faces.expire(0)
+        assert (await server.http.get(f"/avatars/{name}/poster.webp")).status_code == 404
+        assert not list((server.data_dir / "faces").glob("face-*"))

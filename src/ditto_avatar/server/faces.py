@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import Busy, DittoAvatarError, NotFound, Unauthorized, UsedUp
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import AvatarLibrary, open_pack
@@ -42,10 +43,13 @@ _MOST_MAKINGS = 4
 class Faces:
     """The visitors' faces in `folder`, at most `most` of them. Belongs to the event loop."""
 
-    def __init__(self, library: AvatarLibrary, folder: Path, most: int) -> None:
+    def __init__(
+        self, library: AvatarLibrary, folder: Path, most: int, clock: AgeClock | None = None
+    ) -> None:
         self._library = library
         self._folder = folder
         self._most = most
+        self._clock = clock or AgeClock()
         self._names: set[str] = set()
         # Sessions by the face that they made since the server started.
         self._makers: dict[str, str] = {}
@@ -103,6 +107,7 @@ class Faces:
             await asyncio.to_thread(_write_token, avatar.folder, token)
         except BaseException:
             self._forget(name)
+            await asyncio.shield(self._erase(name))
             raise
         self._add(avatar)
         log.info("a visitor made the face %s", name)
@@ -112,13 +117,28 @@ class Faces:
         """Remove a face and all its files. Raises `NotFound`, `Unauthorized`."""
         if name not in self._names:
             raise NotFound("There is no such face.")
-        folder = self._folder / name
-        kept = await asyncio.to_thread(_read_token, folder)
+        kept = await asyncio.to_thread(_read_token, self._folder / name)
         if not secrets.compare_digest(kept, _digest(token)):
             raise Unauthorized("Expected the token that came with this face.")
+        await asyncio.shield(self._drop(name))
+
+    async def expire(self, age_s: float) -> None:
+        """Remove the faces that were made longer ago than `age_s` seconds. Cancelling is safe."""
+        for name in await asyncio.to_thread(self._older_than, age_s):
+            await asyncio.shield(self._drop(name))
+
+    def _older_than(self, age_s: float) -> list[str]:
+        before = self._clock.now() - age_s
+        tokens = (path / _TOKEN_FILE for path in _packs_in(self._folder))
+        return [path.parent.name for path in tokens if path.stat().st_mtime < before]
+
+    async def _drop(self, name: str) -> None:
         self._forget(name)
         self._library.remove(name)
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        await self._erase(name)
+
+    async def _erase(self, name: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._folder / name, ignore_errors=True)
 
     def _forget(self, name: str) -> None:
         self._names.discard(name)

@@ -235,7 +235,7 @@ async def _begin_background(
         warm_up(pipeline, default, settings.language, phrases),
         prepare_each(engines.face, others),
         upkeep.sweep(parts.cleaning, parts.clips, metrics),
-        upkeep.expire(parts.cleaning, settings.retention_s, metrics),
+        upkeep.expire(parts.cleaning, parts.faces, settings.retention_s, metrics),
         warn_of_failures(engines.named()),
     ):
         task = asyncio.create_task(work)

@@ -9,6 +9,7 @@ from functools import partial
 
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.clips import ClipFolder
+from ditto_avatar.server.faces import Faces
 from ditto_avatar.session.cleaning import Cleaning
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,13 @@ async def sweep(cleaning: Cleaning, clips: ClipFolder, metrics: Metrics) -> None
         await asyncio.sleep(_SWEEP_S)
 
 
-async def expire(cleaning: Cleaning, age_s: float | None, metrics: Metrics) -> None:
-    """Remove conversations older than `age_s` every hour; return at once where that is None.
-    Cancelling is safe."""
+async def expire(cleaning: Cleaning, faces: Faces, age_s: float | None, metrics: Metrics) -> None:
+    """Remove conversations and visitors' faces older than `age_s` every hour; return at once where
+    that is None. Cancelling is safe."""
     while age_s is not None:
         try:
             await cleaning.expire(age_s)
+            await faces.expire(age_s)
         except Exception:
             # The border of a task: what could not be removed now is tried again.
             log.exception("what is older than DITTO_RETENTION_DAYS could not be removed")
