@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import wave
+from base64 import b64encode
 from collections.abc import Sequence
 
 import av
@@ -24,6 +25,10 @@ from tests.fakes.openai_server import Raw, fake_openai
 def tone(rate: int, seconds: float = 1.0) -> FloatArray:
     time = np.arange(round(seconds * rate)) / rate
     return (0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+
+
+def in_json(name: str, data: bytes, before: str = "") -> bytes:
+    return json.dumps({"id": 1, "data": [{name: before + b64encode(data).decode()}]}).encode()
 
 
 def samples(rate: int, channels: int = 1) -> bytes:
@@ -80,6 +85,13 @@ SOUNDS = {
     "mp3 under a wrong type": (compressed("mp3", "mp3", 24_000), "application/octet-stream"),
     "ogg": (compressed("ogg", "libopus", 48_000), "audio/ogg"),
     "flac": (compressed("flac", "flac", 24_000), "audio/flac"),
+    "wav in json": (in_json("audio", wav(22_050)), "application/json"),
+    "samples in json": (in_json("b64_json", samples(24_000)), "application/octet-stream"),
+    "mp3 in json": (in_json("data", compressed("mp3", "mp3", 24_000)), "application/json"),
+    "a data URL": (
+        in_json("sound", samples(16_000), "data:audio/L16;rate=16000;base64,"),
+        "application/json",
+    ),
 }
 
 
@@ -97,6 +109,9 @@ async def test_every_kind_gives_the_same_tone(name: str) -> None:
     [
         (json.dumps({"error": {"message": "no voice"}}).encode(), "application/json"),
         (json.dumps({"detail": "x" * 400}).encode(), "application/octet-stream"),
+        (json.dumps({"audio": "no voice! " * 60}).encode(), "application/json"),
+        (b'{"audio": "' + b"A" * 500, "application/json"),
+        (b'{"a":' * 100_000, "application/json"),
         (b"<!doctype html><html><body>Bad gateway</body></html>", "text/html"),
         (b"Internal server error", "audio/pcm"),
         (b"RIFF\xff\xff\xff\xffWAVEfmt \x10\x00\x00\x00" + b"\x55" * 60, "audio/wav"),

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import numpy as np
 from openai import AsyncOpenAI, omit
 
 from ditto_avatar.errors import InvalidAudio, ProviderFailed
@@ -13,7 +14,14 @@ from ditto_avatar.providers.budget import Budget, Paid
 from ditto_avatar.providers.openai import check_model, connect, failure, service_name
 from ditto_avatar.providers.retry import Retries, before_deadline
 from ditto_avatar.speech.audio_file import decode_bytes
-from ditto_avatar.speech.sound_format import Kind, SampleReader, WavReader, kind_of, samples_of
+from ditto_avatar.speech.sound_format import (
+    Kind,
+    SampleReader,
+    WavReader,
+    kind_of,
+    samples_of,
+    sound_in_json,
+)
 from ditto_avatar.types import Emotion, FloatArray, Language, SpeechChunk, Voice
 
 _NAME = "openai"
@@ -100,8 +108,9 @@ class OpenAISpeech:
         )
         try:
             kind = kind_of(sound.content_type, data, self._who)
-            if kind is Kind.COMPRESSED:
-                yield SpeechChunk(await self._decoded(sound, data))
+            if kind in (Kind.COMPRESSED, Kind.JSON):
+                whole = await self._whole(sound, data)
+                yield SpeechChunk(await self._decoded(whole, kind))
                 return
             if kind is Kind.WAV:
                 reader: SampleReader | WavReader = WavReader(self._who)
@@ -126,16 +135,25 @@ class OpenAISpeech:
         late = f"{self._who} stopped in the middle of a sentence."
         return await before_deadline(sound.read(), self._options.next_sound_s, late)
 
-    async def _decoded(self, sound: _StreamedSound, data: bytes) -> FloatArray:
-        """Compressed sound as a whole. Raises `ProviderFailed` when it cannot be decoded."""
+    async def _whole(self, sound: _StreamedSound, data: bytes) -> bytes:
+        """Read an answer to its end. Raises `ProviderFailed` beyond 8 MB."""
         parts, size = [data], len(data)
         while (part := await self._next(sound)) is not None:
             parts.append(part)
             size += len(part)
             if size > _MOST_COMPRESSED_BYTES:
                 raise ProviderFailed(f"{self._who} sent a sentence that does not end.")
+        return b"".join(parts)
+
+    async def _decoded(self, data: bytes, kind: Kind) -> FloatArray:
+        """Decode sound that is there as a whole. Raises `ProviderFailed` when it cannot be."""
+        if kind is Kind.JSON:
+            data, content_type = sound_in_json(data, self._who)
+            if kind_of(content_type, data[:1024], self._who) is Kind.SAMPLES:
+                reader = SampleReader(samples_of(content_type, _SOURCE_HZ))
+                return np.concatenate((reader.push(data), reader.finish()))
         try:
-            return await decode_bytes(b"".join(parts), _LONGEST_SENTENCE_S)
+            return await decode_bytes(data, _LONGEST_SENTENCE_S)
         except InvalidAudio as error:
             raise ProviderFailed(f"{self._who} sent sound that cannot be read.") from error
 

@@ -2,16 +2,19 @@
 
 Servers of OpenAI's protocol answer with WAV, MP3 or Ogg whatever they were asked, or with an error
 as JSON under status 200. Played as samples all of these are loud noise, so the first bytes and the
-content type decide. Streams of samples are read as they come; compressed sound is decoded as a
-whole, in the guarded child process.
+content type decide. Streams of samples are read as they come; compressed sound, and sound as
+base64 within JSON, is decoded as a whole, in the guarded child process.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import struct
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +31,11 @@ _MPEG_TYPES = ("audio/mpeg", "audio/mp3", "audio/aac", "audio/x-mpeg")
 _MPEG1_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_SOUND_NAMES = frozenset(
+    "audio audioContent audio_content audio_base64 b64_json data sound speech wav".split()
+)
+# Text in JSON that is shorter is a message, whatever its name; and how deep sound is looked for.
+_LEAST_ENCODED, _DEEPEST = 400, 4
 
 
 class Kind(Enum):
@@ -36,6 +44,7 @@ class Kind(Enum):
     SAMPLES = auto()
     WAV = auto()
     COMPRESSED = auto()
+    JSON = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,8 @@ class SampleFormat:
 
 def kind_of(content_type: str, head: bytes, who: str) -> Kind:
     """Tell what an answer holds by its first bytes, some hundred or all there are. Raises
-    `ProviderFailed` for text, which is an error of the server whatever its status."""
+    `ProviderFailed` for text other than JSON, which is an error of the server whatever its
+    status."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return Kind.WAV
     compressed = (
@@ -69,8 +79,37 @@ def kind_of(content_type: str, head: bytes, who: str) -> Kind:
     if _is_mpeg(head):
         return Kind.COMPRESSED
     if content_type.lower().startswith(_TEXT_TYPES) or _is_text(head):
+        if head.lstrip()[:1] == b"{":
+            return Kind.JSON
         raise ProviderFailed(f"{who} sent text where sound was expected.")
     return Kind.SAMPLES
+
+
+def sound_in_json(body: bytes, who: str) -> tuple[bytes, str]:
+    """Find the sound, as base64 or a data URL, in the JSON object of an answer; return it with its
+    content type, "" where none is told. Raises `ProviderFailed` where there is none: then the
+    answer is an error."""
+    try:
+        found = _encoded_sound(json.loads(body), _DEEPEST)
+        if found is not None:
+            told, _, encoded = found.rpartition(",")
+            content_type = told.removeprefix("data:").removesuffix(";base64")
+            return base64.b64decode(encoded, validate=True), content_type
+    except (ValueError, RecursionError):
+        pass
+    raise ProviderFailed(f"{who} sent text where sound was expected.")
+
+
+def _encoded_sound(value: Any, deepest: int) -> str | None:
+    """The first long text under one of the names that servers give to sound."""
+    if deepest == 0 or not isinstance(value, (dict, list)):
+        return None
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, str) and name in _SOUND_NAMES and len(inner) >= _LEAST_ENCODED:
+            return inner
+        if (found := _encoded_sound(inner, deepest - 1)) is not None:
+            return found
+    return None
 
 
 def samples_of(content_type: str, rate_hz: int) -> SampleFormat:
