@@ -161,7 +161,7 @@ export class MyFaceView {
       const small =
         picture.size < 200_000 ? picture : await createImageBitmap(picture).then((image) =>
           jpeg(image, image.width, image.height, HINT_WIDTH_PX));
-      const answer = await this.#ask("/api/avatars/check", { method: "POST", body: small });
+      const answer = await this.#ask("api/avatars/check", { method: "POST", body: small });
       return answer.ok ? await answer.json() : null;
     } catch {
       return null;
@@ -171,7 +171,8 @@ export class MyFaceView {
   #ask(path, options, query = {}) {
     const { session, token } = this.#session() ?? {};
     const headers = { Authorization: `Bearer ${token}` };
-    return fetch(`${path}?${new URLSearchParams({ session, ...query })}`, { ...options, headers });
+    const url = new URL(`${path}?${new URLSearchParams({ session, ...query })}`, document.baseURI);
+    return fetch(url, { ...options, headers });
   }
 
   #tell(findings, live = false) {
@@ -192,7 +193,7 @@ export class MyFaceView {
     this.#hints.replaceChildren();
     try {
       const answer = await this.#ask(
-        "/api/avatars",
+        "api/avatars",
         { method: "POST", body: this.#picture, signal: this.#making.signal },
         { consent, person },
       );
@@ -253,7 +254,8 @@ export class MyFaceView {
       this.#onRemoved(face.avatar.name);
     }
     const headers = { Authorization: `Bearer ${face.token}` };
-    await fetch(`/api/avatars/${face.avatar.name}`, { method: "DELETE", headers });
+    const url = new URL(`api/avatars/${face.avatar.name}`, document.baseURI);
+    await fetch(url, { method: "DELETE", headers });
   }
 }
 
