@@ -65,7 +65,7 @@ class Worker:
                     continue
 
     async def draw(self, ups: AsyncIterator[pb.Up], context: Any) -> AsyncIterator[pb.Pictures]:
-        """Draw one stream. The call's end, whoever ends it, frees its place."""
+        """Draw one stream. The end of the call, from either side, frees its place."""
         await self._check(context)
         if self._draining or self._taken >= self._places:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "every place is taken")

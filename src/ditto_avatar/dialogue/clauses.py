@@ -56,8 +56,8 @@ async def clauses(
         for item in stream.flush():
             yield item
     finally:
-        # Whoever leaves early stops the model behind the pieces at once, not when garbage is
-        # collected.
+        # A reader that leaves early stops the model behind the pieces at once, not when garbage
+        # is collected.
         if isinstance(pieces, AsyncGenerator):
             await pieces.aclose()
 

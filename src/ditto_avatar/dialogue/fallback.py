@@ -75,8 +75,8 @@ class FallbackDialogue:
         return self._engines
 
     def telling(self, on_fallback: Callable[[Fallback], object]) -> FallbackDialogue:
-        """The same chain for one session or turn: `on_fallback` hears what happens to it, after
-        whoever was told before."""
+        """The same chain for one session or turn: `on_fallback` is called as well, after the
+        callbacks that the chain had before."""
         before = self._on_fallback
 
         def tell(fallback: Fallback) -> None:

@@ -1,7 +1,7 @@
 """Whose work comes next, when many viewers share one device.
 
 Pure: jobs go in, batches come out. The earliest deadline decides what kind of work is done, and
-the batch is filled with the next deadlines of that kind, whoever they belong to. As every frame
+the batch is filled with the next deadlines of that kind, of all viewers. As every frame
 has its own deadline, a viewer that is ahead waits for one that is behind.
 """
 
