@@ -40,6 +40,8 @@ class Actor:
         self._meter = SoundMeter()
         self._life = UpperFace(eyes=eyes)
         self._rest = np.zeros(0, np.float32)
+        # Whole frames of sound that no frame has needed yet, behind those of `_voices`.
+        self._unheard: deque[FloatArray] = deque()
         self._voices: deque[VoicedFrame] = deque()
         self._first_voice = 0
         self._phonemes: deque[Phoneme] = deque()
@@ -66,7 +68,8 @@ class Actor:
         emotion: Emotion = Emotion.NEUTRAL,
         intensity: float = 1.0,
     ) -> None:
-        """Add samples (n,); phoneme times count from the first of them."""
+        """Add samples (n,); phoneme times count from the first of them. Quick, however many they
+        are: sound is measured when a frame is acted that needs it."""
         begin = self._pushed
         mood = (emotion, float(np.clip(intensity, 0, 1)))
         if not self._moods or self._moods[-1][1:] != mood:
@@ -78,25 +81,26 @@ class Actor:
             self._phonemes.append(moved)
             self._gestures.extend(gestures(moved))
         self._pushed += len(audio)
-        self._listen(np.concatenate([self._rest, audio]))
-        self._due = max(self._due, self._first_voice + len(self._voices) - LOOK_AHEAD)
+        self._keep(np.concatenate([self._rest, audio]))
+        self._due = max(self._due, self._whole_frames - LOOK_AHEAD)
 
     def flush(self) -> None:
         """Everything pushed so far is owed; a partial frame is filled with silence."""
         if len(self._rest):
             self._pushed += SAMPLES_PER_FRAME - len(self._rest)
-            self._listen(
+            self._keep(
                 np.concatenate(
                     [self._rest, np.zeros(SAMPLES_PER_FRAME - len(self._rest), np.float32)]
                 )
             )
-        self._due = self._first_voice + len(self._voices)
+        self._due = self._whole_frames
 
     def act(self) -> Pose:
         """The next owed frame."""
         frame = self._next
         self._next += 1
-        known = min(frame + 1 + LOOK_AHEAD, self._first_voice + len(self._voices))
+        known = min(frame + 1 + LOOK_AHEAD, self._whole_frames)
+        self._listen(known)
         horizon = known * SAMPLES_PER_FRAME
         self._forget(frame)
         spoken = [p for p in self._phonemes if p.start < horizon]
@@ -108,12 +112,19 @@ class Actor:
         weights = arkit_weights(channels) + beside_speech(face, channels)
         return Pose(np.clip(weights, 0, 1), head)
 
-    def _listen(self, sound: FloatArray) -> None:
-        whole = len(sound) // SAMPLES_PER_FRAME
-        for index in range(whole):
-            part = sound[index * SAMPLES_PER_FRAME : (index + 1) * SAMPLES_PER_FRAME]
-            self._voices.append(self._meter.measure(part))
-        self._rest = sound[whole * SAMPLES_PER_FRAME :].copy()
+    @property
+    def _whole_frames(self) -> int:
+        return self._first_voice + len(self._voices) + len(self._unheard)
+
+    def _keep(self, sound: FloatArray) -> None:
+        whole = len(sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME
+        self._unheard.extend(sound[:whole].reshape(-1, SAMPLES_PER_FRAME))
+        self._rest = sound[whole:].copy()
+
+    def _listen(self, known: int) -> None:
+        """Measure the sound up to the end of frame `known`."""
+        while self._first_voice + len(self._voices) < known:
+            self._voices.append(self._meter.measure(self._unheard.popleft()))
 
     def _voice(self, frame: int, known: int) -> VoicedFrame:
         place = frame - self._first_voice

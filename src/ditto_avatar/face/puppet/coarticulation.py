@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final
 
 import numpy as np
@@ -49,13 +50,13 @@ def gestures(phoneme: Phoneme) -> list[Gesture]:
     symbols = parts(phoneme.symbol)
     if not symbols:
         return []
-    # The first part of a diphthong lasts longer than the glide that ends it.
-    shares = np.array([1.5] + [1.0] * (len(symbols) - 1))
-    edges = phoneme.start + np.concatenate([[0], np.cumsum(shares) / shares.sum()]) * (
-        phoneme.end - phoneme.start
-    )
+    # The first part of a diphthong lasts longer than the glide that ends it. Plain numbers: this
+    # runs for every phoneme that is pushed, in the event loop.
+    shares = list(accumulate([1.5] + [1.0] * (len(symbols) - 1)))
+    duration = phoneme.end - phoneme.start
+    edges = [phoneme.start + share / shares[-1] * duration for share in (0.0, *shares)]
     made = []
-    for symbol, start, end in zip(symbols, edges[:-1], edges[1:], strict=True):
+    for symbol, (start, end) in zip(symbols, pairwise(edges), strict=True):
         viseme = VISEMES[symbol]
         begin, length = int(start), int(end - start)
         if viseme.stop:

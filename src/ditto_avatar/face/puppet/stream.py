@@ -15,7 +15,6 @@ from ditto_avatar.face.puppet.playback import TrackActor
 from ditto_avatar.face.sound import checked_audio
 from ditto_avatar.types import (
     FRAME_RATE_HZ,
-    SAMPLE_RATE_HZ,
     ByteArray,
     Emotion,
     FloatArray,
@@ -31,9 +30,6 @@ _BATCH: Final = 4
 _ALONE: Final = 6
 # Sound kept ahead of the reader; `push` waits beyond it.
 _FRAMES_AHEAD: Final = 30 * FRAME_RATE_HZ
-
-# This much sound is listened to at once; more would hold the event loop up.
-_QUICK: Final = SAMPLE_RATE_HZ
 
 Draw = Callable[[int, Pose], ByteArray]
 
@@ -82,15 +78,8 @@ class PuppetStream:
             )
         if self._cancelled:
             return
-
-        def listen() -> None:
-            with self._actor_lock:
-                self._actor.push(sound, phonemes, emotion, intensity)
-
-        if len(sound) <= _QUICK:
-            listen()
-        else:
-            await asyncio.get_running_loop().run_in_executor(self._pool, listen)
+        with self._actor_lock:
+            self._actor.push(sound, phonemes, emotion, intensity)
         await self._tell()
 
     async def flush(self) -> None:
