@@ -52,6 +52,8 @@ class SentenceAudio:
             async with aclosing(self.make()) as chunks:
                 async for chunk in chunks:
                     await self._chunks.put(chunk)
+                    # A quick voice gives all of them at once: others come in between.
+                    await asyncio.sleep(0)
         except Exception as error:
             # The border of a task: it is raised when the turn has come to this sentence.
             await self._chunks.put(error)

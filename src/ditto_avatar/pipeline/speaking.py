@@ -78,6 +78,8 @@ class Speaking:
                     await stretch.segments.put(segment)
                 segment.sound.add(chunk.samples)
                 await stretch.stream.push(chunk.samples, chunk.phonemes, emotion)
+                # A quick voice gives all chunks at once, and nothing above has to wait then.
+                await asyncio.sleep(0)
         if segment is None or self._stretch is None:
             self._spoken(audio, 0)
             return  # nothing in it can be spoken, a lone emoji for instance
