@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
-from ditto_avatar.pipeline.pace import Pace, Precedence
+from ditto_avatar.pipeline.pace import Pace, SpeakingTurns
 from tests.fakes.clock import ManualClock
 
 
@@ -57,24 +58,24 @@ async def test_a_short_pause_takes_nothing_from_the_lead() -> None:
 
 
 async def test_a_turn_that_is_far_ahead_waits_for_one_that_has_shown_nothing() -> None:
-    clock, precedence, other = ManualClock(), Precedence(), object()
-    pace = Pace(clock, 8.0, precedence)
+    clock, turns, other = ManualClock(), SpeakingTurns(), object()
+    pace = Pace(clock, 8.0, turns)
     await pace.wait(0.0)
-    precedence.begin(other)
+    turns.begin(other)
     await pace.wait(0.9)  # too little in hand to wait
     waiting = asyncio.create_task(pace.wait(3.0))
     await asyncio.sleep(0)
     assert not waiting.done()
-    precedence.end(other)
+    turns.shown(other)
     await waiting
     assert clock.sleepers == 0
 
 
 async def test_a_turn_that_waits_for_others_never_runs_dry() -> None:
-    clock, precedence = ManualClock(), Precedence()
-    pace = Pace(clock, 8.0, precedence)
+    clock, turns = ManualClock(), SpeakingTurns()
+    pace = Pace(clock, 8.0, turns)
     await pace.wait(0.0)
-    precedence.begin(object())
+    turns.begin(object())
     waiting = asyncio.create_task(pace.wait(3.0))
     await asyncio.sleep(0)
     clock.advance(1.9)
@@ -85,14 +86,47 @@ async def test_a_turn_that_waits_for_others_never_runs_dry() -> None:
 
 
 async def test_waiting_for_others_can_be_cancelled_everywhere() -> None:
-    clock, precedence = ManualClock(), Precedence()
-    pace = Pace(clock, 8.0, precedence)
+    clock, turns = ManualClock(), SpeakingTurns()
+    pace = Pace(clock, 8.0, turns)
     await pace.wait(0.0)
-    precedence.begin(object())
+    turns.begin(object())
     waiting = asyncio.create_task(pace.wait(3.0))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await asyncio.sleep(0)
+    assert clock.sleepers == 0
+
+
+async def test_several_share_the_work_of_one_more_stream() -> None:
+    clock, turns = ManualClock(), SpeakingTurns()
+    for turn in range(2):
+        turns.begin(turn)
+        turns.shown(turn)
+    pace = Pace(clock, 8.0, turns)
+    await pace.wait(0.0)
+    await pace.wait(1.0)  # too little in hand to wait
+    waiting = asyncio.create_task(pace.wait(4.0))
+    await asyncio.sleep(0)
+    clock.advance(1.9)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.2)  # three seconds at one and a half times their speed
+    await waiting
+    turns.end(1)
+    await pace.wait(8.0)  # who speaks alone has the machine
+    assert clock.sleepers == 0
+
+
+async def test_a_turn_that_ends_is_forgotten() -> None:
+    turns = SpeakingTurns()
+    for turn in range(4):
+        turns.begin(turn)
+    assert turns.speed == 1.25
+    for turn in range(4):
+        turns.end(turn)
+    assert turns.speed == math.inf
+    clock = ManualClock()
+    await turns.give_way(clock, 1.0)
     assert clock.sleepers == 0

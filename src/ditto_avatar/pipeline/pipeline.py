@@ -24,7 +24,7 @@ from ditto_avatar.pipeline.drawing import Drawing
 from ditto_avatar.pipeline.flow import Flow
 from ditto_avatar.pipeline.lookup import SegmentLookup
 from ditto_avatar.pipeline.notices import fallback_text
-from ditto_avatar.pipeline.pace import Pace, Precedence
+from ditto_avatar.pipeline.pace import Pace, SpeakingTurns
 from ditto_avatar.pipeline.request import EngineChoice, Notify, TurnRequest
 from ditto_avatar.pipeline.sinks import SinkChoice
 from ditto_avatar.pipeline.speaking import Speaking
@@ -61,7 +61,7 @@ class Pipeline:
         self._clock = clock
         self._lead_s = lead_s
         self._limits = limits or AnswerLimits()
-        self._precedence = Precedence()
+        self._turns = SpeakingTurns()
 
     async def run(self, request: TurnRequest, notify: Notify) -> None:
         """Run a turn and tell `notify` of its progress; the last is `PipelineEnded` or
@@ -90,10 +90,10 @@ class Pipeline:
             match happened:
                 case progress.Reached(progress.Milestone.FIRST_SENTENCE):
                     if not flow.under_way.is_set():
-                        self._precedence.begin(flow)
+                        self._turns.begin(flow)
                 case progress.FragmentMade():
                     flow.under_way.set()
-                    self._precedence.end(flow)
+                    self._turns.shown(flow)
             notify(happened)
 
         flow = Flow(
@@ -111,7 +111,7 @@ class Pipeline:
         except ExceptionGroup as errors:
             raise _first(errors.subgroup(DittoAvatarError) or errors) from errors
         finally:
-            self._precedence.end(flow)
+            self._turns.end(flow)
             await flow.let_go()
 
     def _start(self, flow: Flow, group: asyncio.TaskGroup) -> None:
@@ -122,7 +122,7 @@ class Pipeline:
         else:
             group.create_task(play_recording(flow, flow.request.recording()))
         group.create_task(Speaking(flow, self._face, self._lookup).run(group))
-        group.create_task(Drawing(flow, Pace(self._clock, self._lead_s, self._precedence)).run())
+        group.create_task(Drawing(flow, Pace(self._clock, self._lead_s, self._turns)).run())
         group.create_task(flow.sink.run())
 
 
