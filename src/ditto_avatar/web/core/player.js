@@ -23,7 +23,7 @@ const HUSH_MS = 80;
 // cross-fade. A person who interrupts sees it within 150 ms.
 const BACK = {
   ended: { poseMs: 200, fadeMs: FADE_MS },
-  interrupted: { poseMs: 40, fadeMs: 80 },
+  interrupted: { poseMs: 25, fadeMs: 50 },
   failed: { poseMs: 200, fadeMs: 0 },
 };
 const IDLE_TOLERANCE_FRAMES = 2;
