@@ -80,8 +80,8 @@ format: $(TEST_READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-protocol: $(TEST_READY)  ## Renew the reference of the protocol in docs/
-	$(BIN)/python -m ditto_avatar.server.wire docs
+protocol: $(TEST_READY)  ## Renew the reference of the protocol in docs/ and the types in sdk/js/
+	$(BIN)/python -m ditto_avatar.server.wire .
 
 worker-protocol: | $(BIN)/python  ## Renew the messages between servers and workers from worker.proto
 	$(PIP) install '$(GRPC_TOOLS)'

@@ -21,7 +21,7 @@ from ditto_avatar.server.wire.schema import (
 from ditto_avatar.server.wire.server_messages import SERVER_MESSAGES, LoggedMessage
 from ditto_avatar.transport import events
 
-DOCS = Path(__file__).parents[2] / "docs"
+REPOSITORY = Path(__file__).parents[2]
 
 
 def named(model: Model) -> str:
@@ -30,7 +30,7 @@ def named(model: Model) -> str:
 
 @pytest.mark.parametrize("name", pages())
 def test_the_committed_reference_is_that_of_the_code(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], "run make protocol"
+    assert (REPOSITORY / name).read_text(encoding="utf-8") == pages()[name], "run make protocol"
 
 
 @pytest.mark.parametrize("model", client_models(), ids=named)

@@ -1,4 +1,4 @@
-"""`python -m ditto_avatar.server.wire FOLDER`: write the reference of the protocol there."""
+"""`python -m ditto_avatar.server.wire REPOSITORY`: renew the reference of the protocol there."""
 
 from __future__ import annotations
 

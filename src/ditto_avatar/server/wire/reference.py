@@ -17,6 +17,7 @@ from ditto_avatar.server.wire.schema import (
     type_of,
 )
 from ditto_avatar.server.wire.server_messages import LoggedMessage
+from ditto_avatar.server.wire.typescript import declarations
 
 _HEAD = """\
 # Messages
@@ -34,11 +35,12 @@ _PARTS = ("AvatarOut", "ClipOut", "EntryOut", "NoticeShown")
 
 
 def pages() -> dict[str, str]:
-    """Write all files of the reference: their names below `docs/`, and what is in them."""
+    """Write all files of the reference: their paths in the repository, and what is in them."""
     return {
-        "protocol-messages.md": messages_page(),
-        "protocol.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
-        "protocol.asyncapi.json": json.dumps(asyncapi(), indent=1, ensure_ascii=False) + "\n",
+        "docs/protocol-messages.md": messages_page(),
+        "docs/protocol.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
+        "docs/protocol.asyncapi.json": json.dumps(asyncapi(), indent=1, ensure_ascii=False) + "\n",
+        "sdk/js/src/protocol.d.ts": declarations(),
     }
 
 

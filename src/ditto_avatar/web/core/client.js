@@ -13,6 +13,7 @@
  * - `event`       every server event that counts
  * - `report`      a `playback` message that was sent
  */
+import { socketUrl, withAddresses } from "./addresses.js";
 import { Connection, FOREIGN_PAGE, NOT_INVITED } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Emitter } from "./emitter.js";
@@ -223,25 +224,4 @@ export class AvatarClient extends Emitter {
     this.conversation.notify(code);
     this.emit("error", { code, message: "" });
   }
-}
-
-/** Where the WebSocket of the server at `server` is. */
-export function socketUrl(server) {
-  const url = new URL("ws", server);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  url.search = url.hash = "";
-  return url.href;
-}
-
-/** A message with every `…_url` read against the address `server`. */
-export function withAddresses(value, server) {
-  if (Array.isArray(value)) return value.map((item) => withAddresses(item, server));
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) =>
-      name.endsWith("_url") && typeof inner === "string"
-        ? [name, new URL(inner, server).href]
-        : [name, withAddresses(inner, server)],
-    ),
-  );
 }
