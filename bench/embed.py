@@ -4,7 +4,6 @@ origin (results/embed.json)."""
 from __future__ import annotations
 
 import asyncio
-import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from bench.report import Scale, Target
 from bench.serving import Serving, serving
 from bench.yardstick import Yardstick
 from ditto_avatar.server.embedding import embed_files, embed_module
+from ditto_avatar.server.page_files import compressed, page_file
 
 VISITS = 12
 TARGETS = {
@@ -45,8 +45,9 @@ _FIRST_PICTURE = """async (server) => {
 
 def weight_kb() -> float:
     """The modules as they are served, each compressed for itself, in thousands of bytes."""
-    sizes = [len(gzip.compress(path.read_bytes())) for path in embed_files()]
-    return round((sum(sizes) + len(gzip.compress(embed_module().encode()))) / 1000, 1)
+    modules = [page_file(path, path.stat().st_mtime_ns) for path in embed_files()]
+    modules.append(compressed(embed_module().encode(), "text/javascript"))
+    return round(sum(len(module.compressed) for module in modules) / 1000, 1)
 
 
 @contextmanager

@@ -2,90 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, WebSocket, expect
+from playwright.sync_api import Browser, Page, WebSocket, expect
 
-from ditto_avatar.server.keys import new_key
 from tests.e2e.conftest import Server
+from tests.e2e.shop import element, join_token, open_with, paint, server, site, told
 from tests.fakes.site import Site, serving_site
 
+__all__ = ["server", "site"]
 pytestmark = pytest.mark.e2e
 
-KEY, ENTRY = new_key("shop")
 PHONE = {"width": 360, "height": 740}
-NOTED = """() => {
-  window.noted = [];
-  for (const element of document.querySelectorAll("ditto-avatar")) {
-    for (const type of ["ready", "speaking", "caption", "interrupted", "ended", "error"]) {
-      const note = ({ detail }) => noted.push({ id: element.id, type, ...detail });
-      element.addEventListener(type, note);
-    }
-  }
-}"""
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with serving_site() as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def server(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(
-        tmp_path_factory.mktemp("embed"),
-        DITTO_API_KEYS=ENTRY.entry,
-        DITTO_ALLOWED_ORIGINS=site.origin,
-    )
-    server.start()
-    yield server
-    server.stop()
-
-
-def join_token(server: Server, site: Site, **wanted: Any) -> str:
-    answer = httpx.post(
-        f"{server.url}/api/tokens",
-        json={"origins": [site.origin], **wanted},
-        headers={"Authorization": f"Bearer {KEY}"},
-    )
-    token: str = answer.raise_for_status().json()["join"]
-    return token
-
-
-def element(server: Server, token: str = "", **attributes: str) -> str:
-    given = "".join(f' {name}="{value}"' for name, value in attributes.items())
-    return f'<ditto-avatar server="{server.url}" token="{token}"{given}></ditto-avatar>'
-
-
-def open_with(page: Page, server: Server, site: Site, body: str, lang: str = "en") -> None:
-    page.goto(site.put(body, lang=lang))
-    page.evaluate(NOTED)
-    page.add_script_tag(url=f"{server.url}/embed.js", type="module")
-
-
-def told(page: Page, type_: str, **fields: Any) -> dict[str, Any]:
-    """The first event of that type (and fields), once it has come."""
-    wanted = {"type": type_, **fields}
-    found = """(wanted) => noted.find((event) =>
-      Object.keys(wanted).every((key) => event[key] === wanted[key]))"""
-    event: dict[str, Any] = page.wait_for_function(found, arg=wanted).json_value()
-    return event
-
-
-def paint(avatar: Locator) -> None:
-    """Wait until the face is seen."""
-    avatar.evaluate(
-        """(element) => new Promise((resolve) => {
-          const look = () => [...element.shadowRoot.querySelectorAll("video")]
-            .some((video) => video.getVideoPlaybackQuality().totalVideoFrames > 0)
-              ? resolve() : requestAnimationFrame(look);
-          look();
-        })"""
-    )
+EVERY_ELEMENT_IS_STILL = """[...document.querySelectorAll("ditto-avatar"), ...(window.gone ?? [])]
+  .filter((element) => !element.isConnected)
+  .flatMap((element) => [...element.shadowRoot.querySelectorAll("video")])
+  .every((video) => video.paused && !video.hasAttribute("src"))"""
 
 
 def test_two_elements_on_a_foreign_page_talk_each_for_itself(
@@ -105,7 +36,7 @@ def test_two_elements_on_a_foreign_page_talk_each_for_itself(
     paint(page.locator("#left"))
     paint(page.locator("#right"))
     expect(page.locator("#left").get_by_role("log")).to_contain_text("What is Ditto Avatar?")
-    expect(page.locator("#right .log")).to_be_empty()
+    expect(page.locator("#right ol")).to_be_empty()
     expect(page.locator("#left").get_by_text("AI-generated", exact=True)).to_be_visible()
     expect(page.locator("#right").get_by_text("AI 생성", exact=True)).to_be_visible()
     page.keyboard.press("Escape")
@@ -137,14 +68,38 @@ def test_an_element_that_is_removed_in_mid_sentence_leaves_nothing_running(
     told(page, "ready")
     page.evaluate("guide.ask('What is Ditto Avatar?')")
     told(page, "speaking")
-    page.evaluate("window.gone = guide; gone.remove()")
-    page.wait_for_function(
-        "[...gone.shadowRoot.querySelectorAll('video')].every((video) =>"
-        " video.paused && !video.hasAttribute('src'))"
-    )
+    page.evaluate("window.gone = [guide]; guide.remove()")
+    page.wait_for_function(EVERY_ELEMENT_IS_STILL)
     assert len(sockets) == 1
-    if not sockets[0].is_closed():
-        sockets[0].wait_for_event("close")
+    expect_closed(sockets)
+
+
+def expect_closed(sockets: list[WebSocket]) -> None:
+    for socket in sockets:
+        if not socket.is_closed():
+            socket.wait_for_event("close")
+
+
+def test_ten_elements_on_one_page_have_ten_conversations_and_leave_none_behind(
+    page: Page, server: Server, site: Site
+) -> None:
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    token = join_token(server, site, uses=10)
+    ten = "".join(element(server, token, id=f"guide{n}", display="face") for n in range(10))
+    open_with(page, server, site, ten)
+    page.wait_for_function("noted.filter(({ type }) => type === 'ready').length === 10")
+    assert page.evaluate("new Set(noted.map(({ session }) => session)).size") == 10
+    page.evaluate("guide0.say('One of ten.'); guide9.say('Another one.')")
+    told(page, "speaking", id="guide0", text="One of ten.")
+    told(page, "speaking", id="guide9", text="Another one.")
+    page.evaluate(
+        "window.gone = [...document.querySelectorAll('ditto-avatar')];"
+        "for (const element of gone) element.remove()"
+    )
+    page.wait_for_function(EVERY_ELEMENT_IS_STILL)
+    assert len(sockets) == 10
+    expect_closed(sockets)
 
 
 def test_an_element_that_is_moved_goes_on(page: Page, server: Server, site: Site) -> None:

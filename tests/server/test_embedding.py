@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import re
 
 import pytest
 
@@ -54,10 +54,21 @@ def test_what_is_no_origin_is_refused_at_start(text: str) -> None:
         listed(text)
 
 
-def test_the_module_names_every_module_and_stays_small() -> None:
-    module = embed_module()
+def test_the_module_names_what_the_element_needs_at_once_and_nothing_else() -> None:
+    module, names = embed_module(), {path.name for path in embed_files()}
     assert all(
         f'import "./static/{path.parent.name}/{path.name}";' in module for path in embed_files()
     )
-    sizes = [len(gzip.compress(path.read_bytes())) for path in embed_files()]
-    assert sum(sizes) + len(module) <= 40_000
+    assert {"element.js", "client.js", "player.js", "voice.js"} <= names
+    assert not {"microphone.js", "recognition.js", "hearing.js", "pcm-worklet.js"} & names
+
+
+async def test_the_element_is_30_kb_on_the_wire(serve: ServeWith) -> None:
+    """In thousands of bytes, compressed as a browser asks for it."""
+    async with serve() as server:
+        size = 0
+        for path in ("/embed.js", *re.findall(r'import "\.(/.+)";', embed_module())):
+            async with server.http.stream("GET", path) as answer:
+                assert answer.headers["content-encoding"] == "gzip", path
+                size += len(b"".join([part async for part in answer.aiter_raw()]))
+    assert 10_000 < size <= 30_000

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 
 from ditto_avatar.server import embedding, face_routes, failures, operator, routes, websocket
 from ditto_avatar.server.addresses import TrustedProxies
@@ -17,6 +16,7 @@ from ditto_avatar.server.gate import Gate, Rules
 from ditto_avatar.server.headers import SecurityHeaders
 from ditto_avatar.server.limits import Shares
 from ditto_avatar.server.origin import listed
+from ditto_avatar.server.page_files import PageFiles
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.sub_path import SubPath
 
@@ -33,7 +33,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(routes.health)
     app.include_router(websocket.router)
     app.include_router(embedding.router)
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
+    app.mount("/static", PageFiles(directory=WEB), name="static")
     app.add_api_route("/", _page, include_in_schema=False, methods=["GET", "HEAD"])
     if operator_port(parts.settings) is OperatorPort.MAIN:
         operator.install(app, parts)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_WEB = Path(__file__).parent.parent / "web"
+from ditto_avatar.server.page_files import answer, compressed
+
+_WEB = (Path(__file__).parent.parent / "web").resolve()
 # The operator's interface is not among them.
 _SHARED = (
     "/embed.js",
@@ -23,6 +26,7 @@ _SHARED = (
     "/audio/",
 )
 _PREFLIGHT_S = 600
+_IMPORT = re.compile(r'^(?:import|export) (?:[^;(]*? from )?"(\.[^"]+)";$', re.MULTILINE)
 router = APIRouter()
 
 
@@ -47,15 +51,15 @@ class CrossOrigin:
 
 
 @router.get("/embed.js", include_in_schema=False)
-async def embed() -> Response:
+async def embed(request: Request) -> Response:
     """Return the module that defines `<ditto-avatar>`."""
-    headers = {"Cache-Control": "no-cache"}
-    return Response(embed_module(), media_type="text/javascript", headers=headers)
+    file = compressed(embed_module().encode(), "text/javascript; charset=utf-8")
+    return answer(file, request.scope)
 
 
 def embed_module() -> str:
-    """Write the module that imports the element. It names all modules that the element is made of,
-    so that a browser asks for them at once, not one level after the other."""
+    """Write the module that imports the element. It names all modules that the element needs, so
+    that a browser asks for them at once, not one level after the other."""
     modules = [f"./static/{path.relative_to(_WEB).as_posix()}" for path in embed_files()]
     lines = [f'import "{module}";' for module in modules]
     lines.append('export { DittoAvatarElement } from "./static/embed/element.js";')
@@ -63,6 +67,15 @@ def embed_module() -> str:
 
 
 def embed_files() -> list[Path]:
-    """List the modules of the element; the sound worklet is loaded when the microphone opens."""
-    files = [*_WEB.glob("core/*.js"), *_WEB.glob("embed/*.js")]
-    return sorted(path for path in files if not path.stem.endswith("-worklet"))
+    """List the modules that the element needs from the beginning. What it loads later, for the
+    microphone for example, is imported by a call and not among them."""
+    return sorted(_imported_by(_WEB / "embed" / "element.js", set()))
+
+
+def _imported_by(module: Path, known: set[Path]) -> set[Path]:
+    known.add(module)
+    for name in _IMPORT.findall(module.read_text()):
+        other = (module.parent / name).resolve()
+        if other not in known:
+            _imported_by(other, known)
+    return known

@@ -28,6 +28,8 @@ export class AvatarClient extends Emitter {
   conversation = new Conversation();
   player;
   voice;
+  /** The presenter that a new session is asked for; null for the server's choice. */
+  avatar;
   #timeline = new Timeline();
   #connection;
   #server;
@@ -38,19 +40,21 @@ export class AvatarClient extends Emitter {
    * @param {string} server the server's address, https://example.org/ or below it
    * @param storage as of `Connection`
    * @param language of a new session
-   * @param avatar the presenter of a new session; null for the server's choice
+   * @param avatar as of `AvatarClient.avatar`
    */
   constructor({ videos, server, storage, language, avatar = null }) {
     super();
     this.#server = server;
+    this.avatar = avatar;
     this.conversation.state.language = language;
     this.player = new Player({ videos, timeline: this.#timeline });
     this.#connection = new Connection({
       url: socketUrl(server),
       storage,
-      preferences: () => {
+      preferences: (joining) => {
         const { state } = this.conversation;
-        const name = state.avatar?.name ?? avatar;
+        // A token says which presenters there are: the one of the last session may not be.
+        const name = (!joining && state.avatar?.name) || this.avatar;
         const { playback } = this.player;
         return { language: state.language, playback, ...(name && { avatar: name }) };
       },

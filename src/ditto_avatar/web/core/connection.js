@@ -63,7 +63,8 @@ export class Connection extends Emitter {
   /**
    * @param {string} url ws:// or wss://
    * @param storage `getItem`, `setItem`, `removeItem` (sessionStorage: one session per tab)
-   * @param preferences () => {avatar?, language?, playback}: what `hello` says beside the session
+   * @param preferences (joining) => {avatar?, language?, playback}: what `hello` says beside the
+   *   session; `joining` with a join token
    * @param openSocket (url) => WebSocket
    */
   constructor({
@@ -154,12 +155,9 @@ export class Connection extends Emitter {
   }
 
   #hello() {
-    const hello = { type: "hello", ...this.#preferences() };
-    if (this.#join !== null) {
-      hello.join = this.#join;
-      // The token says which presenters there are, not the page's last session.
-      delete hello.avatar;
-    } else {
+    const hello = { type: "hello", ...this.#preferences(this.#join !== null) };
+    if (this.#join !== null) hello.join = this.#join;
+    else {
       Object.assign(hello, this.session);
       if (this.session && this.#seen !== null) hello.after = this.#seen;
     }

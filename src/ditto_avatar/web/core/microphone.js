@@ -11,10 +11,6 @@ export class Microphone {
   #stream = null;
   #context = null;
 
-  static get available() {
-    return Boolean(navigator.mediaDevices?.getUserMedia && globalThis.AudioWorkletNode);
-  }
-
   /** Opens the microphone, calls `onopen()` once and then `onblock(ArrayBuffer)` every 40 ms.
    * Rejects as getUserMedia does: NotAllowedError, NotFoundError. */
   async start({ onopen, onblock }) {

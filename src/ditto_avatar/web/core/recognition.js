@@ -5,10 +5,6 @@ const TAGS = { en: "en-US", ko: "ko-KR" };
 export class Recognition {
   #recognition = null;
 
-  static get available() {
-    return Boolean(globalThis.SpeechRecognition ?? globalThis.webkitSpeechRecognition);
-  }
-
   /** Listens until `stop`; `continuous` goes on after each utterance. What was said before `stop`
    * is still told after it, an error as well.
    * @param handlers {onVoice(timeStamp), onInterim(text), onFinal(text), onError(code), onEnd()}:

@@ -1,11 +1,8 @@
 /**
  * What the person says aloud: the microphone for a server that transcribes, the browser's own
  * recogniser where the server cannot. No DOM; the state is in the conversation (`listening`).
+ * What listening needs is loaded when somebody talks for the first time.
  */
-import { Hearing } from "./hearing.js";
-import { Microphone } from "./microphone.js";
-import { Recognition } from "./recognition.js";
-
 export const PUSH_TO_TALK = "push_to_talk";
 export const HANDS_FREE = "hands_free";
 
@@ -15,9 +12,9 @@ export class Voice {
   #idleFrame;
   #onText;
   #onSpeech;
-  #microphone = new Microphone();
-  #recognition = new Recognition();
-  #hearing = new Hearing();
+  #microphone = null;
+  #recognition = null;
+  #hearing = null;
   #mode = null;
   #serverListens = false;
   #changing = Promise.resolve();
@@ -31,13 +28,13 @@ export class Voice {
     this.#onText = onText;
     this.#onSpeech = onSpeech;
     connection.on("state", ({ state }) => state !== "open" && this.set(null));
-    conversation.on("changed", () => this.#hearing.speaks(conversation.state.caption));
+    conversation.on("changed", () => this.#hearing?.speaks(conversation.state.caption));
   }
 
   /** Whether this browser and this server can listen. */
   get available() {
     const { transcription } = this.#conversation.state;
-    const usable = transcription === "server" ? Microphone.available : Recognition.available;
+    const usable = transcription === "server" ? canRecord() : canRecognise();
     return Boolean(transcription && usable);
   }
 
@@ -68,7 +65,7 @@ export class Voice {
     const { transcription } = this.#conversation.state;
     try {
       if (transcription === "server") await this.#startMicrophone(mode);
-      else this.#startRecognition(mode);
+      else await this.#startRecognition(mode);
     } catch (error) {
       this.#failed(error.name);
       if (this.#mode === mode) this.set(null);
@@ -78,6 +75,7 @@ export class Voice {
   /** The server listens only to a microphone that is open, and wanted still: it may take the
    * person a while to allow it. */
   async #startMicrophone(mode) {
+    this.#microphone ??= await load("Microphone", "./microphone.js");
     await this.#microphone.start({
       onopen: () => {
         const begun = { type: "audio.start", mode, idle_frame: this.#idleFrame() };
@@ -87,9 +85,13 @@ export class Voice {
     });
   }
 
-  #startRecognition(mode) {
+  async #startRecognition(mode) {
     this.#conversation.notify("browser_transcription");
-    const { language } = this.#conversation.state;
+    this.#hearing ??= await load("Hearing", "./hearing.js");
+    this.#recognition ??= await load("Recognition", "./recognition.js");
+    if (this.#mode !== mode) return;
+    const { language, caption } = this.#conversation.state;
+    this.#hearing.speaks(caption);
     this.#recognition.start(
       { language, continuous: mode === HANDS_FREE },
       {
@@ -110,9 +112,9 @@ export class Voice {
   }
 
   async #stop() {
-    this.#recognition.stop();
-    this.#hearing.reset();
-    await this.#microphone.stop();
+    this.#recognition?.stop();
+    this.#hearing?.reset();
+    await this.#microphone?.stop();
     if (this.#serverListens) this.#connection.send({ type: "audio.stop" });
     this.#serverListens = false;
   }
@@ -123,4 +125,17 @@ export class Voice {
     const code = denied ? "microphone_denied" : missing ? "microphone_missing" : "speech_unsupported";
     this.#conversation.notify(code);
   }
+}
+
+async function load(name, module) {
+  const { [name]: Part } = await import(module);
+  return new Part();
+}
+
+function canRecord() {
+  return Boolean(navigator.mediaDevices?.getUserMedia && globalThis.AudioWorkletNode);
+}
+
+function canRecognise() {
+  return Boolean(globalThis.SpeechRecognition ?? globalThis.webkitSpeechRecognition);
 }

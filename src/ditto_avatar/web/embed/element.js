@@ -53,6 +53,7 @@ export class DittoAvatarElement extends HTMLElement {
     if (name === "background") this.style.setProperty("--background", value);
     // The attributes that the element comes with are told before it is connected.
     if (!this.#client || before === value) return;
+    if (name === "avatar") this.#client.avatar = value;
     if (name === "server" || name === "start") this.#reopen();
     else if (name === "token" && value) this.#client.join(value);
     else if (name === "avatar" && value) this.#client.setAvatar(value);
@@ -151,7 +152,7 @@ export class DittoAvatarElement extends HTMLElement {
     this.#client = null;
     this.#started = false;
     this.#items.clear();
-    this.#part(".log").replaceChildren();
+    this.#part("ol").replaceChildren();
   }
 
   #reopen() {
@@ -277,7 +278,7 @@ export class DittoAvatarElement extends HTMLElement {
         item = document.createElement("li");
         item.className = role;
         this.#items.set(key, item);
-        log.append(item);
+        this.#part("ol").append(item);
       }
       if (item.textContent === text) continue;
       item.textContent = text;

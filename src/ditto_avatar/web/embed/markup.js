@@ -20,7 +20,7 @@ export const MARKUP = `
       </div>
     </section>
     <div class="talk" part="talk">
-      <ol class="log" part="log" role="log" tabindex="0"></ol>
+      <div class="log" part="log" role="log" tabindex="0"><ol></ol></div>
       <p class="notice" part="notice" role="alert"></p>
       <slot name="controls">
         <form part="controls">
@@ -70,11 +70,11 @@ const STYLES = `
   .row button { margin-inline-start: auto; flex: none; }
   .mute[aria-pressed="true"] .on, .mute[aria-pressed="false"] .off { display: none; }
   .caption { border-radius: 12px; padding: 6px 12px; overflow-wrap: anywhere; }
-  .caption:empty, .notice:empty, .log:empty { display: none; }
+  .caption:empty, .notice:empty, .log:has(ol:empty) { display: none; }
   .start, .unmute { padding: 0 20px; background: var(--accent); color: var(--on-accent); }
   .talk { display: flex; flex-direction: column; min-height: 0; }
-  .log { max-height: 14rem; overflow-y: auto; padding: 12px; display: flex; flex-direction: column;
-    gap: 8px; }
+  .log { max-height: 14rem; overflow-y: auto; padding: 12px; }
+  ol { display: flex; flex-direction: column; gap: 8px; }
   .log li { border-radius: 14px; padding: 6px 12px; align-self: start; overflow-wrap: anywhere; }
   .log .user { align-self: end; background: var(--tint); }
   .notice { padding: 4px 12px; color: var(--warn); }
