@@ -19,11 +19,20 @@ from ditto_avatar.face.puppet.fields import floats, pick, soften
 from ditto_avatar.types import FloatArray
 
 # The cavity in full light, RGB.
-_CAVITY: Final = np.array([58, 20, 22], np.float32)
+_CAVITY: Final = np.array([66, 22, 22], np.float32)
+# The tongue in full light, RGB: the kit's own shines in the lamps of its studio.
+_TONGUE: Final = np.array([214, 104, 98], np.float32)
+# Green of the kit's tongue, beyond which its shine begins.
+_TONGUE_SHINE: Final = 1.06
+# What is shaded keeps its red longer than its blue: the light comes through lips and cheeks.
+_SHADE_POWER: Final = np.array([0.82, 1.0, 1.04], np.float32)
+# A tooth is at least this bright in its darkest colour, and hardly coloured.
+_TOOTH_LEVEL: Final = 118
+_TOOTH_COLOUR: Final = 0.25
 # How much each layer is lit; what lies deeper gets less.
 _UPPER_LIGHT: Final = 1.3
 _LOWER_LIGHT: Final = 1.0
-_TONGUE_LIGHT: Final = 0.68
+_TONGUE_LIGHT: Final = 0.82
 # The rest of the jaw's way that the tongue makes.
 _TONGUE_GOES: Final = 0.85
 # The tongue lies this much lower than in the kit.
@@ -57,8 +66,41 @@ def _kit() -> _Kit:
     assert strip is not None
     colours = floats(strip)[..., [2, 1, 0, 3]] / np.array([1, 1, 1, 255], np.float32)
     colours[..., :3] *= colours[..., 3:]
-    upper, lower, tongue = np.split(colours, 3)
-    return _Kit(floats(upper), floats(lower), floats(tongue), box, landmarks, jaw_px)
+    upper, lower, tongue = (floats(layer) for layer in np.split(colours, 3))
+    return _Kit(_teeth(upper, 1), _teeth(lower, -1), _tongue(tongue), box, landmarks, jaw_px)
+
+
+def _teeth(row: FloatArray, gum: int) -> FloatArray:
+    """`row` without what the kit closes its jaw with behind the teeth. Gum is kept on its side of
+    the teeth: above them for `gum` 1, below them for -1."""
+    bright = row[..., :3].min(axis=2) > _TOOTH_LEVEL
+    pale = np.ptp(row[..., :3], axis=2) < _TOOTH_COLOUR * row[..., :3].max(axis=2)
+    tooth = cv2.morphologyEx((bright & pale).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5)))
+    heights = np.arange(len(row), dtype=np.float32)[:, None]
+    # The edge along which the teeth of each column end.
+    edge = np.where(tooth > 0, heights * gum, -np.inf).max(axis=0)
+    known = np.flatnonzero(np.isfinite(edge))
+    edge = np.interp(np.arange(row.shape[1]), known, edge[known])
+    keep = np.clip(edge + 2.5 - heights * gum, 0, 1)
+    keep[:, : known[0]] = keep[:, known[-1] + 1 :] = 0
+    return floats(row * soften(floats(keep), 0.7)[..., None])
+
+
+def _tongue(layer: FloatArray) -> FloatArray:
+    """The kit's tongue in its own colour without its shine, dark at the back and the sides."""
+    opacity = layer[..., 3]
+    solid = opacity > 0.5
+    green = layer[..., 1] / np.maximum(opacity, 1e-3)
+    middle = float(np.median(green[solid]))
+    relief = soften(floats(np.clip(green / middle, 0.6, _TONGUE_SHINE)), 2.0)
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    forward = np.clip((np.arange(len(layer)) - rows[0]) / len(rows), 0, 1)[:, None]
+    aside = np.abs(np.arange(layer.shape[1]) - columns.mean()) / (len(columns) / 2)
+    shade = (0.28 + 0.72 * forward**0.9) * np.clip(1.25 - 0.75 * aside**3, 0.3, 1)
+    # A soft outline: the tongue's sides lie in the dark.
+    opacity = soften(opacity, 2.5)
+    colour = _TONGUE * (relief * shade)[..., None]
+    return floats(np.concatenate([colour, np.ones_like(colour[..., :1])], 2) * opacity[..., None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +134,10 @@ class InnerMouth:
         # The upper lip throws a shadow; towards the corners it grows dark, the side teeth too, but
         # they stay white against the gap beside them.
         shade = np.clip(0.8 + depth * 4, 0, 1) * np.clip(
-            1.16 - (1.35 * np.abs(across)) ** 2, 0.3, 1
+            1.16 - (1.35 * np.abs(across)) ** 2, 0.34, 1
         )
-        return floats(picture * shade[..., None] * self.light * self._rim(nodes, shape, width))
+        dark = shade[..., None] * self._rim(nodes, shape, width)
+        return floats(picture * dark**_SHADE_POWER * self.light)
 
     def _layer(
         self, layer: FloatArray, across: FloatArray, down: FloatArray, *, lowered: bool = True

@@ -43,7 +43,9 @@ _SHAPES: Final[dict[str, dict[str, float]]] = {
         for jaw in (0.2, 0.45)
     },
 }
+# A field's nodes lie this far apart: so many px, or so many across the patch.
 _NODE_PX: Final = 3.0
+_NODES_ACROSS: Final = 60
 _UPPER: Final = lm.INNER_LIPS[:11]
 _LOWER: Final = (*lm.INNER_LIPS[10:], lm.INNER_LIPS[0])
 
@@ -61,16 +63,35 @@ class _Source:
     inside: InnerMouth
 
 
-def made_atlas(avatar: Avatar, basis: FloatArray, white: FloatArray | None = None) -> MouthAtlas:
-    """An atlas of 12 shapes out of the avatar's own idle frames; `basis` (52, 478, 3). `white` is
-    the colour (3,) of the own teeth, where it is known."""
-    neutral = avatar.arrays.neutral_landmarks
+def made_atlas(avatar: Avatar, basis: FloatArray) -> MouthAtlas:
+    """An atlas of 12 shapes out of the avatar's own idle frames; `basis` (52, 478, 3)."""
+    arrays = avatar.arrays
+    frame = shut_frame(arrays.landmarks)
+    picture = np.asarray(cv2.cvtColor(avatar.idle_frames[frame], cv2.COLOR_YUV2RGB_I420), np.uint8)
+    return atlas_of(picture, arrays.landmarks[frame], arrays.neutral_landmarks, basis)
+
+
+def shut_frame(points: FloatArray) -> int:
+    """Return the frame of `points` (n, 478, 3) whose lips are shut best."""
+    upper, lower = np.array(lm.GAPS).T
+    return int(np.argmin((points[:, lower, 1] - points[:, upper, 1]).mean(1)))
+
+
+def atlas_of(
+    picture: ByteArray,
+    seen: FloatArray,
+    neutral: FloatArray,
+    basis: FloatArray,
+    white: FloatArray | None = None,
+) -> MouthAtlas:
+    """An atlas of 12 shapes out of `picture` (h, w, 3) RGB, whose points (478, 3) are `seen`, for a
+    face at rest at `neutral`. `white` is the colour (3,) of the own teeth, where it is known."""
     weights = np.zeros((len(_SHAPES), len(SHAPES)), np.float32)
     for row, shape in zip(weights, _SHAPES.values(), strict=True):
         for name, weight in shape.items():
             row[list(indices(name))] = weight
     points = floats(neutral + np.tensordot(weights, basis, axes=1))
-    source = _source(avatar, points, white)
+    source = _source(picture, seen[:468, :2], neutral[:, :2], points, white)
     jaw = basis[INDEX["jawOpen"], 14, 1]
     patches = [
         _patch(source, shape[:, :2], float(row[INDEX["jawOpen"]] * jaw))
@@ -86,21 +107,21 @@ def made_atlas(avatar: Avatar, basis: FloatArray, white: FloatArray | None = Non
     )
 
 
-def _source(avatar: Avatar, shapes: FloatArray, white: FloatArray | None) -> _Source:
-    arrays = avatar.arrays
-    neutral = arrays.neutral_landmarks[:, :2]
+def _source(
+    frame: ByteArray,
+    seen: FloatArray,
+    neutral: FloatArray,
+    shapes: FloatArray,
+    white: FloatArray | None,
+) -> _Source:
     lips = shapes[:, list(lm.OUTER_LIPS), :2].reshape(-1, 2)
     margin = 0.42 * np.ptp(neutral[list(lm.OUTER_LIPS), 0])
     grid = grid_over(floats(lips.min(0) - margin), floats(lips.max(0) + margin), 1.0)
-    gaps = arrays.landmarks[:, [b for _, b in lm.GAPS], 1].mean(1)
-    gaps = gaps - arrays.landmarks[:, [a for a, _ in lm.GAPS], 1].mean(1)
-    frame = int(np.argmin(gaps))
-    seen = arrays.landmarks[frame, :468, :2]
     coarse = grid_over(grid.nodes[0, 0], grid.nodes[-1, -1], 8.0)
     moved = interpolate(neutral[:468:2], seen[::2] - neutral[:468:2], coarse.nodes.reshape(-1, 2),
                         smoothing=1.0)  # fmt: skip
     way = coarse.sample(moved.reshape(coarse.rows, coarse.columns, 2), grid.nodes)
-    picture = pick(_rgb(avatar.idle_frames[frame]), floats(grid.nodes + way))
+    picture = pick(floats(frame), floats(grid.nodes + way))
     cheeks = pick(picture, floats(neutral[None, [50, 280, 199]] - (grid.left, grid.top)))
     points = floats(neutral)
     inside = InnerMouth(points, _light(cheeks), white)
@@ -120,7 +141,7 @@ def _patch(source: _Source, shape: FloatArray, jaw_px: float) -> ByteArray:
     """The mouth with its points at `shape` (478, 2), the jaw lowered by `jaw_px`."""
     grid = source.grid
     nodes = grid.nodes
-    coarse = grid_over(nodes[0, 0], nodes[-1, -1], _NODE_PX)
+    coarse = grid_over(nodes[0, 0], nodes[-1, -1], max(_NODE_PX, grid.columns / _NODES_ACROSS))
     line = _line(shape)
     skin = []
     for sign, lips in ((-1, _UPPER), (1, _LOWER)):
@@ -189,8 +210,3 @@ def _gap(points: FloatArray) -> float:
 
 def _over(below: FloatArray, above: FloatArray, opacity: FloatArray) -> FloatArray:
     return floats(below + (above - below) * opacity[..., None])
-
-
-def _rgb(picture: ByteArray) -> FloatArray:
-    """An I420 picture as float32 RGB (height, width, 3)."""
-    return floats(cv2.cvtColor(picture, cv2.COLOR_YUV2RGB_I420))

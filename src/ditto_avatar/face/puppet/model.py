@@ -228,19 +228,22 @@ def general_basis() -> tuple[FloatArray, FloatArray]:
         return file["neutral"].astype(np.float32), file["blendshapes"].astype(np.float32)
 
 
-def _basis(avatar: Avatar) -> FloatArray:
-    """The face's own shapes, or the general ones brought to its size and proportions."""
-    own = avatar.arrays.blendshapes
-    if own is not None:
-        return own
+def scaled_basis(points: FloatArray) -> FloatArray:
+    """The general shapes (52, 478, 3) brought to size and proportions of the face whose neutral
+    `points` (478, 3) are given."""
     neutral, shapes = general_basis()
-    corners = avatar.arrays.neutral_landmarks[[lm.RIGHT_EYE_OUTER, lm.LEFT_EYE_OUTER]]
+    corners = points[[lm.RIGHT_EYE_OUTER, lm.LEFT_EYE_OUTER]]
     scale = np.linalg.norm(corners[1] - corners[0])
-    mine = _mouth_width(avatar.arrays.neutral_landmarks) / scale
+    mine = _mouth_width(points) / scale
     # A wider mouth than the average moves further when it opens or narrows.
     wider = np.clip(mine / _mouth_width(neutral), 0.8, 1.25)
-    result: FloatArray = (shapes * scale * wider).astype(np.float32)
-    return result
+    return floats(shapes * scale * wider)
+
+
+def _basis(avatar: Avatar) -> FloatArray:
+    """The face's own shapes, or the general ones."""
+    own = avatar.arrays.blendshapes
+    return scaled_basis(avatar.arrays.neutral_landmarks) if own is None else own
 
 
 def _mouth_width(points: FloatArray) -> float:

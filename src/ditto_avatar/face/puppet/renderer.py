@@ -19,6 +19,7 @@ from ditto_avatar.face.puppet.fields import Grid, enlarge, floats, pick, soften
 from ditto_avatar.face.puppet.made_atlas import made_atlas
 from ditto_avatar.face.puppet.model import FaceModel
 from ditto_avatar.face.puppet.motion import REST, Pose
+from ditto_avatar.face.puppet.planes import Planes, pixel_mesh, planes_of
 from ditto_avatar.face.puppet.warp import Warp
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -27,8 +28,6 @@ _EYE_STEP: Final = 2
 _MOUTH_STEP: Final = 4
 # Lips this far from rest, in shares of the mouth's width, show the atlas fully.
 _FULL_ATLAS: Final = 0.02
-
-Planes = tuple[ByteArray, ByteArray, ByteArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,8 @@ class Renderer:
         self._width, self._height = avatar.width, avatar.height
         atlas = avatar.atlas or made_atlas(avatar, self.model.basis)
         self.mouth = Mouth(atlas, self.model.neutral, self.model.basis)
-        self._mesh = _mesh(self._width, self._height)
-        self._half_mesh = _mesh(self._width // 2, self._height // 2)
+        self._mesh = pixel_mesh(self._width, self._height)
+        self._half_mesh = pixel_mesh(self._width // 2, self._height // 2)
         self._tones: dict[int, FloatArray] = {}
         self._lock = threading.Lock()
 
@@ -90,7 +89,7 @@ class Renderer:
             return picture
         closure = None if self._closure is None else self._closure[frame]
         warp = Warp(self.model, self.model.placement(frame), pose, closure)
-        source, target = self._planes(idle), self._planes(picture)
+        source, target = planes_of(idle), planes_of(picture)
         self._bend(source, target, warp)
         self._fill_mouth(target, frame, warp, pose.weights)
         return picture
@@ -149,7 +148,7 @@ class Renderer:
         nodes = mouth.grid.nodes
         at = Warp(self.model, self.model.placement(frame), REST, None).frame(nodes)
         half = floats((at + 0.5) / 2 - 0.5)
-        planes = self._planes(self.idle[frame])
+        planes = planes_of(self.idle[frame])
         seen = [pick(floats(planes[0]), at), *(pick(floats(p), half) for p in planes[1:])]
         own = mouth.sources(mouth.rest, np.zeros(len(SHAPES), np.float32), nodes)
         chroma = pick(mouth.chroma[mouth.rest], own)
@@ -173,18 +172,6 @@ class Renderer:
         grid = Grid(float(low[0]), float(low[1]), int(columns), int(rows), step)
         return _Region(int(low[0]), int(low[1]), int(high[0]), int(high[1]), grid)
 
-    def _planes(self, picture: ByteArray) -> Planes:
-        """Views of the Y, U and V planes."""
-        rows, columns = self._height, self._width
-        flat: ByteArray = picture.reshape(-1)
-        luma, quarter = rows * columns, rows * columns // 4
-        half = (rows // 2, columns // 2)
-        return (
-            flat[:luma].reshape(rows, columns),
-            flat[luma : luma + quarter].reshape(half),
-            flat[luma + quarter :].reshape(half),
-        )
-
 
 class FramePainter:
     """Draws for one stream. Keeps the pictures around its place in the idle loop decoded."""
@@ -197,14 +184,6 @@ class FramePainter:
         """See `Renderer.draw`."""
         self._held = self._renderer.idle[frame]
         return self._renderer.draw(frame, pose)
-
-
-def _mesh(width: int, height: int) -> FloatArray:
-    """The position (height, width, 2) of every pixel."""
-    grid = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    mesh = floats(np.stack(grid, axis=2))
-    mesh.setflags(write=False)
-    return mesh
 
 
 def _inside(box: tuple[float, float, float, float], at: FloatArray) -> FloatArray:

@@ -18,6 +18,14 @@ _ABOVE: Final = 1.15
 _BELOW: Final = 0.8
 # The lids lie over each other by this many widths of the eye, so that no eyeball shines between.
 _OVERLAP: Final = 0.012
+# The wet rim of the lids, in widths of the eye, goes under: it would shine between them.
+_UPPER_RIM: Final = 0.012
+_LOWER_RIM: Final = 0.045
+# The line of lashes that shut lids draw: half its thickness in widths of the eye, its opacity, and
+# the closure from which it is seen.
+_LASHES: Final = 0.018
+_LASHES_DARK: Final = 0.7
+_LASHES_FROM: Final = 0.65
 _EYES: Final = (lm.LEFT_EYE, lm.RIGHT_EYE)
 
 
@@ -72,8 +80,11 @@ class Eyelids:
         x = np.broadcast_to(
             np.arange(lids.left, lids.left + columns, dtype=np.float32), (len(y), columns)
         )
-        above = crease + _stretched(y - crease, lids.upper - crease, upper - crease)
-        below = bag - _stretched(bag - y, bag - lids.lower, bag - lower)
+        rims = closure * lids.width * np.minimum(1, 4 * lids.opening / lids.width)
+        upper_skin = lids.upper - _UPPER_RIM * rims - crease
+        lower_skin = np.maximum(bag - lids.lower - _LOWER_RIM * rims, 0.2 * lids.opening)
+        above = crease + _stretched(y - crease, upper_skin, upper - crease)
+        below = bag - _stretched(bag - y, lower_skin, bag - lower)
         drawn = picture[top:bottom, lids.left : lids.left + columns].astype(np.float32)
         for source, share in (
             (below, np.clip(y - lower + 0.5, 0, 1) * (y < bag)),
@@ -82,7 +93,24 @@ class Eyelids:
             at = np.stack([x, np.asarray(source, np.float32)], axis=2)
             layer = pick(self._picture, floats(at)).astype(np.float32)
             drawn += (layer - drawn) * share[..., None]
+        self._line_lashes(drawn, lids, y - upper, closure)
         picture[top:bottom, lids.left : lids.left + columns] = np.clip(drawn + 0.5, 0, 255)
+
+    def _line_lashes(
+        self, drawn: FloatArray, lids: _Lids, below: FloatArray, closure: float
+    ) -> None:
+        """Draw the lashes' line along the upper lid's edge; `below` (rows, columns) it in px. It is
+        as dark as the darkest of the edge, and thins out towards both corners."""
+        seen = np.clip((closure - _LASHES_FROM) / (1 - _LASHES_FROM), 0, 1)
+        if not seen:
+            return
+        x = np.arange(lids.left, lids.left + len(lids.upper), dtype=np.float32)
+        edge = pick(self._picture, np.stack([x, lids.upper], axis=1)[None])[0]
+        dark = np.percentile(edge.astype(np.float32), 12, axis=0)
+        along = np.linspace(-1, 1, len(x), dtype=np.float32)
+        thick = np.maximum(_LASHES * lids.width * (1 - along**4), 0.3)
+        share = seen * _LASHES_DARK * np.exp(-0.5 * (below / thick) ** 2) * (1 - along**6)
+        drawn += (dark - drawn) * share[..., None]
 
 
 def _find(points: FloatArray, eye: tuple[int, ...]) -> _Lids:

@@ -14,13 +14,15 @@ import numpy as np
 from ditto_avatar.errors import InvalidImage
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.register.checks import SMALLEST_FACE_PX, TEETH_SHOW, head_pose, lip_gap
+from ditto_avatar.face.register.looping import loop_of
 from ditto_avatar.face.register.still import cut_around
 from ditto_avatar.face.register.tracker import FaceTracker, eye_closures, smoothed
+from ditto_avatar.face.register.writing import i420
 from ditto_avatar.media.source import FILMS, open_media
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
 
 MOST_FRAMES: Final = 40 * FRAME_RATE_HZ
-# The stretch is played forwards and back: half of an idle loop's longest.
+# A stretch that is played forwards and back makes a loop twice as long.
 _LONGEST: Final = 8 * FRAME_RATE_HZ
 _SHORTEST: Final = FRAME_RATE_HZ
 _LONGEST_SIDE_PX: Final = 1_920
@@ -33,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class QuietFilm:
-    """Pictures (n, h, w, 3) RGB of a loop at 25 a second, their points (n, 478, 3), and how far the
+    """I420 pictures of a loop at 25 a second, their points (n, 478, 3), and how far the
     eyes are shut (n, 2)."""
 
     pictures: list[ByteArray]
@@ -57,14 +59,12 @@ def read_film(path: Path, tracker: FaceTracker, progress: Progress) -> QuietFilm
     steady = smoothed(points[first:end])
     cut = cut_around(np.median(steady, axis=0), width, height)
     chosen = [
-        cut.picture(picture) for index, picture in enumerate(_frames(path)) if first <= index < end
+        i420(cut.picture(picture))
+        for index, picture in enumerate(_frames(path))
+        if first <= index < end
     ]
-    there_and_back = [*range(len(chosen)), *range(len(chosen) - 2, 0, -1)]
-    return QuietFilm(
-        [chosen[index] for index in there_and_back],
-        cut.points(steady[there_and_back]),
-        eye_closures(points)[first:end][there_and_back],
-    )
+    loop = loop_of(cut.points(steady), eye_closures(points)[first:end])
+    return QuietFilm(loop.mix(chosen), loop.points, loop.closure)
 
 
 def quiet_stretch(points: FloatArray, seen: FloatArray) -> tuple[int, int]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.fields import Grid, enlarge, floats, grid_over, interpolate
+from ditto_avatar.face.puppet.planes import Planes, pixel_mesh, planes_of
 from ditto_avatar.face.register.eyelids import Eyelids
+from ditto_avatar.face.register.gaze import gazes, look
 from ditto_avatar.face.register.still import Still
+from ditto_avatar.face.register.writing import i420
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
 
 FRAMES: Final = 10 * FRAME_RATE_HZ
@@ -26,16 +31,19 @@ _BLINK: Final = (0.3, 0.8, 1.0, 1.0, 0.75, 0.45, 0.2, 0.06)
 _BLINKS_APART: Final = (55, 105)
 _FIRST_BLINK: Final = 22
 _STEP: Final = 4
+# Pictures that are drawn before they are asked for.
+_AHEAD: Final = 6
+_NO_SECOND_MAP: Final[Any] = None
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class IdleLoop:
-    """Pictures (n, h, w, 3) RGB, the points in each (n, 478, 3), and how far the eyes are shut
-    (n, 2)."""
+    """`pictures`, I420, one after the other, to be taken once; the points in each (n, 478, 3), and
+    how far the eyes are shut (n, 2)."""
 
-    pictures: list[ByteArray]
+    pictures: Iterator[ByteArray]
     points: FloatArray
     closure: FloatArray
 
@@ -43,25 +51,37 @@ class IdleLoop:
 def make_idle(
     still: Still, progress: Progress | None = None, *, frames: int = FRAMES, seed: int = 3
 ) -> IdleLoop:
-    """Return a loop of `frames` pictures out of `still`. Blocks for seconds."""
+    """Return a loop of `frames` pictures out of `still`. They are drawn, in a thread, while the
+    caller takes them; whoever takes only some should close the iterator."""
     random = np.random.default_rng(seed)
     motion = _motion(random, frames)
     closures = _blinks(random, frames)
-    lids = Eyelids(still.picture, still.points)
-    sway = _Sway(still)
-    faces: dict[float, tuple[ByteArray, FloatArray]] = {}
-    pictures, points = [], []
-    for index, (pose, closure) in enumerate(zip(motion, closures, strict=True)):
-        if closure not in faces:
-            faces[closure] = lids.shut(closure), lids.points(closure)
-        face, places = faces[closure]
-        field = sway.field(pose)
-        pictures.append(sway.picture(face, field))
-        points.append(sway.points(places, field))
-        if progress is not None:
-            progress(index + 1, frames)
-    closure_pairs = np.repeat(closures[:, None], 2, axis=1)
-    return IdleLoop(pictures, np.stack(points), floats(closure_pairs))
+    looks = gazes(random, frames)
+    eyes, sway = _Eyes(still), _Sway(still)
+    fields = [sway.field(pose) for pose in motion]
+    points = [
+        sway.points(eyes.points(float(closure), gaze), field)
+        for closure, gaze, field in zip(closures, looks, fields, strict=True)
+    ]
+
+    def draw(index: int) -> ByteArray:
+        planes = eyes.planes(float(closures[index]), looks[index])
+        return sway.picture(planes, fields[index])
+
+    pictures = _ahead(draw, frames, progress or (lambda done, total: None))
+    return IdleLoop(pictures, np.stack(points), np.repeat(floats(closures)[:, None], 2, axis=1))
+
+
+def _ahead(draw: Callable[[int], ByteArray], count: int, progress: Progress) -> Iterator[ByteArray]:
+    """What `draw` returns for 0 to `count` - 1: a thread draws a few ahead."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(draw, index) for index in range(min(_AHEAD, count)))
+        for done in range(1, count + 1):
+            picture = waiting.popleft().result()
+            if done + _AHEAD <= count:
+                waiting.append(pool.submit(draw, done + _AHEAD - 1))
+            progress(done, count)
+            yield picture
 
 
 def _motion(random: np.random.Generator, frames: int) -> FloatArray:
@@ -89,6 +109,33 @@ def _blinks(random: np.random.Generator, frames: int) -> FloatArray:
     return closures
 
 
+class _Eyes:
+    """The still face with its eyes looking somewhere, more or less shut. Moments that are alike
+    share a picture. Pictures are for one thread."""
+
+    def __init__(self, still: Still) -> None:
+        self._still = still
+        self._lids: dict[bytes, Eyelids] = {}
+        self._drawn: dict[tuple[bytes, float], Planes] = {}
+
+    def points(self, closure: float, gaze: FloatArray) -> FloatArray:
+        """Return the points (478, 3)."""
+        return self._looking(gaze).points(closure)
+
+    def planes(self, closure: float, gaze: FloatArray) -> Planes:
+        """Return the picture's planes."""
+        moment = gaze.tobytes(), closure
+        if moment not in self._drawn:
+            self._drawn[moment] = planes_of(i420(self._looking(gaze).shut(closure)))
+        return self._drawn[moment]
+
+    def _looking(self, gaze: FloatArray) -> Eyelids:
+        where = gaze.tobytes()
+        if where not in self._lids:
+            self._lids[where] = Eyelids(*look(self._still.picture, self._still.points, gaze))
+        return self._lids[where]
+
+
 class _Sway:
     """Moves a still face by one field: near parts further than far ones, the background not."""
 
@@ -101,8 +148,8 @@ class _Sway:
         self._middle = (low + high) / 2
         self._chin = float(points[lm.CHIN, 1])
         self.grid: Grid = grid_over(floats([0, 0]), floats([width, height]), _STEP)
-        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-        self._pixels = np.stack([columns, rows], axis=2)
+        self._pixels = pixel_mesh(width, height)
+        self._half_pixels = pixel_mesh(width // 2, height // 2)
         self._near = self._depth(points)
         nodes, face = self.grid.nodes, self._size
         neck = _smooth((self._chin + 0.55 * face[1] - nodes[..., 1]) / (0.6 * face[1]))
@@ -151,15 +198,22 @@ class _Sway:
         way[..., 0] += 0.45 * breath * self._chest * wider
         return floats(way * self._calm)
 
-    def picture(self, face: ByteArray, field: FloatArray) -> ByteArray:
-        """`face` (h, w, 3) moved by `field`."""
-        height, width = face.shape[:2]
-        full = enlarge(field, self.grid.columns * _STEP, self.grid.rows * _STEP)[:height, :width]
-        at = self._pixels - full
-        moved = cv2.remap(
-            face, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        return np.asarray(moved, np.uint8)
+    def picture(self, face: Planes, field: FloatArray) -> ByteArray:
+        """`face` moved by `field`: an I420 picture."""
+        height, width = face[0].shape
+        moved = np.empty((height * 3 // 2, width), np.uint8)
+        luma, *chroma = planes_of(moved)
+        at = self._pixels - self._enlarged(field, _STEP, width, height)
+        cv2.remap(face[0], at, _NO_SECOND_MAP, cv2.INTER_CUBIC, luma, cv2.BORDER_REPLICATE)
+        way = self._enlarged(field, _STEP // 2, width // 2, height // 2)
+        half = self._half_pixels - way * np.float32(0.5)
+        for plane, target in zip(face[1:], chroma, strict=True):
+            cv2.remap(plane, half, _NO_SECOND_MAP, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
+        return moved
+
+    def _enlarged(self, field: FloatArray, step: int, width: int, height: int) -> FloatArray:
+        full = enlarge(field, self.grid.columns * step, self.grid.rows * step)
+        return full[:height, :width]
 
     def points(self, points: FloatArray, field: FloatArray) -> FloatArray:
         """`points` (478, 3) where `picture` shows them: the field says where a place comes from,

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,17 +14,16 @@ import cv2
 import numpy as np
 
 from ditto_avatar.errors import InvalidImage
-from ditto_avatar.face.pack import load_avatar
-from ditto_avatar.face.puppet.made_atlas import made_atlas
-from ditto_avatar.face.puppet.model import FaceModel
+from ditto_avatar.face.puppet.made_atlas import atlas_of, shut_frame
+from ditto_avatar.face.puppet.model import calibrated
 from ditto_avatar.face.register.checks import Examined, examine
 from ditto_avatar.face.register.film import read_film
 from ditto_avatar.face.register.idle_loop import make_idle
+from ditto_avatar.face.register.shapes import fitted_shapes
 from ditto_avatar.face.register.still import prepare_still
 from ditto_avatar.face.register.tracker import FaceTracker, head_rotations
 from ditto_avatar.face.register.writing import (
     Terms,
-    i420,
     write_about,
     write_arrays,
     write_atlas,
@@ -69,53 +69,73 @@ def require_usable(found: Examined) -> FloatArray:
     return found.face.points
 
 
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """What a pack is made of: I420 pictures of the loop, to be taken once, their points and eyes,
+    the points at rest; a picture (h, w, 3) RGB with shut lips and its points, for the mouth; the
+    colour of the own teeth, if they were seen."""
+
+    pictures: Iterable[ByteArray]
+    points: FloatArray
+    closure: FloatArray
+    neutral: FloatArray
+    shut: ByteArray
+    shut_points: FloatArray
+    white: FloatArray | None = None
+
+
 def make_pack(path: Path, folder: Path, source: str, terms: Terms, progress: Progress) -> None:
     """Fill the empty `folder` with the pack of the face in the photo or film at `path`, which its
     owner calls `source`. Raises `InvalidImage`. Blocks for seconds."""
     tracker = FaceTracker()
-    white = None
     progress("face", 0, 1)
-    if is_photo(path):
-        photo = read_photo(path)
-        still = prepare_still(photo, require_usable(examine(photo, tracker)))
-        white = still.white
-        loop = make_idle(still, lambda done, total: progress("idle", done, total))
-        pictures, points, closure = loop.pictures, loop.points, loop.closure
-        neutral = still.points
-    else:
-        film = read_film(path, tracker, lambda done, total: progress("face", done, total))
-        pictures, points, closure = film.pictures, film.points, film.closure
-        away = np.abs(points - np.median(points, axis=0)).mean(axis=(1, 2))
-        neutral = points[int(np.argmin(away + 50 * closure.max(axis=1)))]
-    progress("writing", 0, 1)
-    write_idle(folder / "idle.mp4", [i420(picture) for picture in pictures])
-    write_poster(folder / "poster.webp", pictures[0])
-    write_about(folder, source, terms)
-    rotation = head_rotations(points, neutral)
-    write_arrays(folder, points, rotation, neutral, eye_closure=closure)
+    face = (_of_photo if is_photo(path) else _of_film)(path, tracker, progress)
+    write_idle(folder / "idle.mp4", face.pictures)
     progress("mouth", 0, 1)
-    _add_mouth(folder, points, rotation, neutral, closure, white)
-
-
-def _add_mouth(
-    folder: Path,
-    points: FloatArray,
-    rotation: FloatArray,
-    neutral: FloatArray,
-    closure: FloatArray,
-    white: FloatArray | None,
-) -> None:
-    avatar = load_avatar(folder)
-    atlas = made_atlas(avatar, FaceModel(avatar).basis, white)
+    write_poster(folder / "poster.webp", face.shut)
+    write_about(folder, source, terms)
+    shapes = fitted_shapes(face.neutral)
+    atlas = atlas_of(face.shut, face.shut_points, face.neutral, calibrated(shapes), face.white)
     write_atlas(folder / "mouth.webp", atlas.patches())
     write_arrays(
         folder,
-        points,
-        rotation,
-        neutral,
-        eye_closure=closure,
+        face.points,
+        head_rotations(face.points, face.neutral),
+        face.neutral,
+        eye_closure=face.closure,
+        blendshapes=shapes,
         atlas_names=np.array(atlas.names),
         atlas_weights=atlas.weights,
         atlas_landmarks=atlas.landmarks,
         atlas_box=np.array(atlas.box, np.float32),
+    )
+
+
+def _of_photo(path: Path, tracker: FaceTracker, progress: Progress) -> _Face:
+    photo = read_photo(path)
+    still = prepare_still(photo, require_usable(examine(photo, tracker)))
+    loop = make_idle(still, lambda done, total: progress("idle", done, total))
+    return _Face(
+        loop.pictures,
+        loop.points,
+        loop.closure,
+        neutral=still.points,
+        shut=still.picture,
+        shut_points=still.points,
+        white=still.white,
+    )
+
+
+def _of_film(path: Path, tracker: FaceTracker, progress: Progress) -> _Face:
+    film = read_film(path, tracker, lambda done, total: progress("face", done, total))
+    away = np.abs(film.points - np.median(film.points, axis=0)).mean(axis=(1, 2))
+    neutral = film.points[int(np.argmin(away + 50 * film.closure.max(axis=1)))]
+    shut = shut_frame(film.points)
+    return _Face(
+        film.pictures,
+        film.points,
+        film.closure,
+        neutral=neutral,
+        shut=np.asarray(cv2.cvtColor(film.pictures[shut], cv2.COLOR_YUV2RGB_I420), np.uint8),
+        shut_points=film.points[shut],
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,14 @@ def i420(picture: ByteArray) -> ByteArray:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
 
 
-def write_idle(path: Path, frames: Sequence[ByteArray]) -> None:
+def write_idle(path: Path, frames: Iterable[ByteArray]) -> None:
     """Write I420 pictures as H.264 that a browser loops without a seam: no frames out of order,
     and no pulse at the keyframes."""
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=FRAME_RATE_HZ)
-        stream.width, stream.height = frames[0].shape[1], frames[0].shape[0] * 2 // 3
+        pictures = iter(frames)
+        first = next(pictures)
+        stream.width, stream.height = first.shape[1], first.shape[0] * 2 // 3
         stream.pix_fmt = "yuv420p"
         codec = stream.codec_context
         tag_colours(codec)
@@ -77,7 +80,7 @@ def write_idle(path: Path, frames: Sequence[ByteArray]) -> None:
             "bf": "0",
             "x264-params": _STEADY,
         }
-        for index, picture in enumerate(frames):
+        for index, picture in enumerate(chain([first], pictures)):
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
             frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE_HZ)
             container.mux(stream.encode(frame))
