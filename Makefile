@@ -93,9 +93,9 @@ lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all
 	$(LOCK) --output-file requirements/run.txt
 	$(LOCK) requirements/torch.in --extra dev --extra ditto --constraints requirements/run.txt \
 		--output-file requirements/test.txt
-	$(LOCK) --extra postgres --constraints requirements/test.txt \
+	$(LOCK) --extra postgres --extra credentials --constraints requirements/test.txt \
 		--output-file requirements/image-cpu.txt
-	$(LOCK) requirements/torch.in --extra postgres --extra ditto-gpu \
+	$(LOCK) requirements/torch.in --extra postgres --extra credentials --extra ditto-gpu \
 		--constraints requirements/test.txt --output-file requirements/image-cuda.txt
 
 test-floors:  ## Run some tests with the oldest versions that pyproject.toml allows

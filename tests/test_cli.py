@@ -182,3 +182,21 @@ def test_a_name_that_no_pack_may_have_is_refused_before_the_weights_are_read(
     result = run(app, ["register", *arguments])
     assert result.exit_code == 1
     assert "'Me' cannot be the name of an avatar" in result.output
+
+
+def test_a_rendered_film_is_signed_and_verify_reads_it(tmp_path: Path) -> None:
+    pytest.importorskip("c2pa")
+    out = tmp_path / "out.mp4"
+    made = run(app, ["render", "--avatar", "oval", "--text", "Hello.", "--out", str(out)])
+    assert made.exit_code == 0, made.output
+    read = run(app, ["verify", str(out)])
+    assert read.exit_code == 0, read.output
+    for said in ("oval", "puppet", "trainedAlgorithmicMedia", "known by name only"):
+        assert said in read.output
+    assert frames_in(out) > 5
+    data = bytearray(out.read_bytes())
+    data[-100] ^= 1
+    out.write_bytes(data)
+    refused = run(app, ["verify", str(out)])
+    assert refused.exit_code == 1
+    assert "not the film that was signed" in " ".join(refused.output.split())

@@ -23,10 +23,11 @@ ORDER = [
     "speech",
     "cluster",
     "face",
+    "credentials",
     "guard",
     "media",
 ]
-CLI = {"cli", "cli_ditto", "cli_keys"}
+CLI = {"cli", "cli_ditto", "cli_films", "cli_keys"}
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
@@ -45,6 +46,8 @@ OPTIONAL = {
     "sqlalchemy": ["session/"],
     "alembic": ["session/"],
     "openai": ["providers/openai", "dialogue/openai", "speech/openai", "speech/transcribe"],
+    "c2pa": ["credentials/child.py"],
+    "cryptography": ["credentials/certificate.py"],
     "google": ["speech/google", "cluster/worker_pb2.py"],
     "grpc": ["cluster/", "speech/google"],
 }

@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 import pytest
 
 from ditto_avatar.clock import Clock, SystemClock
+from ditto_avatar.credentials.statement import Statement
 from ditto_avatar.errors import NotFound
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clip_signing import ClipSigner
 from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.pipeline.outputs import LiveSinks
@@ -82,11 +84,11 @@ class GatedClips(ClipFolder):
         self.gate: threading.Event | None = None
         self.begun, self.removed = threading.Event(), threading.Event()
 
-    def store(self, stream: bytes, audio: FloatArray) -> str:
+    def store(self, stream: bytes, audio: FloatArray, statement: Statement | None = None) -> str:
         self.begun.set()
         if self.gate is not None:
             assert self.gate.wait(TEST_DEADLINE_S)
-        return super().store(stream, audio)
+        return super().store(stream, audio, statement)
 
     def remove(self, names: Iterable[str]) -> None:
         super().remove(names)
@@ -178,7 +180,8 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         cache = SegmentCache(tmp_path / "cache", cache_bytes)
         store = Store(database_url or sqlite_url(tmp_path))
         await store.start()
-        clip_writer = ClipWriter(clips, executor)
+        signer = ClipSigner(clips)
+        clip_writer = ClipWriter(clips, executor, signer)
         services = Services(
             pipeline=Pipeline(
                 engines=lambda avatar, tell: Engines(dialogue, speech),
@@ -191,6 +194,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
                 own_sentences=own_sentences,
             ),
             clips=clips,
+            clip_signer=signer,
             admission=Admission(places, max_waiting, Share(share)),
             store=store,
             clock=clock,

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from ditto_avatar import assembly, cli_ditto, cli_keys
+from ditto_avatar import assembly, cli_ditto, cli_films, cli_keys
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
@@ -51,6 +51,7 @@ app.add_typer(cli_ditto.checkpoints, name="checkpoints")
 app.add_typer(cli_ditto.engines, name="engines")
 app.add_typer(cli_keys.keys, name="keys")
 app.command()(cli_ditto.register)
+app.command()(cli_films.verify)
 
 # Variables without the prefix of the others.
 _OWN_NAMES = {"OPENAI_API_KEY", "TTS_API_KEY"}
@@ -158,6 +159,7 @@ async def _render(
 ) -> None:
     from ditto_avatar import render as rendering
 
+    credentials = await asyncio.to_thread(assembly.open_credentials, settings)
     avatar = await _find_avatar(settings, avatar_name)
     speech = assembly.open_speech(settings)
     try:
@@ -179,6 +181,8 @@ async def _render(
                 made = await rendering.render(
                     script, avatar, face, speech, out, on_drawn=drawn, on_notice=notice
                 )
+            if credentials is not None:
+                await rendering.sign(out, avatar, face, credentials, notice)
         finally:
             await face.close()
     finally:

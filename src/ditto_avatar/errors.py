@@ -27,6 +27,10 @@ class InvalidImage(InvalidInput):
     """A picture or video that cannot be decoded or holds no usable face."""
 
 
+class InvalidFilm(InvalidInput):
+    """A film that cannot be signed or joined, or whose credentials are missing or broken."""
+
+
 class InvalidAvatar(InvalidInput):
     """An avatar pack that is incomplete or contradicts itself."""
 
@@ -145,6 +149,7 @@ _LONGEST_TEXT = 1_000
 OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidAudio: Outcome("invalid_audio", 422),
     InvalidImage: Outcome("invalid_image", 422),
+    InvalidFilm: Outcome("invalid_film", 422),
     InvalidAvatar: Outcome("invalid_avatar", 422),
     InvalidCheckpoint: Outcome("invalid_checkpoint", 500),
     InvalidInput: Outcome("invalid_input", 422),

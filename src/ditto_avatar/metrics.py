@@ -76,6 +76,9 @@ class Metrics:
             "Processes of the embedded voice that died, hung or sent nonsense, and were replaced",
             ["reason"],
         )
+        self.credentials_failed = counter(
+            "ditto_credentials_failed", "Films kept without content credentials", []
+        )
         self.sessions = gauge("ditto_sessions", "Sessions in memory")
         self.viewers = gauge("ditto_viewers", "Open connections")
         self.speaking = gauge("ditto_speaking", "Turns that have a place")

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from ditto_avatar.clock import SystemClock
-from ditto_avatar.errors import InvalidInput
+from ditto_avatar.credentials.signing import Credentials
+from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.cache import SHARED
+from ditto_avatar.pipeline.clip_signing import statement_of
 from ditto_avatar.pipeline.file_sink import FileSink
 from ditto_avatar.pipeline.pipeline import Pipeline
 from ditto_avatar.pipeline.request import Engines, TurnRequest
@@ -106,6 +108,23 @@ async def render(
     if not sink.frames:
         raise InvalidInput("There is nothing to say: the text or sound is empty.")
     return Rendered(sink.frames, sink.frames / FRAME_RATE_HZ)
+
+
+async def sign(
+    film: Path,
+    avatar: Avatar,
+    face: FaceEngine,
+    credentials: Credentials,
+    on_notice: Callable[[str], object],
+) -> None:
+    """Sign a rendered film in its place, and close `credentials`. One that cannot be signed is
+    kept as it is, and `on_notice` is called. Cancelling is safe."""
+    try:
+        await credentials.sign(film, film, statement_of(avatar, face))
+    except DittoAvatarError as error:
+        on_notice(f"The film is kept without content credentials. {error}")
+    finally:
+        await credentials.close()
 
 
 async def read_recording(

@@ -180,6 +180,19 @@ class Settings(BaseSettings):
         "picture; off only where you tell people in another way, as the EU's AI Act (article 50) "
         "and Korea's AI Basic Act ask",
     )
+    credentials: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="whether films are signed with content credentials (C2PA) that say that AI "
+        "made them; auto does so where the extra `credentials` is installed",
+    )
+    credentials_certificate: Path | None = Field(
+        None,
+        description="a PEM file with the certificate that signs films and those that vouch for it "
+        "(default: a self-signed one, made in the data folder)",
+    )
+    credentials_key: Path | None = Field(
+        None, description="a PEM file with the private key of that certificate"
+    )
     allowed_hosts: str = Field(
         "",
         description="names this server is reached by, besides localhost and addresses, by commas; "

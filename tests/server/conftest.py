@@ -110,6 +110,8 @@ async def serving(data_dir: Path, **changes: Any) -> AsyncIterator[Server]:
         "shutdown_s": 0.1,
         "speech": "espeak",
         "dialogue": "offline",
+        # A child process for every server: for the tests that look at it.
+        "credentials": "off",
         "_env_file": None,
     }
     settings = Settings(**{**usual, **changes})

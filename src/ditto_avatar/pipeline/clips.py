@@ -1,28 +1,34 @@
 """Keep finished clips in a folder: unguessable names, bounded by age and by total size.
 
 A clip is ``<name>.mp4`` and ``<name>.wav``. The name has 128 random bits and is told to its own
-session only, so knowing it is the right to see it.
+session only, so knowing it is the right to see it. A film that is still to be signed is
+``<name>.unsigned``, with what its credentials will state in ``<name>.json``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ditto_avatar.clock import AgeClock
+from ditto_avatar.credentials.statement import Statement
 from ditto_avatar.errors import NotFound
-from ditto_avatar.media.clip import write_mp4, write_wav
+from ditto_avatar.media.clip import write_mp4, write_wav, write_whole
 from ditto_avatar.types import Emotion, FloatArray
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{22}")
 _KINDS = {"video": ".mp4", "audio": ".wav"}
+_FILM, _UNSIGNED, _STATEMENT = ".mp4", ".unsigned", ".json"
+# The unsigned film goes first: see `settle`.
+_SUFFIXES = (_UNSIGNED, _STATEMENT, *_KINDS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +52,21 @@ class ClipFolder:
     def __init__(
         self, folder: Path, *, max_age_s: float, max_bytes: int, clock: AgeClock | None = None
     ) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
         self._clock = clock or AgeClock()
 
-    def store(self, stream: bytes, audio: FloatArray) -> str:
-        """Write a complete fragmented MP4 and its samples under a new name; the name. Raises
-        `StorageFull`."""
+    def store(self, stream: bytes, audio: FloatArray, statement: Statement | None = None) -> str:
+        """Write a complete fragmented MP4 and its samples under a new name; the name. With a
+        `statement` the film waits for its signature. Raises `StorageFull`."""
         name = secrets.token_urlsafe(16)
         try:
-            write_mp4(stream, self._folder / f"{name}.mp4")
-            write_wav(audio, self._folder / f"{name}.wav")
+            if statement is not None:
+                text = json.dumps(asdict(statement))
+                write_whole(self._path(name, _STATEMENT), lambda path: path.write_text(text))
+            write_mp4(stream, self._path(name, _FILM if statement is None else _UNSIGNED))
+            write_wav(audio, self._path(name, _KINDS["audio"]))
         except BaseException:
             with contextlib.suppress(OSError):
                 self.remove([name])
@@ -67,18 +76,60 @@ class ClipFolder:
     def find(self, kind: str, file_name: str) -> Path:
         """Return the file behind ``/video/<file_name>`` or ``/audio/<file_name>``. Raises
         `NotFound` for anything that is not the name of a clip that exists."""
-        suffix = _KINDS[kind]
-        stem = file_name.removesuffix(suffix)
-        path = self._folder / f"{stem}{suffix}"
-        if not file_name.endswith(suffix) or not _NAME.fullmatch(stem) or not path.is_file():
+        path = self._path(self._stem(kind, file_name), _KINDS[kind])
+        if not path.is_file():
             raise NotFound(f"There is no {kind} clip of that name.")
         return path
+
+    def has(self, kind: str, file_name: str) -> bool:
+        """Return whether `find` finds that file, now or once it is signed."""
+        stem = self._stem(kind, file_name)
+        suffixes = (_FILM, _UNSIGNED) if kind == "video" else (_KINDS[kind],)
+        return any(self._path(stem, suffix).is_file() for suffix in suffixes)
+
+    def unsigned(self, file_name: str) -> tuple[Path, Statement] | None:
+        """Return the film that waits for a signature before it becomes ``<file_name>``, with what
+        is to be stated; None where none waits. Raises `NotFound` for what is no name."""
+        stem = self._stem("video", file_name)
+        film = self._path(stem, _UNSIGNED)
+        try:
+            said = json.loads(self._path(stem, _STATEMENT).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return (film, Statement(**said)) if film.is_file() else None
+
+    def target(self, file_name: str) -> Path:
+        """Return where a film of that name belongs."""
+        return self._path(self._stem("video", file_name), _FILM)
+
+    def settle(self, file_name: str, *, signed: bool) -> None:
+        """Forget the film that waited, now that the signed one is there; or put it there as it is.
+        A clip that was removed meanwhile stays removed."""
+        stem = self._stem("video", file_name)
+        film, waited = self._path(stem, _FILM), self._path(stem, _UNSIGNED)
+        if not signed:
+            with contextlib.suppress(FileNotFoundError):
+                waited.replace(film)
+        elif not waited.exists():
+            film.unlink(missing_ok=True)
+        waited.unlink(missing_ok=True)
+        self._path(stem, _STATEMENT).unlink(missing_ok=True)
+
+    def _stem(self, kind: str, file_name: str) -> str:
+        suffix = _KINDS[kind]
+        stem = file_name.removesuffix(suffix)
+        if not file_name.endswith(suffix) or not _NAME.fullmatch(stem):
+            raise NotFound(f"There is no {kind} clip of that name.")
+        return stem
+
+    def _path(self, stem: str, suffix: str) -> Path:
+        return self._folder / f"{stem}{suffix}"
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete clips by name; those that are gone already are no error."""
         for name in names:
-            for suffix in _KINDS.values():
-                (self._folder / f"{name}{suffix}").unlink(missing_ok=True)
+            for suffix in _SUFFIXES:
+                self._path(name, suffix).unlink(missing_ok=True)
 
     def sweep(self) -> int:
         """Remove what is too old, and the oldest clips beyond the total size; how many files

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ditto_avatar.clock import Clock
+from ditto_avatar.credentials.statement import Statement
 from ditto_avatar.errors import DittoAvatarError, outcome_of
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
@@ -15,6 +16,7 @@ from ditto_avatar.media.encode import mime_type
 from ditto_avatar.media.fragments import Fragment
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SegmentCache, SegmentMedia
+from ditto_avatar.pipeline.clip_signing import statement_of
 from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.pipeline.encoding import Encoded, EncodingSink, Output
@@ -92,8 +94,9 @@ class CacheOutput(Output):
 class ClipOutput(Output):
     """Store segments as clips, in order, and tell of each."""
 
-    def __init__(self, writer: ClipWriter, notify: Notify) -> None:
+    def __init__(self, writer: ClipWriter, statement: Statement, notify: Notify) -> None:
         self._writer = writer
+        self._statement = statement
         self._notify = notify
         self._waiting: asyncio.Queue[tuple[Segment, SegmentMedia] | None] = asyncio.Queue(
             _CLIPS_WAITING
@@ -104,7 +107,7 @@ class ClipOutput(Output):
         while (waiting := await self._waiting.get()) is not None:
             segment, media = waiting
             try:
-                name = await self._writer.store(media)
+                name = await self._writer.store(media, self._statement)
             except DittoAvatarError as error:
                 # The viewers have seen the segment live; only its replay is lost.
                 self._notify(progress.Troubled(outcome_of(error).code, str(error)))
@@ -139,7 +142,8 @@ class LiveSinks:
             CacheOutput(self.cache, self.face),
         ]
         if request.keeps_clips:
-            outputs.append(ClipOutput(self.clips, notify))
+            statement = statement_of(request.avatar, self.face)
+            outputs.append(ClipOutput(self.clips, statement, notify))
         return EncodingSink(request.avatar, self.executor, outputs, encodes=self.encodes)
 
 

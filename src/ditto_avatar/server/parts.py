@@ -14,6 +14,7 @@ from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.answer_length import AnswerLimits
+from ditto_avatar.pipeline.clip_signing import ClipSigner
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.pipeline.outputs import LiveSinks
 from ditto_avatar.pipeline.pipeline import Pipeline
@@ -65,6 +66,7 @@ class ServerParts:
     avatars: AvatarLibrary
     speech: SpeechEngine
     clips: ClipFolder
+    clip_signer: ClipSigner
     admission: Admission
     registry: Registry
     cleaning: Cleaning
@@ -107,7 +109,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         faces = Faces(avatars, settings.data_dir / "faces", settings.max_faces)
         await stack.enter_async_context(faces.opened())
         engines = await open_engines(settings, metrics, stack)
-        storage = await open_storage(settings, stack)
+        storage = await open_storage(settings, metrics, stack)
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
         own = await asyncio.to_thread(own_sentences, engines.dialogue, phrases)
         pipeline = _pipeline(settings, engines, storage, clock, own)
@@ -129,6 +131,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             avatars,
             engines.speech,
             storage.clips,
+            storage.clip_signer,
             services.admission,
             registry,
             cleaning,
@@ -195,6 +198,7 @@ def _services(
     return Services(
         pipeline=pipeline,
         clips=storage.clips,
+        clip_signer=storage.clip_signer,
         admission=Admission(places_for(settings, engines.face), settings.max_waiting, share),
         store=storage.store,
         clock=clock,

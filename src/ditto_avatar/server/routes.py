@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -189,7 +188,7 @@ _PUBLIC = {"Cache-Control": "public, max-age=300"}
 @files.get("/video/{name}", responses=ERRORS)
 async def video(name: str, parts: Parts) -> FileResponse:
     """Return a finished clip; answers range requests."""
-    path = await asyncio.to_thread(parts.clips.find, "video", name)
+    path = await parts.clip_signer.find("video", name)
     return FileResponse(path, media_type="video/mp4", headers=_PRIVATE)
 
 
@@ -197,7 +196,7 @@ async def video(name: str, parts: Parts) -> FileResponse:
 @files.get("/audio/{name}", responses=ERRORS)
 async def audio(name: str, parts: Parts) -> FileResponse:
     """Return the sound of a clip."""
-    path = await asyncio.to_thread(parts.clips.find, "audio", name)
+    path = await parts.clip_signer.find("audio", name)
     return FileResponse(path, media_type="audio/wav", headers=_PRIVATE)
 
 

@@ -11,8 +11,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from ditto_avatar.assembly import open_credentials
 from ditto_avatar.clock import AgeClock
+from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.cache import SegmentCache
+from ditto_avatar.pipeline.clip_signing import ClipSigner
 from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.server.private_files import keep_private
@@ -31,6 +34,7 @@ class Storage:
     store: Store
     clips: ClipFolder
     clip_writer: ClipWriter
+    clip_signer: ClipSigner
     cache: SegmentCache
     executor: ThreadPoolExecutor
 
@@ -39,7 +43,7 @@ class Storage:
         return Erasure(self.store, self.clips, self.cache, self.clip_writer)
 
 
-async def open_storage(settings: Settings, stack: AsyncExitStack) -> Storage:
+async def open_storage(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Storage:
     """Open the data folder and the database, and clear what a killed process left unfinished;
     `stack` closes them. Raises `Unavailable`."""
     await asyncio.to_thread(keep_private, settings.data_dir)
@@ -61,4 +65,7 @@ async def open_storage(settings: Settings, stack: AsyncExitStack) -> Storage:
         log.info("%d answers had been interrupted by the last stop", interrupted)
     executor = ThreadPoolExecutor(thread_name_prefix="encode")
     stack.callback(executor.shutdown)
-    return Storage(store, clips, ClipWriter(clips, executor), cache, executor)
+    credentials = await asyncio.to_thread(open_credentials, settings)
+    signer = ClipSigner(clips, credentials, metrics.credentials_failed.inc)
+    stack.push_async_callback(signer.close)
+    return Storage(store, clips, ClipWriter(clips, executor, signer), signer, cache, executor)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import zipfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -17,6 +15,7 @@ from sqlalchemy.orm import selectinload
 
 from ditto_avatar.errors import NotFound, SessionEnded
 from ditto_avatar.media.collected import CollectedBytes
+from ditto_avatar.pipeline.clip_signing import ClipSigner
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow
 from ditto_avatar.session.store import Store
@@ -26,7 +25,9 @@ _CHUNK_BYTES = 256 * 1024
 _KINDS = {"video": ".mp4", "audio": ".wav"}
 
 
-async def export(session_id: str, store: Store, clips: ClipFolder) -> AsyncGenerator[bytes, None]:
+async def export(
+    session_id: str, store: Store, clips: ClipFolder, signer: ClipSigner
+) -> AsyncGenerator[bytes, None]:
     """Yield the bytes of a ZIP: ``conversation.json`` with all texts and times, and under
     ``clips/`` the clips that still exist, by the number of their turn and sentence.
 
@@ -48,7 +49,7 @@ async def export(session_id: str, store: Store, clips: ClipFolder) -> AsyncGener
     async with aclosing(_turns(session_id, store)) as pages:
         async for page in pages:
             for file in _files(page):
-                async with aclosing(_media(archive, file, clips)) as chunks:
+                async with aclosing(_media(archive, file, signer)) as chunks:
                     async for chunk in chunks:
                         yield chunk
     yield await asyncio.to_thread(archive.close)
@@ -131,7 +132,7 @@ def _turn(turn: TurnRow, clips: ClipFolder) -> dict[str, Any]:
 def _clip(turn: TurnRow, clip: ClipRow, clips: ClipFolder) -> dict[str, Any]:
     """A clip with the names of its files in the ZIP, None for those that were removed by age."""
     files = {
-        file.kind: file.path if _find(clips, file) is not None else None
+        file.kind: file.path if clips.has(file.kind, file.clip) else None
         for file in _files_of(turn, clip)
     }
     return {
@@ -143,26 +144,13 @@ def _clip(turn: TurnRow, clip: ClipRow, clips: ClipFolder) -> dict[str, Any]:
     }
 
 
-def _find(clips: ClipFolder, file: _File) -> Path | None:
-    try:
-        return clips.find(file.kind, file.clip)
-    except NotFound:
-        return None
-
-
-async def _media(archive: _Archive, file: _File, clips: ClipFolder) -> AsyncGenerator[bytes, None]:
+async def _media(archive: _Archive, file: _File, signer: ClipSigner) -> AsyncGenerator[bytes, None]:
     """The bytes of the ZIP that a clip's file adds; none when it is gone."""
-
-    def start() -> io.BufferedReader | None:
-        path = _find(clips, file)
-        try:
-            return path.open("rb") if path is not None else None
-        except OSError:
-            return None  # removed meanwhile
-
-    media = await asyncio.to_thread(start)
-    if media is None:
-        return
+    try:
+        path = await signer.find(file.kind, file.clip)
+        media = await asyncio.to_thread(path.open, "rb")
+    except (NotFound, OSError):
+        return  # removed by age, or meanwhile
     with media:
         yield await asyncio.to_thread(archive.begin, file.path, zipfile.ZIP_STORED)
         while part := await asyncio.to_thread(media.read, _CHUNK_BYTES):

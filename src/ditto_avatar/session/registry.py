@@ -153,7 +153,7 @@ class Registry:
         services = self._services
         services.turn_limit.take(session.id)
         await session.keep()
-        return export(session.id, services.store, services.clips)
+        return export(session.id, services.store, services.clips, services.clip_signer)
 
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all."""

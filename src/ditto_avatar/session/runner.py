@@ -16,6 +16,7 @@ from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline import progress
+from ditto_avatar.pipeline.clip_signing import ClipSigner
 from ditto_avatar.pipeline.clips import Clip, ClipFolder
 from ditto_avatar.pipeline.pipeline import Pipeline
 from ditto_avatar.pipeline.request import TurnRequest
@@ -54,6 +55,7 @@ class Services:
 
     pipeline: Pipeline
     clips: ClipFolder
+    clip_signer: ClipSigner
     admission: Admission
     store: Store
     clock: Clock
