@@ -24,10 +24,11 @@ ORDER = [
     "cluster",
     "face",
     "credentials",
+    "models",
     "guard",
     "media",
 ]
-CLI = {"cli", "cli_ditto", "cli_films", "cli_keys"}
+CLI = {"cli", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"}
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
@@ -83,7 +84,9 @@ def test_imports_point_downwards(path: Path) -> None:
             allowed = set(ORDER[2:]) | ASSEMBLY
         elif part in ("server", *CLI):
             own = "cli" if part in CLI else part
-            allowed = set(ORDER[ORDER.index(own) + 1 :]) | ASSEMBLY
+            allowed = (
+                set(ORDER[ORDER.index(own) + 1 :]) | ASSEMBLY | (CLI if own == "cli" else set())
+            )
         elif part in ORDER:
             allowed = set(ORDER[ORDER.index(part) + 1 :])
         else:

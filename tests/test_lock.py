@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 WANTED = {
-    "run": PROJECT["dependencies"],
-    "test": [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["ditto"]],
-    "image-cpu": [*PROJECT["dependencies"], *EXTRAS["postgres"]],
+    "run": [*PROJECT["dependencies"], *EXTRAS["voices"]],
+    "test": [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["ditto"], *EXTRAS["voices"]],
+    "image-cpu": [*PROJECT["dependencies"], *EXTRAS["voices"], *EXTRAS["postgres"]],
     "image-cuda": [*PROJECT["dependencies"], *EXTRAS["postgres"], *EXTRAS["ditto-gpu"]],
 }
 # Comes after the lock, in the build that a machine wants (see the Makefile).

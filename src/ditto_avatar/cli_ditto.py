@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ditto_avatar.assembly import ditto_options
+from ditto_avatar.cli_progress import download_bar
 from ditto_avatar.errors import InvalidInput, Unavailable
 from ditto_avatar.face.register.guarded import check_picture, register_face
 from ditto_avatar.face.register.writing import Terms, check_request
@@ -30,7 +31,10 @@ def download(folder: Folder = Path("checkpoints")) -> None:
     from ditto_avatar.face.ditto.checkpoints import download_checkpoints
 
     endpoint = Settings().checkpoints_endpoint
-    download_checkpoints(folder, endpoint=endpoint, tell=console.print)
+    with download_bar(console) as tell:
+        fetched = asyncio.run(download_checkpoints(folder, endpoint=endpoint, tell=tell))
+    for file in fetched:
+        console.print(f"fetched {file.path}")
     console.print(f"{folder} is complete: DITTO_CHECKPOINTS={folder} ditto-avatar serve")
 
 

@@ -39,6 +39,10 @@ class InvalidCheckpoint(InvalidInput):
     """Weights that are missing, damaged or of another shape than expected."""
 
 
+class LicenseNotAccepted(InvalidInput):
+    """Something whose licence asks for consent, which was not given."""
+
+
 class NotFound(DittoAvatarError):
     """A session, avatar or clip that does not exist or is not the caller's."""
 
@@ -152,6 +156,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     InvalidFilm: Outcome("invalid_film", 422),
     InvalidAvatar: Outcome("invalid_avatar", 422),
     InvalidCheckpoint: Outcome("invalid_checkpoint", 500),
+    LicenseNotAccepted: Outcome("license_not_accepted", 422),
     InvalidInput: Outcome("invalid_input", 422),
     NotFound: Outcome("not_found", 404, close=4404),
     Unauthorized: Outcome("unauthorized", 401, close=4401),

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,13 +19,16 @@ LARGE = 10_000  # bytes, from which a file is kept by its SHA-256
 @dataclass
 class ModelHub:
     """One repository. `cut` names files whose next transfer breaks off after that many bytes,
-    `spoiled` those that arrive changed; `requests` are the transfers, with their ranges."""
+    `spoiled` those that arrive changed, `held` those that stop after that many bytes until
+    `release` is set; `requests` are the transfers, with their ranges."""
 
     repository: str
     files: Mapping[str, bytes]
     address: str = ""
     cut: dict[str, int] = field(default_factory=dict)
     spoiled: set[str] = field(default_factory=set)
+    held: dict[str, int] = field(default_factory=dict)
+    release: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
     def listing(self) -> dict[str, Any]:
@@ -88,7 +91,19 @@ def serve(repository: str, files: Mapping[str, bytes]) -> Iterator[ModelHub]:
                 content, status = content[first : last + 1], 206
             if body:
                 hub.requests.append((name, wanted))
+            if body and name in hub.held:
+                self._send_half(status, content, headers, hub.held.pop(name))
+                return
             self._send(status, content, headers, body, hub.cut.pop(name, None) if body else None)
+
+        def _send_half(
+            self, status: int, content: bytes, headers: Mapping[str, str], half: int
+        ) -> None:
+            self._send(status, content[:half], headers, True, None, len(content))
+            self.wfile.flush()
+            hub.release.wait()
+            with suppress(OSError):
+                self.wfile.write(content[half:])
 
         def _send(
             self,
@@ -97,11 +112,12 @@ def serve(repository: str, files: Mapping[str, bytes]) -> Iterator[ModelHub]:
             headers: Mapping[str, str],
             body: bool,
             cut: int | None = None,
+            length: int | None = None,
         ) -> None:
             self.send_response(status)
             for key, value in headers.items():
                 self.send_header(key, value)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(length or len(content)))
             self.end_headers()
             if body:
                 self.wfile.write(content if cut is None else content[:cut])
@@ -115,6 +131,7 @@ def serve(repository: str, files: Mapping[str, bytes]) -> Iterator[ModelHub]:
     try:
         yield hub
     finally:
+        hub.release.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from ditto_avatar.errors import InvalidCheckpoint, ProviderFailed, StorageFull
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.checkpoints import download_checkpoints, verify_checkpoints
 from ditto_avatar.face.ditto.weights import manifest
@@ -25,87 +22,18 @@ def content(path: str) -> bytes:
     return np.random.default_rng(len(path)).bytes(size)
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[model_hub.ModelHub]:
-    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+async def test_everything_needed_arrives_and_nothing_else(tmp_path: Path) -> None:
     files = {entry.path: content(entry.path) for entry in FILES.values()}
     files["ditto_pytorch/aux_models/det_10g.onnx"] = b"not needed"
-    with model_hub.serve(REPOSITORY, files) as served:
-        yield served
-
-
-def fetch(hub: model_hub.ModelHub, target: Path) -> list[str]:
-    said: list[str] = []
-    download_checkpoints(target, endpoint=hub.address, repository=REPOSITORY, tell=said.append)
-    return said
-
-
-def test_everything_needed_arrives_and_nothing_else(
-    hub: model_hub.ModelHub, tmp_path: Path
-) -> None:
-    said = fetch(hub, tmp_path / "checkpoints")
+    target = tmp_path / "checkpoints"
+    with model_hub.serve(REPOSITORY, files) as hub:
+        fetched = await download_checkpoints(target, endpoint=hub.address, repository=REPOSITORY)
+        again = await download_checkpoints(target, endpoint=hub.address, repository=REPOSITORY)
+    assert len(fetched) == len(FILES)
+    assert again == []
     for entry in FILES.values():
-        assert (tmp_path / "checkpoints" / entry.path).read_bytes() == content(entry.path)
-    assert len(said) == len(FILES)
-    assert not (tmp_path / "checkpoints/ditto_pytorch/aux_models/det_10g.onnx").exists()
-    assert any("MIT (LivePortrait)" in line for line in said)
-
-
-def test_what_is_there_is_not_fetched_again(hub: model_hub.ModelHub, tmp_path: Path) -> None:
-    fetch(hub, tmp_path)
-    hub.requests.clear()
-    assert fetch(hub, tmp_path) == [f"{len(FILES)} of {len(FILES)} files are there already."]
-    assert hub.requests == []
-
-
-def test_a_changed_file_is_fetched_again(hub: model_hub.ModelHub, tmp_path: Path) -> None:
-    fetch(hub, tmp_path)
-    whole = (tmp_path / BIG).read_bytes()
-    (tmp_path / BIG).write_bytes(whole[:-1] + b"?")
-    fetch(hub, tmp_path)
-    assert (tmp_path / BIG).read_bytes() == whole
-
-
-def test_a_transfer_that_broke_off_is_continued(hub: model_hub.ModelHub, tmp_path: Path) -> None:
-    # The library keeps pieces of ten megabytes.
-    large = np.random.default_rng(1).bytes(22_000_000)
-    hub.files = {**hub.files, BIG: large}
-    hub.cut[BIG] = 15_000_000
-    try:
-        fetch(hub, tmp_path)
-    except ProviderFailed:
-        fetch(hub, tmp_path)
-    ranges = [wanted for name, wanted in hub.requests if name == BIG]
-    assert any(wanted is not None and not wanted.startswith("bytes=0-") for wanted in ranges)
-    assert (tmp_path / BIG).read_bytes() == large
-
-
-def test_a_file_that_stays_damaged_is_refused(hub: model_hub.ModelHub, tmp_path: Path) -> None:
-    hub.spoiled.add(BIG)
-    with pytest.raises(InvalidCheckpoint, match=r"decoder\.pth arrived damaged 2 times"):
-        fetch(hub, tmp_path)
-    assert not (tmp_path / BIG).exists()
-
-
-def test_a_hub_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ProviderFailed, match=r"127\.0\.0\.1:1 does not answer"):
-        download_checkpoints(tmp_path, endpoint="http://127.0.0.1:1", repository=REPOSITORY)
-
-
-def test_a_file_the_hub_lacks_is_named(hub: model_hub.ModelHub, tmp_path: Path) -> None:
-    hub.files = {path: data for path, data in hub.files.items() if path != BIG}
-    with pytest.raises(ProviderFailed, match=r"has no .*decoder\.pth"):
-        fetch(hub, tmp_path)
-
-
-def test_a_full_disk_is_told_before_anything_is_fetched(
-    hub: model_hub.ModelHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = shutil.disk_usage(tmp_path)._replace(free=1_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(StorageFull, match="make room"):
-        fetch(hub, tmp_path)
-    assert hub.requests == []
+        assert (target / entry.path).read_bytes() == content(entry.path)
+    assert not (target / "ditto_pytorch/aux_models/det_10g.onnx").exists()
 
 
 def test_a_released_folder_is_found_in_order(checkpoints: Path) -> None:

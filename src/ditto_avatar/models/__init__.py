@@ -1,0 +1,1 @@
+"""Files that are downloaded: listed, fetched, resumed and checked."""
