@@ -50,7 +50,7 @@ async def test_a_clip_is_signed_before_anybody_gets_it(
     signer.later(name)
     path = await signer.find("video", f"{name}.mp4")
     assert (await read_credentials(path)).statement == STATEMENT
-    assert files(tmp_path) == {".mp4", ".wav"}
+    assert files(tmp_path) == {".mp4", ".wav", ".json"}
     await signer.close()
 
 
@@ -101,7 +101,7 @@ async def test_a_film_that_cannot_be_signed_is_kept_and_counted(
     assert failed == [1]
     with pytest.raises(InvalidFilm, match="no content credentials"):
         await read_credentials(path)
-    assert files(tmp_path) == {".mp4", ".wav"}
+    assert files(tmp_path) == {".mp4", ".wav", ".json"}
     await signer.close()
 
 

@@ -2,7 +2,7 @@
 
 A clip is ``<name>.mp4`` and ``<name>.wav``. The name has 128 random bits and is told to its own
 session only, so knowing it is the right to see it. A film that is still to be signed is
-``<name>.unsigned``, with what its credentials will state in ``<name>.json``.
+``<name>.unsigned``; what credentials state is in ``<name>.json``.
 """
 
 from __future__ import annotations
@@ -90,13 +90,28 @@ class ClipFolder:
     def unsigned(self, file_name: str) -> tuple[Path, Statement] | None:
         """Return the film that waits for a signature before it becomes ``<file_name>``, with what
         is to be stated; None where none waits. Raises `NotFound` for what is no name."""
-        stem = self._stem("video", file_name)
-        film = self._path(stem, _UNSIGNED)
+        film = self._path(self._stem("video", file_name), _UNSIGNED)
+        statement = self.statement(file_name)
+        return (film, statement) if statement is not None and film.is_file() else None
+
+    def statement(self, file_name: str) -> Statement | None:
+        """Return what the credentials of a clip state; None for one without."""
+        path = self._path(self._stem("video", file_name), _STATEMENT)
         try:
-            said = json.loads(self._path(stem, _STATEMENT).read_text(encoding="utf-8"))
+            return Statement(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        return (film, Statement(**said)) if film.is_file() else None
+
+    @contextlib.contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """Name a place for files that are made out of clips, ``<place>…``; they are removed at the
+        end of the block, and with what a killed process left unfinished."""
+        place = self._folder / f".{secrets.token_urlsafe(16)}"
+        try:
+            yield place
+        finally:
+            for path in self._folder.glob(f"{place.name}*"):
+                path.unlink(missing_ok=True)
 
     def target(self, file_name: str) -> Path:
         """Return where a film of that name belongs."""
@@ -113,7 +128,6 @@ class ClipFolder:
         elif not waited.exists():
             film.unlink(missing_ok=True)
         waited.unlink(missing_ok=True)
-        self._path(stem, _STATEMENT).unlink(missing_ok=True)
 
     def _stem(self, kind: str, file_name: str) -> str:
         suffix = _KINDS[kind]
@@ -124,6 +138,11 @@ class ClipFolder:
 
     def _path(self, stem: str, suffix: str) -> Path:
         return self._folder / f"{stem}{suffix}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the clips are."""
+        return self._folder
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete clips by name; those that are gone already are no error."""
@@ -162,5 +181,5 @@ class ClipFolder:
     def clear_unfinished(self) -> None:
         """Remove the temporary files of a process that was killed; call before serving."""
         if self._folder.is_dir():
-            for path in self._folder.glob(".*.part"):
+            for path in self._folder.glob(".*"):
                 path.unlink(missing_ok=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized, Unavailable
@@ -119,16 +121,36 @@ async def end_session(session: TheSession, parts: Parts) -> None:
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}}},
 )
-async def export_session(session: TheSession, parts: Parts) -> StreamingResponse:
-    """Return everything that is kept of the session, as a ZIP of a JSON file and its clips."""
+async def export_session(
+    session: TheSession,
+    parts: Parts,
+    kind: Annotated[Literal["clips", "film"], Query(alias="as")] = "clips",
+) -> StreamingResponse:
+    """Return everything that is kept of the session, as a ZIP of a JSON file and its clips; or,
+    with `as=film`, what the presenter said as one film with captions (WebVTT and SRT)."""
+    if kind == "film":
+        chunks = await parts.registry.export_film(session)
+        # What goes wrong is told with a status: nothing is sent before there is a film.
+        chunks = _continued(await anext(chunks), chunks)
+    else:
+        chunks = await parts.registry.export(session)
     return StreamingResponse(
-        await parts.registry.export(session),
+        chunks,
         media_type="application/zip",
         headers={
             "Content-Disposition": 'attachment; filename="conversation.zip"',
             "Cache-Control": "no-store",
         },
     )
+
+
+async def _continued(
+    first: bytes, rest: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk
 
 
 @api.post("/sessions/{session}/messages", status_code=202)

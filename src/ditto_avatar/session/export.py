@@ -14,14 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from ditto_avatar.errors import NotFound, SessionEnded
-from ditto_avatar.media.collected import CollectedBytes
 from ditto_avatar.pipeline.clip_signing import ClipSigner
 from ditto_avatar.pipeline.clips import ClipFolder
+from ditto_avatar.session.archive import Archive
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow
 from ditto_avatar.session.store import Store
 
 _TURNS_AT_ONCE = 50
-_CHUNK_BYTES = 256 * 1024
 _KINDS = {"video": ".mp4", "audio": ".wav"}
 
 
@@ -35,24 +34,24 @@ async def export(
     a time, made when the reader asks for it. Closing the generator early is safe. Raises
     `SessionEnded` and `StorageFailed`.
     """
-    archive = _Archive()
-    async with aclosing(_turns(session_id, store)) as pages:
-        first = await _first_lines(session_id, store)
-        yield await asyncio.to_thread(archive.begin, "conversation.json", zipfile.ZIP_DEFLATED)
-        yield await asyncio.to_thread(archive.write, first)
-        between = "\n"
-        async for page in pages:
-            text = await asyncio.to_thread(_turns_json, page, clips, between)
-            yield await asyncio.to_thread(archive.write, text.encode())
-            between = ",\n"
-        yield await asyncio.to_thread(archive.write, b"\n]}\n")
-    async with aclosing(_turns(session_id, store)) as pages:
-        async for page in pages:
-            for file in _files(page):
-                async with aclosing(_media(archive, file, signer)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-    yield await asyncio.to_thread(archive.close)
+    with Archive() as archive:
+        async with aclosing(stored_turns(session_id, store)) as pages:
+            first = await _first_lines(session_id, store)
+            yield await asyncio.to_thread(archive.begin, "conversation.json", zipfile.ZIP_DEFLATED)
+            yield await asyncio.to_thread(archive.write, first)
+            between = "\n"
+            async for page in pages:
+                text = await asyncio.to_thread(_turns_json, page, clips, between)
+                yield await asyncio.to_thread(archive.write, text.encode())
+                between = ",\n"
+            yield await asyncio.to_thread(archive.write, b"\n]}\n")
+        async with aclosing(stored_turns(session_id, store)) as pages:
+            async for page in pages:
+                for file in _files(page):
+                    async with aclosing(_media(archive, file, signer)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+        yield await asyncio.to_thread(archive.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,8 @@ def _files(page: list[TurnRow]) -> list[_File]:
     return [file for turn in page for clip in turn.clips for file in _files_of(turn, clip)]
 
 
-async def _turns(session_id: str, store: Store) -> AsyncGenerator[list[TurnRow], None]:
-    """The turns of a session, oldest first, some at a time."""
+async def stored_turns(session_id: str, store: Store) -> AsyncGenerator[list[TurnRow], None]:
+    """Yield the turns of a session with their clips, oldest first, some at a time."""
     after = 0
     while True:
         query = (
@@ -144,48 +143,12 @@ def _clip(turn: TurnRow, clip: ClipRow, clips: ClipFolder) -> dict[str, Any]:
     }
 
 
-async def _media(archive: _Archive, file: _File, signer: ClipSigner) -> AsyncGenerator[bytes, None]:
+async def _media(archive: Archive, file: _File, signer: ClipSigner) -> AsyncGenerator[bytes, None]:
     """The bytes of the ZIP that a clip's file adds; none when it is gone."""
     try:
         path = await signer.find(file.kind, file.clip)
-        media = await asyncio.to_thread(path.open, "rb")
-    except (NotFound, OSError):
-        return  # removed by age, or meanwhile
-    with media:
-        yield await asyncio.to_thread(archive.begin, file.path, zipfile.ZIP_STORED)
-        while part := await asyncio.to_thread(media.read, _CHUNK_BYTES):
-            yield await asyncio.to_thread(archive.write, part)
-
-
-class _Archive:
-    """A ZIP that is read while it is written. Blocking, one caller at a time; every method gives
-    the bytes that are ready."""
-
-    def __init__(self) -> None:
-        self._written = CollectedBytes()
-        self._zip = zipfile.ZipFile(self._written, "w")
-        self._entry: Any = None
-
-    def begin(self, name: str, compression: int) -> bytes:
-        """End the last entry and begin another one."""
-        self._end_entry()
-        info = zipfile.ZipInfo(name)
-        info.compress_type = compression
-        self._entry = self._zip.open(info, "w")
-        return self._written.take()
-
-    def write(self, data: bytes) -> bytes:
-        """Add to the entry that was begun."""
-        self._entry.write(data)
-        return self._written.take()
-
-    def close(self) -> bytes:
-        """End the ZIP with its directory."""
-        self._end_entry()
-        self._zip.close()
-        return self._written.take()
-
-    def _end_entry(self) -> None:
-        if self._entry is not None:
-            self._entry.close()
-            self._entry = None
+    except NotFound:
+        return  # removed by age
+    async with aclosing(archive.add_file(file.path, path)) as chunks:
+        async for chunk in chunks:
+            yield chunk

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ditto_avatar.errors import NotFound, SessionEnded, ShuttingDown, Unauthorized
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.export import export
+from ditto_avatar.session.film import FilmExport
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.places import MemoryPlaces
@@ -38,6 +39,7 @@ class Registry:
         default_language: Language,
     ) -> None:
         self._services = services
+        self._films = FilmExport(services.store, services.clips, services.clip_signer)
         self._erasure = erasure
         self._session_limit = session_limit
         self._default_avatar = default_avatar
@@ -154,6 +156,13 @@ class Registry:
         services.turn_limit.take(session.id)
         await session.keep()
         return export(session.id, services.store, services.clips, services.clip_signer)
+
+    async def export_film(self, session: Session) -> AsyncGenerator[bytes, None]:
+        """Begin a ZIP of the films of `session`; see `FilmExport.export`, whose errors come before
+        the first byte. Counts as one of its messages. Raises `RateLimited` and `StorageFailed`."""
+        self._services.turn_limit.take(session.id)
+        await session.keep()
+        return self._films.export(session.id)
 
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all."""
