@@ -11,7 +11,7 @@ import numpy as np
 from ditto_avatar.face.avatar import MouthAtlas
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
-from ditto_avatar.face.puppet.fields import Grid, combine, grid_over, interpolate
+from ditto_avatar.face.puppet.fields import Grid, combine, floats, grid_over, interpolate
 from ditto_avatar.media.colour import RGB_TO_YUV, YUV_OFFSET
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -25,6 +25,14 @@ _LEAST_SHARE: Final = 0.12
 # little of tongueOut stands in.
 _TONGUE_TIP: Final = 0.15
 _FEATHER: Final = 0.22
+# The upper teeth belong to the skull. They end this far below the line of the lips, and are held
+# at these places across, in widths of the mouth.
+_TEETH_END: Final = 0.11
+_TEETH_AT: Final = (-0.3, -0.15, 0.0, 0.15, 0.3)
+# Lips parted less than this, in widths of the mouth, may pass over them; more, and they are held
+# wholly.
+_TEETH_FREE: Final = 0.16
+_TEETH_HELD: Final = 0.26
 # Steps that turn a field of displacements round; the fields are gentle.
 _TURNS: Final = 3
 
@@ -110,15 +118,37 @@ class Mouth:
         near = np.abs(neutral[:468, :2] - middle) < np.array([width, height]) * 0.7
         chosen = np.flatnonzero(near.all(1))
         nodes = self.grid.nodes.reshape(-1, 2)
+        teeth = _teeth(neutral)
         fields, offsets = [], []
         for points in atlas.landmarks:
             values = np.concatenate([basis[:, chosen, :2], (neutral - points)[None, chosen, :2]])
             columns = values.transpose(1, 0, 2).reshape(len(chosen), -1)
-            moved = interpolate(points[chosen, :2], columns, nodes, smoothing=1.0)
+            places = points[chosen, :2]
+            held = self._teeth_held(points)
+            if held > 0:
+                loose = interpolate(places, columns, teeth, smoothing=1.0)
+                places = np.concatenate([places, teeth])
+                columns = np.concatenate([columns, (1 - held) * loose])
+            moved = interpolate(places, columns, nodes, smoothing=1.0)
             moved = moved.reshape(len(nodes), -1, 2).transpose(1, 0, 2).reshape(len(values), -1)
             fields.append(moved[:-1])
             offsets.append(moved[-1])
         return np.stack(fields).astype(np.float32), np.stack(offsets).astype(np.float32)
+
+    def _teeth_held(self, points: FloatArray) -> float:
+        """How far the upper teeth stay in a patch with these `points` when it is bent, 0 to 1."""
+        upper, lower = np.array(lm.GAPS).T
+        gap = float((points[lower, 1] - points[upper, 1]).mean()) / self._size
+        return float(np.clip((gap - _TEETH_FREE) / (_TEETH_HELD - _TEETH_FREE), 0, 1))
+
+
+def _teeth(neutral: FloatArray) -> FloatArray:
+    """Places (m, 2) at which the upper teeth of a face with the points `neutral` end."""
+    right, left = neutral[61, :2], neutral[291, :2]
+    across = left - right
+    down = np.array([-across[1], across[0]])
+    middle = neutral[[13, 14], :2].mean(axis=0)
+    return floats([middle + at * across + _TEETH_END * down for at in _TEETH_AT])
 
 
 def _distinct(atlas: MouthAtlas) -> tuple[MouthAtlas, ByteArray]:

@@ -33,10 +33,10 @@ _SHAPES: Final[dict[str, dict[str, float]]] = {
     "closed": {"mouthPress": 0.4},
     "wide": {"mouthStretch": 0.5, "mouthSmile": 0.3, "jawOpen": 0.06},
     "round": {"mouthPucker": 0.9, "jawOpen": 0.06},
-    **{f"jaw{jaw:.2f}": {"jawOpen": jaw} for jaw in (0.1, 0.25, 0.45, 0.75)},
+    **{f"jaw{jaw:.2f}": {"jawOpen": jaw} for jaw in (0.1, 0.17, 0.25, 0.35, 0.5, 0.75)},
     **{
         f"jaw{jaw:.2f}_round": {"jawOpen": jaw, "mouthPucker": 0.6, "mouthFunnel": 0.3}
-        for jaw in (0.2, 0.45)
+        for jaw in (0.2, 0.35, 0.5)
     },
     **{
         f"jaw{jaw:.2f}_wide": {"jawOpen": jaw, "mouthStretch": 0.4, "mouthSmile": 0.2}
@@ -64,7 +64,7 @@ class _Source:
 
 
 def made_atlas(avatar: Avatar, basis: FloatArray) -> MouthAtlas:
-    """An atlas of 12 shapes out of the avatar's own idle frames; `basis` (52, 478, 3)."""
+    """An atlas of 15 shapes out of the avatar's own idle frames; `basis` (52, 478, 3)."""
     arrays = avatar.arrays
     frame = shut_frame(arrays.landmarks)
     picture = np.asarray(cv2.cvtColor(avatar.idle_frames[frame], cv2.COLOR_YUV2RGB_I420), np.uint8)
@@ -84,7 +84,7 @@ def atlas_of(
     basis: FloatArray,
     white: FloatArray | None = None,
 ) -> MouthAtlas:
-    """An atlas of 12 shapes out of `picture` (h, w, 3) RGB, whose points (478, 3) are `seen`, for a
+    """An atlas of 15 shapes out of `picture` (h, w, 3) RGB, whose points (478, 3) are `seen`, for a
     face at rest at `neutral`. `white` is the colour (3,) of the own teeth, where it is known."""
     weights = np.zeros((len(_SHAPES), len(SHAPES)), np.float32)
     for row, shape in zip(weights, _SHAPES.values(), strict=True):
