@@ -151,7 +151,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
     executor = ThreadPoolExecutor(THREADS)
     worlds: list[World] = []
 
-    def find_avatar(name: str) -> Avatar:
+    def find_avatar(name: str, key: str | None) -> Avatar:
         if name != "oval":
             raise NotFound(f"There is no avatar named {name!r}.")
         return avatar

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from ditto_avatar.face.library import BUNDLED
+from ditto_avatar.errors import NotFound
+from ditto_avatar.face.library import BUNDLED, AvatarLibrary
 from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.face.register.writing import Terms
+from ditto_avatar.server.faces import Faces
 
 from .conftest import Server, ServeWith
+from .test_join import KEY, KEYS, OTHER_KEY, bearing
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +34,9 @@ async def faces(serve: ServeWith) -> AsyncIterator[Server]:
         yield server
 
 
-async def opened(server: Server) -> tuple[dict[str, str], dict[str, str]]:
-    body = (await server.http.post("/api/sessions", json={})).json()
+async def opened(server: Server, key: str | None = None) -> tuple[dict[str, str], dict[str, str]]:
+    headers = {} if key is None else bearing(key)
+    body = (await server.http.post("/api/sessions", json={}, headers=headers)).json()
     return {"session": body["session"]}, {"Authorization": f"Bearer {body['token']}"}
 
 
@@ -117,3 +125,71 @@ async def test_a_face_goes_when_its_time_is_over(serve: ServeWith, photo: bytes)
         await server.parts.faces.expire(0)
         assert (await server.http.get(f"/avatars/{name}/poster.webp")).status_code == 404
         assert not list((server.data_dir / "faces").glob("face-*"))
+
+
+async def test_a_face_belongs_to_the_key_of_its_maker_until_it_is_shared(
+    serve: ServeWith, photo: bytes
+) -> None:
+    async with serve(api_keys=KEYS) as server:
+        made = (await make(server, photo, await opened(server, KEY)))[-1]
+        name, owner = made["avatar"]["name"], bearing(made["token"])
+
+        async def status(key: str) -> int:
+            answer = await server.http.post(
+                "/api/sessions", json={"avatar": name}, headers=bearing(key)
+            )
+            return int(answer.status_code)
+
+        assert (await status(KEY), await status(OTHER_KEY)) == (201, 404)
+        address = f"/api/avatars/{name}/shared"
+        stranger = await server.http.put(address, json={"shared": True}, headers=bearing("x"))
+        assert stranger.status_code == 401
+        assert await status(OTHER_KEY) == 404
+        await server.http.put(address, json={"shared": True}, headers=owner)
+        assert await status(OTHER_KEY) == 201
+        await server.http.put(address, json={"shared": False}, headers=owner)
+        assert await status(OTHER_KEY) == 404
+
+        # So it is after a restart.
+        assert server.parts is not None
+        library = AvatarLibrary([], {})
+        async with Faces(library, server.data_dir / "faces", 5).opened():
+            assert library.find_for(name, "shop").name == name
+            with pytest.raises(NotFound):
+                library.find_for(name, "partner")
+
+
+async def test_neither_picture_nor_token_is_kept(faces: Server, photo: bytes) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("ditto-avatar-*.upload"))
+    last = (await make(faces, photo))[-1]
+    (folder,) = (faces.data_dir / "faces").iterdir()
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert kept.keys() == {
+        "about.json", "avatar.npz", "idle.mp4", "mouth.webp", "owner.json", "poster.webp",
+    }  # fmt: skip
+    assert not any(photo in data or last["token"].encode() in data for data in kept.values())
+    assert set(Path(tempfile.gettempdir()).glob("ditto-avatar-*.upload")) <= before
+    about = json.loads(kept["about.json"])
+    assert about["license"] == "private"
+    assert "Kim" in about["consent"]
+
+
+async def test_its_pictures_are_in_no_shared_cache(faces: Server, photo: bytes) -> None:
+    idle = (await make(faces, photo))[-1]["avatar"]["idle_url"]
+    assert "private" in (await faces.http.get(idle)).headers["cache-control"]
+
+
+async def test_a_maker_who_leaves_leaves_nothing(faces: Server, photo: bytes) -> None:
+    assert faces.parts is not None
+    begun = asyncio.Event()
+    terms = Terms("private", "a test", "of a test")
+    making = asyncio.create_task(
+        faces.parts.faces.make(photo, "session", None, terms, lambda stage: begun.set())
+    )
+    await begun.wait()
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert list((faces.data_dir / "faces").iterdir()) == []
+    # Its place is free again.
+    assert (await make(faces, photo))[-1]["avatar"]

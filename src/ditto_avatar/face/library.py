@@ -37,7 +37,8 @@ class AvatarLibrary:
     def __init__(self, avatars: Iterable[Avatar], refused: Mapping[str, str]) -> None:
         self._avatars = {avatar.name: avatar for avatar in avatars}
         self.refused = refused
-        self._unlisted: set[str] = set()
+        # Avatars that are in no list, and the key that alone may use each, or None for any.
+        self._unlisted: dict[str, str | None] = {}
 
     def __iter__(self) -> Iterator[Avatar]:
         listed = [a for name, a in self._avatars.items() if name not in self._unlisted]
@@ -46,19 +47,32 @@ class AvatarLibrary:
     def __contains__(self, name: object) -> bool:
         return name in self._avatars
 
-    def add_unlisted(self, avatar: Avatar) -> None:
-        """Add an avatar that is found by its name only."""
-        self._unlisted.add(avatar.name)
+    def add_unlisted(self, avatar: Avatar, key: str | None = None) -> None:
+        """Add an avatar that is found by its name only, by the holders of `key` where one is
+        named; or change for whom it is."""
+        self._unlisted[avatar.name] = key
         self._avatars[avatar.name] = avatar
+
+    def is_listed(self, name: str) -> bool:
+        """Whether everybody finds the avatar of that name."""
+        return name in self._avatars and name not in self._unlisted
 
     def remove(self, name: str) -> None:
         """Take away the avatar of that name, if there is one. Who uses it keeps it."""
-        self._unlisted.discard(name)
+        self._unlisted.pop(name, None)
         self._avatars.pop(name, None)
 
     def find(self, name: str) -> Avatar:
         """The avatar of that name. Raises `NotFound`, naming those that there are."""
-        avatar = self._avatars.get(name)
+        return self._found(name, self._avatars.get(name))
+
+    def find_for(self, name: str, key: str | None) -> Avatar:
+        """The avatar of that name for a holder of `key`. Raises `NotFound` as well where the avatar
+        belongs to another key."""
+        owner = self._unlisted.get(name)
+        return self._found(name, self._avatars.get(name) if owner in (None, key) else None)
+
+    def _found(self, name: str, avatar: Avatar | None) -> Avatar:
         if avatar is None:
             known = ", ".join(avatar.name for avatar in self) or "none"
             raise NotFound(f"There is no avatar named {name[:64]!r}; there are: {known}.")

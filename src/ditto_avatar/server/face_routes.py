@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from ditto_avatar.errors import (
@@ -27,6 +27,8 @@ from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.routes import ERRORS, Authorization, Parts, TheSession
 from ditto_avatar.server.wire.encoding import avatar_out
+from ditto_avatar.session.grant import key_of
+from ditto_avatar.session.session import Session
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/avatars", tags=["faces"], responses=ERRORS)
@@ -67,7 +69,7 @@ async def make_avatar(
         display_name={"en": person.strip(), "ko": person.strip()},
         description={"en": "Your own face", "ko": "내 얼굴"},
     )
-    lines = _progress(parts, data, session.id, terms)
+    lines = _progress(parts, data, session, terms)
     return StreamingResponse(
         lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"}
     )
@@ -76,11 +78,27 @@ async def make_avatar(
 @router.delete("/{name}", status_code=204)
 async def remove_avatar(name: str, parts: Parts, authorization: Authorization = None) -> Response:
     """Remove a face that was made here, with the token that came with it."""
+    await parts.faces.remove(name, _token(authorization))
+    return Response(status_code=204)
+
+
+@router.put("/{name}/shared", status_code=204)
+async def share_avatar(
+    name: str,
+    shared: Annotated[bool, Body(embed=True)],
+    parts: Parts,
+    authorization: Authorization = None,
+) -> Response:
+    """Let holders of every key use a face whose name they know, or only those of its maker's."""
+    await parts.faces.share(name, _token(authorization), shared)
+    return Response(status_code=204)
+
+
+def _token(authorization: str | None) -> str:
     token = bearer(authorization)
     if token is None:
         raise Unauthorized("Expected 'Authorization: Bearer <token>' with the face's token.")
-    await parts.faces.remove(name, token)
-    return Response(status_code=204)
+    return token
 
 
 def _require_allowed(parts: ServerParts) -> None:
@@ -94,11 +112,12 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 async def _progress(
-    parts: ServerParts, data: bytes, session: str, terms: Terms
+    parts: ServerParts, data: bytes, session: Session, terms: Terms
 ) -> AsyncIterator[str]:
     stages: asyncio.Queue[Stage | None] = asyncio.Queue()
     yield _line(stage=Stage.CHECKING)
-    task = asyncio.create_task(parts.faces.make(data, session, terms, stages.put_nowait))
+    made = parts.faces.make(data, session.id, key_of(session.grant), terms, stages.put_nowait)
+    task = asyncio.create_task(made)
     task.add_done_callback(lambda _: stages.put_nowait(None))
     try:
         while (stage := await stages.get()) is not None:

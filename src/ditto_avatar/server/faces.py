@@ -1,19 +1,22 @@
 """Faces that visitors bring: checked, made into avatars, kept for those who made them.
 
-A face has a name that nobody can guess and is in no list: who made it can choose it, and may hand
-the name on. Only the token that came with it removes it. The picture itself is never kept.
+A face has a name that nobody can guess and is in no list. Where sessions are opened with keys it
+belongs to the key of its maker, until the maker shares it. Only the token that came with it shares
+or removes it. The picture itself is never kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ditto_avatar.clock import AgeClock
@@ -33,7 +36,7 @@ from ditto_avatar.guard.inspector import Inspector
 log = logging.getLogger(__name__)
 
 PREFIX = "face-"
-_TOKEN_FILE = "token.sha256"
+_OWNER_FILE = "owner.json"
 _MOST_OF_SESSION = 3
 # Cameras ask twice a second, and one child looks at a picture in milliseconds.
 _MOST_CHECKS = 16
@@ -67,7 +70,8 @@ class Faces:
         """Load the faces that were made before; end the child that checks pictures afterwards."""
         for path in await asyncio.to_thread(_packs_in, self._folder):
             try:
-                self._add(await open_pack(path))
+                avatar = await open_pack(path)
+                self._add(avatar, await asyncio.to_thread(_read_owner, path))
             except DittoAvatarError as error:
                 log.error("the face %s is left out: %s", path.name, error)
         async with Inspector(PICTURE_CHECK) as self._inspector:
@@ -82,9 +86,10 @@ class Faces:
                 return await check_picture(path, preview=True, inspector=self._inspector)
 
     async def make(
-        self, data: bytes, session: str, terms: Terms, on_stage: OnStage
+        self, data: bytes, session: str, key: str | None, terms: Terms, on_stage: OnStage
     ) -> tuple[Avatar, str]:
-        """Make an avatar for the holder of `session`; return it with the token that removes it.
+        """Make an avatar for the holder of `session`, and of `key` where it was opened with one;
+        return it with the token that shares and removes it.
 
         Raises `InvalidImage` with the remedies, `UsedUp` beyond the quota, `Busy` when too many
         wait. Cancelling is safe: nothing is left.
@@ -104,23 +109,36 @@ class Faces:
                     avatar = await register_face(
                         path, out, terms, source="a photo", on_stage=on_stage
                     )
-            await asyncio.to_thread(_write_token, avatar.folder, token)
+            owner = _Owner(_digest(token), key)
+            await asyncio.to_thread(_write_owner, avatar.folder, owner)
         except BaseException:
             self._forget(name)
             await asyncio.shield(self._erase(name))
             raise
-        self._add(avatar)
+        self._add(avatar, owner)
         log.info("a visitor made the face %s", name)
         return avatar, token
 
     async def remove(self, name: str, token: str) -> None:
         """Remove a face and all its files. Raises `NotFound`, `Unauthorized`."""
+        await self._require_owner(name, token)
+        await asyncio.shield(self._drop(name))
+
+    async def share(self, name: str, token: str, shared: bool) -> None:
+        """Let holders of every key use a face whose name they know, or only those of its maker's.
+        Raises `NotFound`, `Unauthorized`. Cancelling is safe: the old state stays, or the new."""
+        owner = replace(await self._require_owner(name, token), shared=shared)
+        await asyncio.to_thread(_write_owner, self._folder / name, owner)
+        if name in self._names:
+            self._add(self._library.find(name), owner)
+
+    async def _require_owner(self, name: str, token: str) -> _Owner:
         if name not in self._names:
             raise NotFound("There is no such face.")
-        kept = await asyncio.to_thread(_read_token, self._folder / name)
-        if not secrets.compare_digest(kept, _digest(token)):
+        owner = await asyncio.to_thread(_read_owner, self._folder / name)
+        if not secrets.compare_digest(owner.token, _digest(token)):
             raise Unauthorized("Expected the token that came with this face.")
-        await asyncio.shield(self._drop(name))
+        return owner
 
     async def expire(self, age_s: float) -> None:
         """Remove the faces that were made longer ago than `age_s` seconds. Cancelling is safe."""
@@ -129,8 +147,8 @@ class Faces:
 
     def _older_than(self, age_s: float) -> list[str]:
         before = self._clock.now() - age_s
-        tokens = (path / _TOKEN_FILE for path in _packs_in(self._folder))
-        return [path.parent.name for path in tokens if path.stat().st_mtime < before]
+        packs = _packs_in(self._folder)
+        return [path.name for path in packs if (path / "about.json").stat().st_mtime < before]
 
     async def _drop(self, name: str) -> None:
         self._forget(name)
@@ -144,9 +162,19 @@ class Faces:
         self._names.discard(name)
         self._makers.pop(name, None)
 
-    def _add(self, avatar: Avatar) -> None:
+    def _add(self, avatar: Avatar, owner: _Owner) -> None:
         self._names.add(avatar.name)
-        self._library.add_unlisted(avatar)
+        self._library.add_unlisted(avatar, None if owner.shared else owner.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Who may do what with a face: the digest of its token, the name of its maker's key, and
+    whether others may use it."""
+
+    token: str
+    key: str | None = None
+    shared: bool = False
 
 
 class _Line:
@@ -186,12 +214,15 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _write_token(folder: Path, token: str) -> None:
-    (folder / _TOKEN_FILE).write_text(_digest(token), encoding="ascii")
+def _write_owner(folder: Path, owner: _Owner) -> None:
+    part = folder / f".{_OWNER_FILE}.part"
+    part.write_text(json.dumps(asdict(owner)), encoding="utf-8")
+    part.replace(folder / _OWNER_FILE)
 
 
-def _read_token(folder: Path) -> str:
+def _read_owner(folder: Path) -> _Owner:
+    """The owner; nobody where the file cannot be read: then the operator removes the face."""
     try:
-        return (folder / _TOKEN_FILE).read_text(encoding="ascii")
-    except OSError:
-        return ""
+        return _Owner(**json.loads((folder / _OWNER_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return _Owner(token="", key="")

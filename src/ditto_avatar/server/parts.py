@@ -206,7 +206,7 @@ def _services(
         turn_limit=RateLimit(settings.turns_per_minute, clock, "messages"),
         share=share,
         max_text=settings.max_text,
-        find_avatar=avatars.find,
+        find_avatar=avatars.find_for,
         transcription="browser" if engines.transcriber is None else "server",
         ai_label=settings.ai_label,
         admits=access.holds,

@@ -227,7 +227,7 @@ async def audio(name: str, parts: Parts) -> FileResponse:
 async def idle_loop(name: str, parts: Parts) -> FileResponse:
     """Return the loop that plays while nobody speaks."""
     path = parts.avatars.find(name).idle_path
-    return FileResponse(path, media_type="video/mp4", headers=_PUBLIC)
+    return FileResponse(path, media_type="video/mp4", headers=_caching(parts, name))
 
 
 @files.head("/avatars/{name}/poster.webp", include_in_schema=False)
@@ -235,7 +235,12 @@ async def idle_loop(name: str, parts: Parts) -> FileResponse:
 async def poster(name: str, parts: Parts) -> FileResponse:
     """Return a still picture of the presenter."""
     path = parts.avatars.find(name).poster_path
-    return FileResponse(path, media_type="image/webp", headers=_PUBLIC)
+    return FileResponse(path, media_type="image/webp", headers=_caching(parts, name))
+
+
+def _caching(parts: ServerParts, name: str) -> dict[str, str]:
+    """A visitor's own face is in no shared cache, and its name goes to no other site."""
+    return _PUBLIC if parts.avatars.is_listed(name) else _PRIVATE
 
 
 @health.get("/healthz")

@@ -36,6 +36,11 @@ class Grant:
         return cls(**{**record, "avatars": None if avatars is None else tuple(avatars)})
 
 
+def key_of(grant: Grant | None) -> str | None:
+    """Return the name of the key that a session was opened with, if it was."""
+    return None if grant is None else grant.key
+
+
 class Allowance:
     """Count one session's turns against its grant. Belongs to the event loop."""
 

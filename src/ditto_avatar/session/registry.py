@@ -13,7 +13,7 @@ from ditto_avatar.errors import NotFound, SessionEnded, ShuttingDown, Unauthoriz
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.export import export
 from ditto_avatar.session.film import FilmExport
-from ditto_avatar.session.grant import Grant
+from ditto_avatar.session.grant import Grant, key_of
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.places import MemoryPlaces
 from ditto_avatar.session.runner import Services
@@ -86,7 +86,7 @@ class Registry:
         `RateLimited`, `ShuttingDown`, and `Busy` when there are too many. Cancelling is safe."""
         self._services.drain.check()
         name = avatar or self._default_avatar
-        self._services.find_avatar(name)
+        self._services.find_avatar(name, key_of(grant))
         self._session_limit.take(address)
         self._reserve(address)
         token = secrets.token_urlsafe(24)
@@ -194,7 +194,7 @@ class Registry:
         if self._closing:
             raise ShuttingDown("The server is stopping; please try again in a moment.")
         try:
-            self._services.find_avatar(stored.avatar)
+            self._services.find_avatar(stored.avatar, key_of(stored.grant))
         except NotFound:
             # A presenter that was removed costs nobody a conversation.
             stored = replace(stored, avatar=self._default_avatar)

@@ -24,7 +24,7 @@ from ditto_avatar.session import turn as t
 from ditto_avatar.session.admission import Admission, Claim
 from ditto_avatar.session.conversation import MESSAGE, Conversation
 from ditto_avatar.session.drain import Drain
-from ditto_avatar.session.grant import Grant
+from ditto_avatar.session.grant import Grant, key_of
 from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.loudspeaker import Loudspeaker
@@ -63,7 +63,8 @@ class Services:
     turn_limit: RateLimit
     share: Share
     max_text: int
-    find_avatar: Callable[[str], Avatar]
+    find_avatar: Callable[[str, str | None], Avatar]
+    """The avatar of a name, for the holder of a key."""
     transcription: str = "browser"
     ai_label: AiLabel = AiLabel.TOP
     drain: Drain = field(default_factory=Drain)
@@ -97,7 +98,7 @@ class Context:
         return cls(
             stored.id,
             address,
-            services.find_avatar(stored.avatar),
+            services.find_avatar(stored.avatar, key_of(stored.grant)),
             Language(stored.language),
             Conversation(stored.turns),
             Viewers(),

@@ -10,7 +10,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.conversation import Conversation
 from ditto_avatar.session.current_turn import CurrentTurn
-from ditto_avatar.session.grant import Allowance
+from ditto_avatar.session.grant import Allowance, key_of
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.message_text import checked_message
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
@@ -180,7 +180,7 @@ class Session:
         """Take another presenter from the next turn on. Raises `NotFound`, `Forbidden` and
         `StorageFailed`; then the old one stays. Cancelling is safe."""
         self._allowance.check_avatar(name)
-        avatar = self._services.find_avatar(name)
+        avatar = self._services.find_avatar(name, key_of(self.grant))
 
         def select() -> events.Event:
             self._context.avatar = avatar
