@@ -193,6 +193,16 @@ class Settings(BaseSettings):
     credentials_key: Path | None = Field(
         None, description="a PEM file with the private key of that certificate"
     )
+    kiosk_passcode: SecretStr | None = Field(
+        None,
+        description="4 to 12 digits that end the kiosk page (`/?kiosk`); without them its exit key "
+        "is enough",
+    )
+    kiosk_texts: Path | None = Field(
+        None,
+        description="a TOML file with what the kiosk says and offers: a table for each language "
+        "with `greeting`, `invitations` and `questions`",
+    )
     allowed_hosts: str = Field(
         "",
         description="names this server is reached by, besides localhost and addresses, by commas; "

@@ -8,7 +8,7 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Server
 from tests.e2e.shop import element, join_token, open_with, site, told
@@ -86,3 +86,15 @@ def test_the_element_has_no_serious_barrier(
     page.evaluate("guide.ask('What can you do?')")
     told(page, "speaking")
     assert barriers(page) == []
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
+def test_the_kiosk_has_no_serious_barrier(
+    open_window: Callable[[str], Page], server: Server, locale: str
+) -> None:
+    page = open_window(locale)
+    page.goto(f"{server.url}/?kiosk")
+    expect(page.locator("#questions li")).to_have_count(3)
+    for pressed in ("1", "8", "9"):
+        page.keyboard.press(pressed)
+        assert barriers(page) == []

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse
 
-from ditto_avatar.server import embedding, face_routes, failures, operator, routes, websocket
+from ditto_avatar.server import (
+    embedding,
+    face_routes,
+    failures,
+    kiosk,
+    operator,
+    routes,
+    websocket,
+)
 from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.body_limit import BodyLimit
 from ditto_avatar.server.embedding import CrossOrigin
@@ -33,6 +41,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(routes.health)
     app.include_router(websocket.router)
     app.include_router(embedding.router)
+    app.include_router(kiosk.router)
     app.mount("/static", PageFiles(directory=WEB), name="static")
     app.add_api_route("/", _page, include_in_schema=False, methods=["GET", "HEAD"])
     if operator_port(parts.settings) is OperatorPort.MAIN:
@@ -82,6 +91,8 @@ def _empty_app(parts: ServerParts) -> FastAPI:
     return app
 
 
-async def _page() -> FileResponse:
+async def _page(request: Request) -> FileResponse:
+    if "kiosk" in request.query_params:
+        return kiosk.page()
     headers = {"Cache-Control": "no-cache"}
     return FileResponse(WEB / "index.html", media_type="text/html", headers=headers)

@@ -32,6 +32,7 @@ from ditto_avatar.server.audit import AuditLog
 from ditto_avatar.server.engines import ServerEngines, open_engines, places_for
 from ditto_avatar.server.faces import Faces
 from ditto_avatar.server.keys import Keyring
+from ditto_avatar.server.kiosk import Kiosk
 from ditto_avatar.server.limits import Throttle
 from ditto_avatar.server.readiness import Readiness
 from ditto_avatar.server.secret import ServerSecret
@@ -87,6 +88,7 @@ class ServerParts:
     """The pace of each WebSocket's messages, by connection."""
     address_pace: Throttle
     """The pace of all messages of an address."""
+    kiosk: Kiosk
 
 
 @asynccontextmanager
@@ -111,7 +113,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         engines = await open_engines(settings, metrics, stack)
         storage = await open_storage(settings, metrics, stack)
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
-        own = await asyncio.to_thread(own_sentences, engines.dialogue, phrases)
+        kiosk = await asyncio.to_thread(Kiosk.of, settings, clock)
+        said = [*phrases, *kiosk.sentences]
+        own = await asyncio.to_thread(own_sentences, engines.dialogue, said)
         pipeline = _pipeline(settings, engines, storage, clock, own)
         services = _services(settings, engines, storage, pipeline, clock, avatars, access)
         erasure = storage.erasure()
@@ -149,6 +153,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             face_pace=RateLimit(_FACES_PER_MINUTE, clock, "faces"),
             pace=_pace(settings, clock),
             address_pace=_pace(settings, clock, _SOCKETS_SHARE),
+            kiosk=kiosk,
         )
         await _begin_background(parts, engines, pipeline, phrases, stack)
         yield parts
