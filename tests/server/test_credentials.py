@@ -26,7 +26,9 @@ async def test_the_clip_and_the_export_of_an_answer_are_signed(
         await client.until("turn.finished")
         film = await server.http.get(clip["video_url"])
         token = {"Authorization": f"Bearer {ready['token']}"}
-        export = await server.http.get(f"/api/sessions/{ready['session']}/export", headers=token)
+        address = f"/api/sessions/{ready['session']}/export"
+        export = await server.http.get(address, headers=token)
+        joined = await server.http.get(f"{address}?as=film", headers=token)
     path = tmp_path / "film.mp4"
     path.write_bytes(film.content)
     read = await read_credentials(path)
@@ -36,6 +38,9 @@ async def test_the_clip_and_the_export_of_an_answer_are_signed(
     assert read.statement.consent == ready["avatar"]["consent"]
     with zipfile.ZipFile(io.BytesIO(export.content)) as archive:
         assert archive.read("clips/0001-00.mp4") == film.content
+    with zipfile.ZipFile(io.BytesIO(joined.content)) as archive:
+        path.write_bytes(archive.read("film.mp4"))
+    assert (await read_credentials(path)).statement == read.statement
 
 
 async def test_a_certificate_without_its_key_is_told_at_the_start(

@@ -221,3 +221,20 @@ async def test_a_second_message_interrupts_the_first(server: Server) -> None:
     assert answer.json() == {"interrupted": True}
     turn = await finished(server, url, auth, first.json()["turn"])
     assert turn["state"] == "interrupted"
+
+
+async def test_a_conversation_can_be_taken_along_as_a_film(server: Server) -> None:
+    async with server.socket() as client:
+        ready = await client.until("session.ready")
+        address = f"/api/sessions/{ready['session']}/export?as=film"
+        token = {"Authorization": f"Bearer {ready['token']}"}
+        assert error_of(await server.http.get(address, headers=token)) == (404, "not_found")
+        await client.send(type="say", text="Good morning.")
+        await client.until("turn.finished")
+        film = await server.http.get(address, headers=token)
+        wrong = await server.http.get(address.replace("film", "gif"), headers=token)
+    assert film.headers["content-type"] == "application/zip"
+    assert film.headers["cache-control"] == "no-store"
+    assert b"film.mp4" in film.content
+    assert error_of(wrong) == (422, "invalid_input")
+    assert (await server.http.get(address)).status_code == 401

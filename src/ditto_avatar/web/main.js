@@ -9,6 +9,7 @@ import { LogView } from "./ui/log.js";
 import { keptFace, MyFaceView } from "./ui/my_face.js";
 import { NoticesView } from "./ui/notices.js";
 import { PresentersView } from "./ui/presenters.js";
+import { SavingView } from "./ui/saving.js";
 import { StageView } from "./ui/stage.js";
 import { ownConversation, tabStorage } from "./ui/storage.js";
 import { preferredLanguage, STRINGS, translate } from "./ui/strings.js";
@@ -75,6 +76,7 @@ class Page {
         onMade: (avatar) => this.#showFace(avatar),
         onRemoved: (name) => this.#forgetFace(name),
       }),
+      saving: new SavingView({ session: () => client.session }),
       languages: new LanguagesView({ onChoose: (language) => this.#chooseLanguage(language) }),
       voice: new VoiceView(client.voice),
     };
