@@ -200,3 +200,15 @@ def test_a_rendered_film_is_signed_and_verify_reads_it(tmp_path: Path) -> None:
     refused = run(app, ["verify", str(out)])
     assert refused.exit_code == 1
     assert "not the film that was signed" in " ".join(refused.output.split())
+
+
+def test_render_speaks_captions_from_a_file(tmp_path: Path) -> None:
+    out, script = tmp_path / "out.mp4", tmp_path / "talk.srt"
+    script.write_text("1\n00:00:02,000 --> 00:00:03,000\n[happy] Good morning.\n")
+    words = ["render", "--avatar", "oval", "--out", str(out), "--script", str(script)]
+    result = run(app, words)
+    assert result.exit_code == 0, result.output
+    assert frames_in(out) > 60
+    both = run(app, [*words, "--text", "Hello."])
+    assert both.exit_code == 1
+    assert "--script" in both.output

@@ -32,7 +32,7 @@ CLI = {"cli", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
-ASSEMBLY = {"assembly", "doctor", "render", "worker"}
+ASSEMBLY = {"assembly", "doctor", "render", "subtitled", "worker"}
 
 OPTIONAL = {
     "fastapi": ["server/"],

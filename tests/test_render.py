@@ -10,7 +10,8 @@ import pytest
 from ditto_avatar.errors import InvalidInput, ProviderFailed, StorageFull
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.pack import load_avatar
-from ditto_avatar.render import Script, render
+from ditto_avatar.media.captions import Cue
+from ditto_avatar.render import Script, read_script, render
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
 from tests.fakes.engines import LoudnessFace, ToneSpeech
@@ -129,3 +130,64 @@ async def test_an_output_that_cannot_be_written_is_one_clear_error(
     with pytest.raises(StorageFull):
         await render(played(6400), avatar, face, tone(), tmp_path / "file" / "o.mp4")
     assert face.open_streams == 0
+
+
+class FeelingSpeech(ToneSpeech):
+    """Keeps the emotions that it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emotions: list[Emotion] = []
+
+    async def speak(
+        self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        self.emotions.append(emotion)
+        async for chunk in super().speak(sentence, voice, emotion):
+            yield chunk
+
+
+async def test_captions_are_spoken_at_their_times(avatar: Avatar, tmp_path: Path) -> None:
+    path = tmp_path / "talk.srt"
+    path.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nHello there.\n\n"
+        "2\n00:00:04,000 --> 00:00:05,000\n[happy] Good bye.\n"
+    )
+    speech, notices = FeelingSpeech(), list[str]()
+    out = tmp_path / "out.mp4"
+    script = read_script(path, Language.ENGLISH)
+    voices = FallbackSpeech([speech])
+    await render(script, avatar, LoudnessFace(), voices, out, on_notice=notices.append)
+    loud = loudness(out)
+    for second, speaks in ((0.5, False), (1.3, True), (3.5, False), (4.3, True)):
+        assert (loud[round(second * 25)] > 0.01) == speaks, second
+    assert speech.emotions == [Emotion.NEUTRAL, Emotion.HAPPY]
+    assert notices == []
+
+
+async def test_a_caption_that_comes_too_early_waits_and_that_is_told(
+    avatar: Avatar, tmp_path: Path
+) -> None:
+    notices: list[str] = []
+    cues = [Cue(0, 1, "This is a rather long sentence to be spoken."), Cue(0.1, 1, "And another.")]
+    script = Script("", Language.ENGLISH, captions=cues)
+    await render(
+        script, avatar, LoudnessFace(), tone(), tmp_path / "o.mp4", on_notice=notices.append
+    )
+    assert len(notices) == 1
+    assert notices[0].startswith("Caption 2 begins ")
+
+
+def test_a_script_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
+    for name in ("a.txt", "none.srt"):
+        with pytest.raises(InvalidInput, match="cannot be read"):
+            read_script(tmp_path / name, Language.ENGLISH)
+
+
+def loudness(path: Path) -> list[float]:
+    """The loudness of each 25th of a second."""
+    with av.open(str(path), "r") as file:
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    whole = sound[: len(sound) // 1920 * 1920].reshape(-1, 1920)
+    return [float(value) for value in np.sqrt((whole**2).mean(axis=1))]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -19,12 +20,17 @@ from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from ditto_avatar import assembly, cli_ditto, cli_films, cli_keys
+from ditto_avatar.credentials.opening import open_credentials
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import open_pack
 from ditto_avatar.settings import Settings
 from ditto_avatar.types import Language
+
+if TYPE_CHECKING:
+    from ditto_avatar.render import Script
+    from ditto_avatar.speech.base import SpeechEngine
 
 console = Console(stderr=True)
 
@@ -93,6 +99,9 @@ def render(
         str | None, typer.Option(help="What to say; with --audio, what is said there.")
     ] = None,
     audio: Annotated[Path | None, typer.Option(help="A sound file to speak along with.")] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="A text file, or captions (.srt) to speak at their times.")
+    ] = None,
     language: Annotated[Language, typer.Option(help="Main language.")] = Language.ENGLISH,
     engine: Annotated[str | None, typer.Option(help="Face engine: puppet or ditto.")] = None,
     motion: Annotated[
@@ -103,9 +112,10 @@ def render(
     ] = None,
 ) -> None:
     """Make a video file of a presenter who speaks a text or a sound file."""
-    if text is None and audio is None:
-        raise InvalidInput("Give --text, --audio or both.")
-    asyncio.run(_render(_settings(), out, avatar, text, audio, language, engine, motion, motion_in))
+    if (text is None and audio is None) == (script is None):
+        raise InvalidInput("Give --script, or else --text, --audio or both.")
+    source = _Source(text, audio, script, language)
+    asyncio.run(_render(_settings(), out, avatar, source, engine, motion, motion_in))
 
 
 @app.command()
@@ -150,23 +160,18 @@ async def _render(
     settings: Settings,
     out: Path,
     avatar_name: str,
-    text: str | None,
-    audio: Path | None,
-    language: Language,
+    source: _Source,
     engine: str | None,
     motion: Path | None,
     motion_in: Path | None,
 ) -> None:
     from ditto_avatar import render as rendering
 
-    credentials = await asyncio.to_thread(assembly.open_credentials, settings)
+    credentials = await asyncio.to_thread(open_credentials, settings)
     avatar = await _find_avatar(settings, avatar_name)
     speech = assembly.open_speech(settings)
     try:
-        recording = None
-        if audio is not None:
-            recording = await rendering.read_recording(audio, text, speech, language)
-        script = rendering.Script(text or "", language, recording)
+        script = await _script(source, speech)
         face = await _face(settings, engine, motion_in, motion)
         try:
             with _progress_bar() as bar:
@@ -188,6 +193,27 @@ async def _render(
     finally:
         await speech.close()
     console.print(f"{out}: {made.frames} frames, {made.seconds:.1f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What `render` was given to speak."""
+
+    text: str | None
+    audio: Path | None
+    script: Path | None
+    language: Language
+
+
+async def _script(source: _Source, speech: SpeechEngine) -> Script:
+    from ditto_avatar.render import Script, read_recording, read_script
+
+    if source.script is not None:
+        return await asyncio.to_thread(read_script, source.script, source.language)
+    recording = None
+    if source.audio is not None:
+        recording = await read_recording(source.audio, source.text, speech, source.language)
+    return Script(source.text or "", source.language, recording)
 
 
 async def _face(

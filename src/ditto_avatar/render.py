@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,18 @@ import numpy as np
 
 from ditto_avatar.clock import SystemClock
 from ditto_avatar.credentials.signing import Credentials
+from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.media.captions import Cue, read_srt
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.cache import SHARED
 from ditto_avatar.pipeline.clip_signing import statement_of
 from ditto_avatar.pipeline.file_sink import FileSink
 from ditto_avatar.pipeline.pipeline import Pipeline
-from ditto_avatar.pipeline.request import Engines, TurnRequest
+from ditto_avatar.pipeline.request import Engines, Recording, TurnRequest
 from ditto_avatar.speech.alignment import align
 from ditto_avatar.speech.audio_file import read_audio
 from ditto_avatar.speech.base import SpeechEngine
@@ -33,6 +35,7 @@ from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.text import spoken_text
 from ditto_avatar.speech.voices import voice_for
+from ditto_avatar.subtitled import spoken_captions
 from ditto_avatar.types import (
     FRAME_RATE_HZ,
     SAMPLE_RATE_HZ,
@@ -52,11 +55,13 @@ OnDrawn = Callable[[int, int | None], object]
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A text to speak, which may carry emotion tags; or a `recording` to speak along with."""
+    """A text to speak, which may carry emotion tags; or a `recording` to speak along with; or
+    captions, each to be spoken at its time."""
 
     text: str
     language: Language
     recording: SpeechChunk | None = None
+    captions: Sequence[Cue] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ async def render(
     what the engines raise. Cancelling is safe.
     """
     total = _frames_of(script.recording)
+    captions = await spoken_captions(script.captions, avatar, speech, script.language, on_notice)
 
     def happened(what: progress.Progress) -> None:
         nonlocal total
@@ -104,7 +110,7 @@ async def render(
             lead_s=math.inf,
             limits=AnswerLimits(math.inf, math.inf),
         )
-        await pipeline.run_or_raise(_request(script, avatar), happened)
+        await pipeline.run_or_raise(_request(script, avatar, captions), happened)
     if not sink.frames:
         raise InvalidInput("There is nothing to say: the text or sound is empty.")
     return Rendered(sink.frames, sink.frames / FRAME_RATE_HZ)
@@ -127,6 +133,18 @@ async def sign(
         await credentials.close()
 
 
+def read_script(path: Path, language: Language) -> Script:
+    """Read a script: captions (``.srt``), or a text of any number of sentences. Both may carry
+    emotion tags, such as ``[happy]``. Raises `InvalidInput`. Blocks."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise InvalidInput(f"The script {str(path)!r} cannot be read as UTF-8 text.") from error
+    if path.suffix.lower() == ".srt":
+        return Script("", language, captions=read_srt(text))
+    return Script(text, language)
+
+
 async def read_recording(
     path: Path, text: str | None, speech: SpeechEngine, language: Language
 ) -> SpeechChunk:
@@ -143,8 +161,9 @@ async def read_recording(
     return SpeechChunk(samples, await asyncio.to_thread(align, reference, samples))
 
 
-def _request(script: Script, avatar: Avatar) -> TurnRequest:
+def _request(script: Script, avatar: Avatar, captions: Sequence[Recording]) -> TurnRequest:
     recording = script.recording
+    along = [] if recording is None else [Recording(Sentence(""), lambda: _whole_frames(recording))]
     return TurnRequest(
         avatar,
         script.language,
@@ -153,7 +172,7 @@ def _request(script: Script, avatar: Avatar) -> TurnRequest:
         start_frame=lambda: 0,
         scope=SHARED,
         tagged=True,
-        recording=None if recording is None else lambda: _whole_frames(recording),
+        recordings=[*along, *captions],
     )
 
 

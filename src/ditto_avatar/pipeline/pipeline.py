@@ -28,7 +28,7 @@ from ditto_avatar.pipeline.pace import Pace, SpeakingTurns
 from ditto_avatar.pipeline.request import EngineChoice, Notify, TurnRequest
 from ditto_avatar.pipeline.sinks import SinkChoice
 from ditto_avatar.pipeline.speaking import Speaking
-from ditto_avatar.pipeline.words import play_recording, think, voice
+from ditto_avatar.pipeline.words import play_recordings, think, voice
 from ditto_avatar.types import Fallback
 
 log = logging.getLogger(__name__)
@@ -116,11 +116,11 @@ class Pipeline:
 
     def _start(self, flow: Flow, group: asyncio.TaskGroup) -> None:
         """Start all stages of a turn in tasks of `group`."""
-        if flow.request.recording is None:
+        if not flow.request.recordings:
             group.create_task(think(flow))
             group.create_task(voice(flow, group, self._lookup))
         else:
-            group.create_task(play_recording(flow, flow.request.recording()))
+            group.create_task(play_recordings(flow))
         group.create_task(Speaking(flow, self._face, self._lookup).run(group))
         group.create_task(Drawing(flow, Pace(self._clock, self._lead_s, self._turns)).run())
         group.create_task(flow.sink.run())

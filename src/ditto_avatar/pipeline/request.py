@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
-from ditto_avatar.dialogue.base import DialogueEngine, Prompt
+from ditto_avatar.dialogue.base import DialogueEngine, Prompt, Sentence
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.pipeline.progress import Progress
 from ditto_avatar.speech.base import SpeechEngine
@@ -15,11 +15,19 @@ Notify = Callable[[Progress], object]
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """A sentence with its sound, in whole frames."""
+
+    sentence: Sentence
+    sound: Callable[[], AsyncGenerator[SpeechChunk, None]]
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRequest:
     """Describe the work of one turn.
 
-    The source is one of three: a `prompt` for the dialogue; or `recording`, the sound of a single
-    sentence; or else `text`, spoken as it is, with emotion tags where it is `tagged`.
+    The source is one of three: a `prompt` for the dialogue; or `recordings`, sentences that have
+    their sound; or else `text`, spoken as it is, with emotion tags where it is `tagged`.
     `start_frame` returns, when the face begins, the idle frame that the viewer will see; `watched`
     returns whether somebody watches now. The cache keeps segments under `scope`: the session's id,
     or `SHARED`. With `keeps_clips`, finished segments become clips that can be replayed.
@@ -34,7 +42,7 @@ class TurnRequest:
     keeps_clips: bool = True
     watched: Callable[[], bool] = lambda: True
     tagged: bool = False
-    recording: Callable[[], AsyncGenerator[SpeechChunk, None]] | None = None
+    recordings: Sequence[Recording] = ()
 
 
 @dataclass(frozen=True, slots=True)

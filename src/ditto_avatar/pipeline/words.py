@@ -15,7 +15,6 @@ from ditto_avatar.pipeline.lookup import SegmentLookup
 from ditto_avatar.pipeline.sentence_audio import SentenceAudio
 from ditto_avatar.speech.utterance import utterance
 from ditto_avatar.speech.voices import voice_for
-from ditto_avatar.types import SpeechChunk
 
 
 async def think(flow: Flow) -> None:
@@ -57,11 +56,11 @@ async def voice(flow: Flow, group: asyncio.TaskGroup, lookup: SegmentLookup | No
     await flow.audios.put(None)
 
 
-async def play_recording(flow: Flow, recording: AsyncGenerator[SpeechChunk, None]) -> None:
-    """Put a recording into `flow.audios` as the sound of a single sentence, instead of `think` and
-    `voice`."""
-    await flow.audio_places.acquire()
-    await flow.audios.put(SentenceAudio(Sentence(""), lambda: recording))
+async def play_recordings(flow: Flow) -> None:
+    """Put recordings into `flow.audios`, instead of `think` and `voice`."""
+    for recording in flow.request.recordings:
+        await flow.audio_places.acquire()
+        await flow.audios.put(SentenceAudio(recording.sentence, recording.sound))
     await flow.audios.put(None)
 
 

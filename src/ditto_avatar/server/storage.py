@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from ditto_avatar.assembly import open_credentials
 from ditto_avatar.clock import AgeClock
+from ditto_avatar.credentials.opening import open_credentials
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.cache import SegmentCache
 from ditto_avatar.pipeline.clip_signing import ClipSigner
