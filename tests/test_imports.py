@@ -30,6 +30,7 @@ ORDER = [
 ]
 CLI = {"cli", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"}
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
+ANYWHERE |= {"settings_rtc"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
 ASSEMBLY = {"assembly", "doctor", "render", "subtitled", "worker"}
@@ -43,6 +44,8 @@ OPTIONAL = {
     "onnxruntime": ["face/ditto/"],
     "tensorrt": ["face/ditto/runtime/tensorrt/"],
     "triton": ["face/ditto/runtime/"],
+    "aiortc": ["transport/rtc/aiortc_peer.py"],
+    "aioice": ["transport/rtc/aiortc_peer.py"],
     "jwt": ["server/access.py"],
     "sqlalchemy": ["session/"],
     "alembic": ["session/"],

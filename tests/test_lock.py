@@ -13,10 +13,20 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 WANTED = {
-    "run": [*PROJECT["dependencies"], *EXTRAS["voices"]],
+    "run": [*PROJECT["dependencies"], *EXTRAS["voices"], *EXTRAS["rtc"]],
     "test": [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["ditto"], *EXTRAS["voices"]],
-    "image-cpu": [*PROJECT["dependencies"], *EXTRAS["voices"], *EXTRAS["postgres"]],
-    "image-cuda": [*PROJECT["dependencies"], *EXTRAS["postgres"], *EXTRAS["ditto-gpu"]],
+    "image-cpu": [
+        *PROJECT["dependencies"],
+        *EXTRAS["voices"],
+        *EXTRAS["rtc"],
+        *EXTRAS["postgres"],
+    ],
+    "image-cuda": [
+        *PROJECT["dependencies"],
+        *EXTRAS["rtc"],
+        *EXTRAS["postgres"],
+        *EXTRAS["ditto-gpu"],
+    ],
 }
 # Comes after the lock, in the build that a machine wants (see the Makefile).
 NOT_LOCKED = {"torch"}

@@ -79,6 +79,25 @@ class Metrics:
         self.credentials_failed = counter(
             "ditto_credentials_failed", "Films kept without content credentials", []
         )
+        self.segments = counter(
+            "ditto_segments", "Segments by the way they were sent to a viewer", ["transport"]
+        )
+        self.rtc_peers = gauge("ditto_rtc_peers", "Places of WebRTC that are taken")
+        self.rtc_connections = counter(
+            "ditto_rtc_connections", "Offers of WebRTC, by what became of them", ["result"]
+        )
+        self.rtc_fallbacks = counter(
+            "ditto_rtc_fallbacks", "Viewers that went back to fragments, by reason", ["reason"]
+        )
+        self.rtc_underruns = counter(
+            "ditto_rtc_underruns", "Pictures that were missing in the middle of a sentence"
+        )
+        self.rtc_bridges = counter(
+            "ditto_rtc_bridges", "Pieces that were encoded for one viewer who lost the picture"
+        )
+        self.rtc_skipped_ticks = counter(
+            "ditto_rtc_skipped_ticks", "Packets of sound that were left out because they were late"
+        )
         self.sessions = gauge("ditto_sessions", "Sessions in memory")
         self.viewers = gauge("ditto_viewers", "Open connections")
         self.speaking = gauge("ditto_speaking", "Turns that have a place")

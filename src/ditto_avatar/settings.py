@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from ditto_avatar.settings_rtc import RtcSettings
 from ditto_avatar.types import AiLabel, Language
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Settings(BaseSettings):
+class Settings(RtcSettings):
     """One frozen object for a whole process; parts get what they need from it by argument."""
 
     model_config = SettingsConfigDict(

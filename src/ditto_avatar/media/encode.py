@@ -52,7 +52,7 @@ _LEVELS = (
     (51, 36_864, 983_040),
 )
 _MACROBLOCK_PX = 16
-_VIDEO_OPTIONS = {
+VIDEO_OPTIONS = {
     "preset": "superfast",
     "tune": "zerolatency",
     "profile": "baseline",
@@ -61,6 +61,7 @@ _VIDEO_OPTIONS = {
     # Sliced threads would cut every picture into strips for a latency that one thread meets too.
     "x264-params": "threads=1:sliced-threads=0:scenecut=0:keyint=250",
 }
+"""How x264 encodes pictures, here and in `media.pictures`."""
 
 
 def fragment_lengths() -> Iterator[int]:
@@ -190,7 +191,7 @@ class FragmentEncoder:
         return EncodedPicture(header + data if key else data, key)
 
     def _add_video(self, width: int, height: int) -> VideoStream:
-        options = {**_VIDEO_OPTIONS, "level": str(level_for(width, height))}
+        options = {**VIDEO_OPTIONS, "level": str(level_for(width, height))}
         stream = self._container.add_stream("libx264", rate=FRAME_RATE_HZ, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec = stream.codec_context

@@ -21,6 +21,17 @@ class Fragment:
     data: bytes
 
 
+def header_of(first: Fragment) -> bytes:
+    """Return the header boxes that the first fragment carries: with them in front, every other
+    fragment is a stream of its own."""
+    at = 0
+    while True:
+        size, kind = _HEADER.unpack_from(first.data, at)
+        if kind == b"moof":
+            return first.data[:at]
+        at += size
+
+
 class FragmentSplitter:
     """Take what the muxer wrote, and give whole fragments."""
 

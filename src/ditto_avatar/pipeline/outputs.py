@@ -20,6 +20,7 @@ from ditto_avatar.pipeline.clip_signing import statement_of
 from ditto_avatar.pipeline.clip_writer import ClipWriter
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.pipeline.encoding import Encoded, EncodingSink, Output
+from ditto_avatar.pipeline.packets import PacketFeed
 from ditto_avatar.pipeline.request import Notify, TurnRequest
 from ditto_avatar.pipeline.segment import Segment
 
@@ -28,9 +29,13 @@ _CLIPS_WAITING = 2
 
 
 class ViewerOutput(Output):
-    """Tell of each segment when its first picture is encoded, then of its fragments."""
+    """Tell of each segment when its first picture is encoded, then of its fragments; hand it on as
+    single packets where viewers take them."""
 
-    def __init__(self, avatar: Avatar, notify: Notify, clock: Clock) -> None:
+    def __init__(
+        self, avatar: Avatar, notify: Notify, clock: Clock, packets: PacketFeed | None = None
+    ) -> None:
+        self._packets = packets or PacketFeed(lambda: False)
         self._mime = mime_type(avatar.width, avatar.height)
         self._notify = notify
         self._clock = clock
@@ -40,6 +45,7 @@ class ViewerOutput(Output):
         """Tell of the fragments that the picture completed."""
         now = self._clock.now()
         self._begin(segment, now)
+        self._packets.add(segment, made)
         self._tell(segment, made.fragments, now)
 
     def _begin(self, segment: Segment, now: float) -> None:
@@ -57,6 +63,7 @@ class ViewerOutput(Output):
                     self._mime,
                     now,
                     segment.sound,
+                    self._packets.begin(segment),
                 )
             )
 
@@ -66,6 +73,7 @@ class ViewerOutput(Output):
         self._begin(segment, now)
         nothing = Fragment(len(media.fragments), b"")
         self._tell(segment, made or [nothing], now, last=True)
+        await self._packets.end(segment, made, media)
         self._notify(progress.SegmentDrawn(segment.id, segment.seconds))
 
     def _tell(
@@ -138,7 +146,7 @@ class LiveSinks:
     def __call__(self, request: TurnRequest, notify: Notify) -> EncodingSink:
         """Make the sink of one turn."""
         outputs: list[Output] = [
-            ViewerOutput(request.avatar, notify, self.clock),
+            ViewerOutput(request.avatar, notify, self.clock, PacketFeed(request.takes_packets)),
             CacheOutput(self.cache, self.face),
         ]
         if request.keeps_clips:

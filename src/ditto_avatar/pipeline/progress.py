@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ditto_avatar.media.packets import SegmentPackets
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.pipeline.sound import SegmentSound
 from ditto_avatar.types import Emotion
@@ -50,6 +51,8 @@ class SegmentBegan:
     mime: str
     at: float
     sound: SegmentSound | None = None
+    packets: SegmentPackets | None = None
+    """The segment picture by picture, where a viewer takes it so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class TurnRequest:
     The source is one of three: a `prompt` for the dialogue; or `recordings`, sentences that have
     their sound; or else `text`, spoken as it is, with emotion tags where it is `tagged`.
     `start_frame` returns, when the face begins, the idle frame that the viewer will see; `watched`
-    returns whether somebody watches now. The cache keeps segments under `scope`: the session's id,
+    returns whether somebody watches now, `takes_packets` whether somebody wants the next segment
+    picture by picture. The cache keeps segments under `scope`: the session's id,
     or `SHARED`. With `keeps_clips`, finished segments become clips that can be replayed.
     """
 
@@ -41,6 +42,7 @@ class TurnRequest:
     scope: str
     keeps_clips: bool = True
     watched: Callable[[], bool] = lambda: True
+    takes_packets: Callable[[], bool] = lambda: False
     tagged: bool = False
     recordings: Sequence[Recording] = ()
 

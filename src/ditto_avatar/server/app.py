@@ -15,6 +15,7 @@ from ditto_avatar.server import (
     operator,
     routes,
     websocket,
+    whep,
 )
 from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.body_limit import BodyLimit
@@ -42,6 +43,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(websocket.router)
     app.include_router(embedding.router)
     app.include_router(kiosk.router)
+    app.include_router(whep.router)
     app.mount("/static", PageFiles(directory=WEB), name="static")
     app.add_api_route("/", _page, include_in_schema=False, methods=["GET", "HEAD"])
     if operator_port(parts.settings) is OperatorPort.MAIN:

@@ -41,7 +41,7 @@ class CrossOrigin:
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "range"],
-            expose_headers=["content-range", "content-length"],
+            expose_headers=["content-range", "content-length", "location", "link"],
             max_age=_PREFLIGHT_S,
         )
 

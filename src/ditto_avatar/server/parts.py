@@ -35,8 +35,10 @@ from ditto_avatar.server.keys import Keyring
 from ditto_avatar.server.kiosk import Kiosk
 from ditto_avatar.server.limits import Throttle
 from ditto_avatar.server.readiness import Readiness
+from ditto_avatar.server.rtc import open_rtc
 from ditto_avatar.server.secret import ServerSecret
 from ditto_avatar.server.storage import Storage, open_storage
+from ditto_avatar.server.whep_viewers import WhepViewers
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cleaning import Cleaning
 from ditto_avatar.session.drain import Drain
@@ -48,6 +50,7 @@ from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.settings import Settings, revealed
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.listening import Listener
+from ditto_avatar.transport.rtc.service import RtcService
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,8 @@ _BURST_S = 5
 _SOCKETS_SHARE = 8
 # Faces that an address may have made in a minute.
 _FACES_PER_MINUTE = 6
+# A page offers again when its network has changed.
+_OFFERS_PER_MINUTE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,11 @@ class ServerParts:
     address_pace: Throttle
     """The pace of all messages of an address."""
     kiosk: Kiosk
+    rtc: RtcService | None
+    """None where there is no WebRTC."""
+    rtc_pace: RateLimit
+    """The pace of a session's offers: each opens a socket."""
+    whep: WhepViewers
 
 
 @asynccontextmanager
@@ -112,12 +122,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         await stack.enter_async_context(faces.opened())
         engines = await open_engines(settings, metrics, stack)
         storage = await open_storage(settings, metrics, stack)
+        rtc = await open_rtc(settings, metrics, stack)
         phrases = await asyncio.to_thread(read_phrases, settings.warm_up)
         kiosk = await asyncio.to_thread(Kiosk.of, settings, clock)
         said = [*phrases, *kiosk.sentences]
         own = await asyncio.to_thread(own_sentences, engines.dialogue, said)
         pipeline = _pipeline(settings, engines, storage, clock, own)
-        services = _services(settings, engines, storage, pipeline, clock, avatars, access)
+        services = _services(settings, engines, storage, pipeline, clock, avatars, access, rtc)
         erasure = storage.erasure()
         registry = Registry(
             services,
@@ -128,6 +139,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             default_language=settings.language,
         )
         cleaning = Cleaning(registry, services, erasure, idle_s=settings.session_idle_s)
+        whep = WhepViewers(rtc, metrics, settings.max_viewers)
+        stack.push_async_callback(whep.close)
         # `GracefulServer` has given running answers their time already.
         stack.push_async_callback(registry.close, 0.0)
         parts = ServerParts(
@@ -154,6 +167,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             pace=_pace(settings, clock),
             address_pace=_pace(settings, clock, _SOCKETS_SHARE),
             kiosk=kiosk,
+            rtc=rtc,
+            rtc_pace=RateLimit(_OFFERS_PER_MINUTE, clock, "offers of WebRTC"),
+            whep=whep,
         )
         await _begin_background(parts, engines, pipeline, phrases, stack)
         yield parts
@@ -198,6 +214,7 @@ def _services(
     clock: Clock,
     avatars: AvatarLibrary,
     access: Access,
+    rtc: RtcService | None,
 ) -> Services:
     share = Share(settings.address_share)
     return Services(
@@ -215,6 +232,7 @@ def _services(
         transcription="browser" if engines.transcriber is None else "server",
         ai_label=settings.ai_label,
         admits=access.holds,
+        rtc=lambda: None if rtc is None else rtc.told(),
     )
 
 

@@ -13,10 +13,12 @@ from ditto_avatar.errors import (
     DittoAvatarError,
     InvalidInput,
     SessionEnded,
+    Unavailable,
     outcome_of,
     public_text,
     where_raised,
 )
+from ditto_avatar.media.clip import pcm16
 from ditto_avatar.server.access import Asked
 from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.opening import open_session
@@ -30,6 +32,8 @@ from ditto_avatar.session.session import Session
 from ditto_avatar.speech.listening import ListenMode
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import NumberedEvent, Outbox, Overflow
+from ditto_avatar.transport.rtc.viewer import RtcViewer
+from ditto_avatar.types import FloatArray
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -79,7 +83,7 @@ async def _serve(socket: WebSocket, viewer: _Viewer) -> None:
         overflowed = tasks[-1].done()
         for task in tasks:
             task.cancel()
-        *ends, _ = await asyncio.gather(*tasks, viewer.microphone.close(), return_exceptions=True)
+        *ends, _ = await asyncio.gather(*tasks, viewer.close(), return_exceptions=True)
         for end in ends:
             if isinstance(end, Exception):
                 viewer.parts.metrics.errors.labels(outcome_of(end).code).inc()
@@ -175,6 +179,9 @@ class _Viewer:
             tell=outbox.tell,
             fail=self.fail,
         )
+        self._rtc = None
+        if parts.rtc is not None:
+            self._rtc = RtcViewer(parts.rtc, outbox, parts.metrics, heard=self._heard)
 
     async def handle(self, message: messages.ClientMessage) -> None:
         """Do what a message asks for. Raises `DittoAvatarError`."""
@@ -198,8 +205,18 @@ class _Viewer:
                 self.microphone.start(ListenMode(mode), idle_frame)
             case messages.AudioStop():
                 self.microphone.stop()
+            case messages.RtcOffer(sdp=sdp):
+                await self._offer(sdp)
+            case messages.RtcState(state=state, reason=reason):
+                self._rtc_changed(state == "up", reason)
             case messages.Hello():
                 raise InvalidInput("hello is the first message only.")
+
+    async def close(self) -> None:
+        """Free what the connection holds: its microphone, its WebRTC."""
+        await asyncio.gather(
+            self.microphone.close(), *([] if self._rtc is None else [self._rtc.close()])
+        )
 
     async def its_turn(self) -> None:
         """Wait while this connection, or its address, has sent more than its share: what it sends
@@ -217,7 +234,24 @@ class _Viewer:
         self.parts.pace.charge(self._name, _PRICE_OF_FAILURE)
         self.parts.address_pace.charge(self._address, _PRICE_OF_FAILURE)
 
+    async def _offer(self, sdp: str) -> None:
+        if self._rtc is None:
+            raise Unavailable("This server has no WebRTC.")
+        self.parts.rtc_pace.take(self.session.id)
+        answer = await self._rtc.offer(sdp, self.session.avatar)
+        self.outbox.tell(events.RtcAnswer(answer))
+
+    def _rtc_changed(self, up: bool, reason: str) -> None:
+        if self._rtc is not None:
+            self._rtc.start() if up else self._rtc.stop(reason)
+
+    def _heard(self, samples: FloatArray) -> None:
+        if self.microphone.on:
+            self.microphone.push(pcm16(samples))
+
     def _playback(self, report: messages.Playback) -> None:
+        if self._rtc is not None and report.state is PlaybackState.ENDED:
+            self._rtc.played(report.segment)
         painted = report.since_text_ms if report.state is PlaybackState.PAINTED else None
         self.session.playback(
             PlaybackReport(

@@ -107,6 +107,11 @@ class Microphone:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def on(self) -> bool:
+        """Whether sound is expected."""
+        return self._recording is not None
+
     def push(self, data: bytes) -> None:
         """Take signed 16-bit little-endian samples at 16 kHz. Raises `InvalidInput` for anything
         else and `TooLarge` beyond 2 s in one piece; sound without a `start` is refused once. Sound

@@ -6,9 +6,10 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Prompt
@@ -70,6 +71,8 @@ class Services:
     drain: Drain = field(default_factory=Drain)
     admits: Callable[[Grant | None], bool] = lambda grant: True
     """Whether a session with that grant may go on."""
+    rtc: Callable[[], Mapping[str, Any] | None] = lambda: None
+    """What a viewer is told of WebRTC; None where there is none."""
 
 
 @dataclass(slots=True)
@@ -246,6 +249,7 @@ class TurnRunner:
             arrives_at,
             scope=context.session_id,
             watched=context.watched,
+            takes_packets=context.viewers.take_packets,
         )
 
     async def _until_heard(self, longest_s: float) -> None:

@@ -264,20 +264,20 @@ class Turn:
         self._segments[began.segment] = SegmentPlayback(
             began.index, began.text, began.emotion, began.first_frame, began.at
         )
-        return [
-            Send(
-                events.SegmentStarted(
-                    self.id,
-                    self.generation,
-                    began.segment,
-                    began.index,
-                    began.text,
-                    began.emotion,
-                    began.mime,
-                    began.first_frame,
-                )
-            )
-        ]
+        started = events.SegmentStarted(
+            self.id,
+            self.generation,
+            began.segment,
+            began.index,
+            began.text,
+            began.emotion,
+            began.mime,
+            began.first_frame,
+        )
+        if began.packets is None:
+            return [Send(started)]
+        # First: a viewer that takes them is told so in `segment.started`.
+        return [Send(events.SegmentLive(self.generation, began.packets)), Send(started)]
 
     def _fragment_made(self, made: FragmentMade) -> list[Action]:
         if made.segment not in self._segments:

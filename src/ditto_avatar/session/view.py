@@ -53,6 +53,7 @@ class SessionView:
             running_turn=running.id if running is not None else None,
             transcription=self._services.transcription,
             ai_label=self._services.ai_label,
+            rtc=self._services.rtc(),
             avatars=None if self._grant is None else self._grant.avatars,
         )
 

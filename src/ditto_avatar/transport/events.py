@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.media.packets import SegmentPackets
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.types import AiLabel, Emotion, Language
 
@@ -80,6 +81,39 @@ class SegmentStarted(Event):
     emotion: Emotion
     mime: str
     first_frame: int
+    transport: str = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLive(Event):
+    """The segment can be sent picture by picture. Never on the wire: a viewer's WebRTC takes it,
+    and others have no use for it."""
+
+    logged: ClassVar[bool] = False
+    generation: int
+    packets: SegmentPackets
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlaced(Event):
+    """Over WebRTC, picture `frame` of the segment has the RTP timestamp `rtp`; `frames` is how many
+    there are, None as long as nobody knows."""
+
+    type: ClassVar[str] = "segment.placed"
+    logged: ClassVar[bool] = False
+    segment: str
+    rtp: int
+    frame: int
+    frames: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RtcAnswer(Event):
+    """The answer to a viewer's offer of WebRTC."""
+
+    type: ClassVar[str] = "rtc.answer"
+    logged: ClassVar[bool] = False
+    sdp: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +244,8 @@ class SessionReady(Event):
     ai_label: AiLabel = AiLabel.TOP
     avatars: Sequence[str] | None = None
     """Presenters that may be chosen; None for all."""
+    rtc: Mapping[str, Any] | None = None
+    """What a page needs for WebRTC; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

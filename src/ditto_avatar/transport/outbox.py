@@ -13,13 +13,14 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.transport.events import (
     Event,
     HistoryEntry,
     SegmentData,
+    SegmentLive,
     TurnInterrupted,
     TurnStarted,
 )
@@ -34,6 +35,17 @@ class NumberedEvent:
 
     event: Event
     seq: int | None
+
+
+class Route(Protocol):
+    """Another way to a viewer, beside its outbox."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the next segment will take it."""
+
+    def pass_on(self, item: NumberedEvent) -> NumberedEvent | None:
+        """Take from an event what goes the other way; return what still goes into the outbox."""
 
 
 class Overflow(Exception):
@@ -51,6 +63,8 @@ class Outbox:
         max_bytes: int = 16 * 1024 * 1024,
         max_events: int = 1000,
     ) -> None:
+        self.route: Route | None = None
+        """The viewer's WebRTC, where it has one."""
         self._streams = streams
         self._max_media_bytes = max_media_bytes
         self._max_bytes = max_bytes
@@ -72,6 +86,14 @@ class Outbox:
     def put(self, item: NumberedEvent) -> None:
         """Queue an event; media only for a viewer that streams. When that is too much, everything
         that waits is dropped, nothing is taken any more, and `overflowed` returns."""
+        if self._closed:
+            return
+        passed = item if self.route is None else self.route.pass_on(item)
+        if passed is not None and not isinstance(passed.event, SegmentLive):
+            self.add(passed)
+
+    def add(self, item: NumberedEvent) -> None:
+        """Queue an event as it is, whatever other ways the viewer has."""
         if self._closed:
             return
         event = item.event

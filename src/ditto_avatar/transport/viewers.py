@@ -30,6 +30,10 @@ class Viewers:
         """Send nothing more to `outbox`."""
         self._outboxes.discard(outbox)
 
+    def take_packets(self) -> bool:
+        """Return whether a viewer takes the next segment picture by picture."""
+        return any(box.route is not None and box.route.up for box in self._outboxes)
+
     def tell(self, event: Event) -> None:
         """Send an event to all viewers; remember it if it is one of those that are repeated."""
         numbered = NumberedEvent(event, None)

@@ -22,6 +22,7 @@ from ditto_avatar.server.wire.base import (
     first_problem,
 )
 from ditto_avatar.session.playback import PlaybackState
+from ditto_avatar.transport.rtc.sdp import MAX_SDP_CHARACTERS
 from ditto_avatar.types import Language
 
 _IDLE_FRAME = "Frame of the idle loop that the page shows now; may be a fraction."
@@ -175,6 +176,39 @@ class AudioStop(Incoming):
     type: Literal["audio.stop"]
 
 
+class RtcOffer(Incoming):
+    """Offers WebRTC, in the place of an earlier offer. Answered by `rtc.answer`, or by an `error`
+    with `id`.
+
+    Only where `session.ready` has `rtc`. Candidates in it are not looked at. Without `rtc.state`
+    nothing changes: the server answers, and goes on to send fragments.
+    """
+
+    model_config = example(type="rtc.offer", sdp="v=0…", id="rtc-1")
+
+    type: Literal["rtc.offer"]
+    sdp: Annotated[str, Field(max_length=MAX_SDP_CHARACTERS)]
+    """An offer that takes H.264 (packetisation mode 1) and Opus."""
+    id: Id | None = None
+    """The page's own name for this offer."""
+
+
+class RtcState(Incoming):
+    """Tells whether packets of WebRTC arrive.
+
+    `up`: segments from the next one on come over WebRTC (`transport` in `segment.started`).
+    `down`: the fragments of all segments that have not been reported as `ended` follow at once.
+    """
+
+    model_config = example(type="rtc.state", state="down", reason="silent")
+
+    type: Literal["rtc.state"]
+    state: Literal["up", "down"]
+    reason: Literal["connect", "silent", "loss", "freeze", "ended", "page"] = "page"
+    """Why it is down: it did not connect, no packets came, too many were lost, the picture stood
+    still, the connection ended, or the page wanted it."""
+
+
 class Ping(Incoming):
     """Keeps the connection open; to be sent every 30 s. Answered by `pong`."""
 
@@ -195,6 +229,8 @@ ClientMessage = Annotated[
     | Playback
     | AudioStart
     | AudioStop
+    | RtcOffer
+    | RtcState
     | Ping,
     Field(discriminator="type"),
 ]

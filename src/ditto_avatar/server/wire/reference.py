@@ -31,7 +31,7 @@ A message is a JSON object in a text frame; `type` says which. Times are millise
 name ends in `_ms`, durations of media are seconds. `turn` and `segment` are opaque ids.
 """
 # Types that have a row for each of their fields, below the messages.
-_PARTS = ("AvatarOut", "ClipOut", "EntryOut", "NoticeShown")
+_PARTS = ("AvatarOut", "ClipOut", "EntryOut", "NoticeShown", "RtcOut", "IceServerOut")
 
 
 def pages() -> dict[str, str]:

@@ -98,6 +98,24 @@ class EntryOut(Outgoing):
     """Of a question: what its page called it, if it did."""
 
 
+class IceServerOut(Outgoing):
+    """A STUN or TURN server, as `RTCPeerConnection` takes it."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: str | None = None
+
+
+class RtcOut(Outgoing):
+    """What a page needs before it offers WebRTC."""
+
+    ice_servers: list[IceServerOut]
+    expires_in: int
+    """Seconds for which the passwords are good."""
+    microphone: bool
+    """Whether the microphone is to be sent this way as well."""
+
+
 class ServerMessage(Outgoing):
     """Base of all messages from the server."""
 
@@ -156,6 +174,7 @@ class SessionReady(LiveMessage):
         notices=[],
         transcription="browser",
         ai_label="top",
+        rtc={"ice_servers": [], "expires_in": 3600, "microphone": False},
     )
 
     type: Literal["session.ready"]
@@ -184,6 +203,8 @@ class SessionReady(LiveMessage):
     """Who turns speech into text."""
     ai_label: AiLabel
     """Where the page says that the presenter is made by AI. `off` where its surroundings say so."""
+    rtc: RtcOut | None = None
+    """What is needed for WebRTC; null where the server has none."""
 
 
 class TurnStarted(LoggedMessage):
@@ -250,6 +271,7 @@ class SegmentStarted(LoggedMessage):
         emotion="happy",
         mime='video/mp4; codecs="avc1.42C01F, mp4a.40.2"',
         first_frame=114,
+        transport="stream",
     )
 
     type: Literal["segment.started"]
@@ -264,6 +286,38 @@ class SegmentStarted(LoggedMessage):
     """For `MediaSource.addSourceBuffer`."""
     first_frame: int
     """The idle frame that the first picture continues."""
+    transport: Literal["stream", "rtc"] = "stream"
+    """`stream`: fragments follow. `rtc`: it comes over this page's WebRTC, see `segment.placed`;
+    no `segment.data` follows, unless the page says that WebRTC is down. Another page of the same
+    session may get it the other way."""
+
+
+class SegmentPlaced(LiveMessage):
+    """Tells where a segment is in the RTP time of the picture: when it begins, again when pictures
+    were missing and the rest has moved, and when its length is known.
+
+    Frame `frame` has the RTP timestamp `rtp`, and each one after it 3,600 more, modulo 2³².
+    """
+
+    model_config = example(
+        type="segment.placed", segment=_SEGMENT, rtp=3_141_592_653, frame=0, frames=None
+    )
+
+    type: Literal["segment.placed"]
+    segment: str
+    rtp: int
+    frame: int
+    frames: int | None
+    """How many frames the segment has; null as long as it is drawn."""
+
+
+class RtcAnswer(LiveMessage):
+    """Answers `rtc.offer`."""
+
+    model_config = example(type="rtc.answer", sdp="v=0…")
+
+    type: Literal["rtc.answer"]
+    sdp: str
 
 
 class SegmentData(LiveMessage):
@@ -434,6 +488,8 @@ AnyServerMessage = Annotated[
     | TextDelta
     | SegmentStarted
     | SegmentData
+    | SegmentPlaced
+    | RtcAnswer
     | VideoReady
     | TurnFinished
     | TurnTimings

@@ -1,0 +1,149 @@
+"""Send to all peers at the ticks of one clock. All of it belongs to the loop of its thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ditto_avatar.errors import where_raised
+from ditto_avatar.media.pictures import bridge
+from ditto_avatar.transport.rtc.peer import Peer
+from ditto_avatar.transport.rtc.playhead import BridgeWanted, Placed, Playhead
+from ditto_avatar.transport.rtc.ticks import (
+    PICTURE_PER_FRAME,
+    SOUND_PER_TICK,
+    TICKS_PER_PICTURE,
+    TIMESTAMPS,
+    Ticks,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RtcPlace:
+    """Picture `frame` of `segment` has the RTP timestamp `rtp`, and those after it follow at
+    90 kHz. `frames` is how many there are, None as long as nobody knows."""
+
+    segment: str
+    rtp: int
+    frame: int
+    frames: int | None
+
+
+class Channel:
+    """Join a peer with its playhead."""
+
+    def __init__(
+        self,
+        playhead: Playhead,
+        placed: Callable[[RtcPlace], object],
+        bridged: Callable[[], object],
+        ended: Callable[[], object],
+    ) -> None:
+        """Call `placed` with what the viewer has to know of a segment, `bridged` when pictures were
+        encoded for this peer alone, and `ended` when it gets nothing any more."""
+        self.peer: Peer | None = None
+        self.ended = ended
+        self.playhead = playhead
+        self._placed = placed
+        self._bridged = bridged
+        self._first: int | None = None
+        self._unknown: list[Placed] = []
+        self._bridging: asyncio.Task[None] | None = None
+
+    def tick(self, number: int) -> None:
+        """Send what is due at tick `number` of the common clock."""
+        peer = self.peer
+        if peer is None or not peer.connected:
+            return
+        origin = peer.origin
+        if self._first is None:
+            if number % TICKS_PER_PICTURE:
+                return
+            self._first = number
+        own = number - self._first
+        sending = self.playhead.tick(own)
+        peer.send_sound(sending.sound, own * SOUND_PER_TICK)
+        if sending.picture is not None:
+            peer.send_picture(sending.picture.data, own // TICKS_PER_PICTURE * PICTURE_PER_FRAME)
+        if sending.placed is not None:
+            self._unknown.append(sending.placed)
+        if origin is not None and self._unknown:
+            for placed in self._unknown:
+                self._tell(placed, origin)
+            self._unknown.clear()
+
+    def key_wanted(self) -> None:
+        """Answer a peer that has lost the picture."""
+        wanted = self.playhead.key_wanted()
+        if wanted is not None and (self._bridging is None or self._bridging.done()):
+            self._bridging = asyncio.ensure_future(self._bridge(wanted))
+
+    async def close(self) -> None:
+        """Close the peer."""
+        if self._bridging is not None:
+            self._bridging.cancel()
+        if self.peer is not None:
+            await self.peer.close()
+
+    async def _bridge(self, wanted: BridgeWanted) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            made = await loop.run_in_executor(None, partial(bridge, wanted.pictures, wanted.at))
+        except Exception as error:
+            # The border of a task: without its bridge the viewer waits for the next key picture.
+            log.error("a bridge could not be made: %s", where_raised(error))
+            return
+        if self.playhead.cross(wanted, made):
+            self._bridged()
+
+    def _tell(self, placed: Placed, origin: int) -> None:
+        time = placed.tick // TICKS_PER_PICTURE * PICTURE_PER_FRAME
+        rtp = (origin + time) % TIMESTAMPS
+        self._placed(RtcPlace(placed.segment, rtp, placed.frame, placed.frames))
+
+
+class Channels:
+    """Tick all channels, as long as there are any."""
+
+    def __init__(self, skipped: Callable[[int], object]) -> None:
+        """Call `skipped` with the number of ticks that were left out because they were late."""
+        self._channels: set[Channel] = set()
+        self._skipped = skipped
+        self._ticking: asyncio.Task[None] | None = None
+
+    def add(self, channel: Channel) -> None:
+        """Tick this one too from now on."""
+        self._channels.add(channel)
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.ensure_future(self._tick())
+
+    def remove(self, channel: Channel) -> None:
+        """Tick this one no more."""
+        self._channels.discard(channel)
+
+    async def _tick(self) -> None:
+        ticks = Ticks(time.monotonic())
+        skipped = 0
+        while self._channels:
+            for number in ticks.due(time.monotonic()):
+                for channel in list(self._channels):
+                    self._tick_one(channel, number)
+            if ticks.skipped > skipped:
+                self._skipped(ticks.skipped - skipped)
+                skipped = ticks.skipped
+            await asyncio.sleep(max(0.0, ticks.next_at - time.monotonic()))
+
+    def _tick_one(self, channel: Channel, number: int) -> None:
+        try:
+            channel.tick(number)
+        except Exception as error:
+            # The border of a channel: others go on.
+            log.error("a channel broke: %s", where_raised(error))
+            self._channels.discard(channel)
+            channel.ended()

@@ -1,0 +1,97 @@
+"""An event loop in a thread of its own: what is sent there on time must not wait for anything
+else."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+_ANY_PORT = 0
+# Ports of the range that others may have taken already.
+_MOST_TRIES = 200
+
+
+class PortRangeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose UDP sockets get their ports out of a range."""
+
+    def __init__(self, ports: range) -> None:
+        super().__init__()
+        self._ports = ports
+
+    async def create_datagram_endpoint(  # type: ignore[override]
+        self, protocol_factory: Callable[[], Any], local_addr: Any = None, **kwargs: Any
+    ) -> Any:
+        """Open a UDP socket; where any port will do, one of the range. Raises `OSError` when all
+        are taken."""
+        opened = super().create_datagram_endpoint
+        if not self._ports or local_addr is None or local_addr[1] != _ANY_PORT:
+            return await opened(protocol_factory, local_addr=local_addr, **kwargs)
+        count = min(len(self._ports), _MOST_TRIES)
+        failure: OSError | None = None
+        for port in random.sample(self._ports, count):
+            try:
+                return await opened(protocol_factory, local_addr=(local_addr[0], port), **kwargs)
+            except OSError as error:
+                failure = error
+        raise failure or OSError("the range of ports is empty")
+
+
+class LoopThread:
+    """Run an event loop in a thread, from `start` to `close`. Its other methods belong to another
+    thread."""
+
+    def __init__(self, name: str, ports: range = range(0)) -> None:
+        self._name = name
+        self._ports = ports
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to run. Once."""
+        loop = self._loop = PortRangeLoop(self._ports)
+
+        def run() -> None:
+            asyncio.set_event_loop(loop)
+            loop.run_forever()
+
+        self._thread = threading.Thread(target=run, name=self._name, daemon=True)
+        self._thread.start()
+
+    async def call(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Await `work()` in the thread; its result or error. Cancelling cancels the work."""
+        assert self._loop is not None
+
+        async def run() -> Result:
+            return await work()
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._loop))
+
+    def post(self, work: Callable[..., object], *arguments: Any) -> None:
+        """Call `work` in the thread soon."""
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(work, *arguments)
+
+    async def close(self) -> None:
+        """End the loop and what still runs in it. Cancelling is safe: call it again."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or loop.is_closed():
+            return
+        await self.call(_end_others)
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
+
+
+async def _end_others() -> None:
+    """Cancel all other tasks of this loop and wait for them, and for its threads."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()

@@ -1,0 +1,42 @@
+"""Count the ticks of sound and picture: one clock for both, and never a burst."""
+
+from __future__ import annotations
+
+TICK_S = 0.02
+"""A tick is one packet of sound; every second tick has a picture."""
+TICKS_PER_PICTURE = 2
+SOUND_RATE_HZ, PICTURE_RATE_HZ = 48_000, 90_000
+"""The clocks of RTP timestamps."""
+SOUND_PER_TICK = 960
+PICTURE_PER_FRAME = 3_600
+TIMESTAMPS = 2**32
+"""RTP timestamps count modulo this."""
+# What is later than this is left out; less is caught up.
+_MOST_LATE_S = 0.1
+
+
+class Ticks:
+    """Say which ticks are due. A clock without I/O: times are handed in."""
+
+    def __init__(self, now: float) -> None:
+        self._started = now
+        self._next = 0
+        self.skipped = 0
+        """Ticks that were left out because they were more than 100 ms late."""
+
+    @property
+    def next_at(self) -> float:
+        """When the next tick is due, in seconds."""
+        return self._started + self._next * TICK_S
+
+    def due(self, now: float) -> range:
+        """Return the numbers of the ticks that are due at `now`, mostly one."""
+        behind = int((now - self._started) / TICK_S + 1e-6) + 1
+        late = behind - self._next - round(_MOST_LATE_S / TICK_S)
+        if late > 0:
+            # Pictures stay on even ticks whatever is left out.
+            self.skipped += late
+            self._next += late
+        due = range(self._next, max(self._next, behind))
+        self._next = due.stop
+        return due

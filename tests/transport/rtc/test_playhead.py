@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ditto_avatar.media.encode import EncodedPicture
+from ditto_avatar.media.opus import silent_packet
+from ditto_avatar.media.packets import SegmentPackets
+from ditto_avatar.transport.rtc.playhead import Placed, Playhead, Sending
+from ditto_avatar.types import SAMPLES_PER_FRAME
+
+SOUND = np.full(SAMPLES_PER_FRAME, 0.1, np.float32)
+
+
+def add(packets: SegmentPackets, count: int) -> None:
+    for _ in range(count):
+        number = len(packets)
+        name = f"{packets.segment}{number}".encode()
+        packets.add(EncodedPicture(name, key=number % 25 == 0), SOUND, number)
+
+
+def spoken(name: str, count: int) -> SegmentPackets:
+    packets = SegmentPackets(name)
+    add(packets, count)
+    packets.close()
+    return packets
+
+
+def loop(count: int = 10) -> list[EncodedPicture]:
+    return [EncodedPicture(f"i{i}".encode(), key=i % 5 == 0) for i in range(count)]
+
+
+def shown(sent: list[Sending]) -> list[str]:
+    return [s.picture.data.decode() for s in sent if s.picture is not None]
+
+
+def play(playhead: Playhead, ticks: range) -> list[Sending]:
+    return [playhead.tick(number) for number in ticks]
+
+
+def test_silence_flows_while_nobody_speaks() -> None:
+    sent = play(Playhead(), range(6))
+    assert {s.sound for s in sent} == {silent_packet()}
+    assert shown(sent) == []
+
+
+def test_a_picture_goes_with_its_own_sound() -> None:
+    playhead = Playhead()
+    packets = spoken("a", 3)
+    playhead.expect(packets)
+    sent = play(playhead, range(8))
+    assert [s.picture is not None for s in sent] == [True, False] * 3 + [False, False]
+    assert [s.sound for s in sent[:6]] == [packets.sound(n) for n in range(6)]
+    assert sent[6].sound == silent_packet()
+    assert not playhead.speaking
+
+
+def test_a_sentence_begins_once_enough_pictures_lie_ready() -> None:
+    playhead = Playhead(start_frames=3)
+    packets = SegmentPackets("a")
+    add(packets, 2)
+    playhead.expect(packets)
+    assert shown(play(playhead, range(4))) == []
+    add(packets, 1)
+    assert shown(play(playhead, range(4, 8))) == ["a0", "a1"]
+
+
+def test_a_short_sentence_that_is_complete_begins_at_once() -> None:
+    playhead = Playhead(start_frames=3)
+    playhead.expect(spoken("a", 1))
+    assert shown(play(playhead, range(2))) == ["a0"]
+
+
+def test_the_next_sentence_follows_without_a_gap() -> None:
+    playhead = Playhead()
+    playhead.expect(spoken("a", 2))
+    playhead.expect(spoken("b", 2))
+    sent = play(playhead, range(8))
+    assert shown(sent) == ["a0", "a1", "b0", "b1"]
+    assert [s.placed for s in sent if s.placed] == [
+        Placed("a", 0, 0, 2),
+        Placed("b", 0, 4, 2),
+    ]
+
+
+def test_an_empty_segment_is_passed_over() -> None:
+    playhead = Playhead()
+    playhead.expect(spoken("a", 0))
+    playhead.expect(spoken("b", 1))
+    assert shown(play(playhead, range(4))) == ["b0"]
+
+
+def test_missing_pictures_move_the_rest_and_the_new_place_is_told() -> None:
+    playhead = Playhead()
+    packets = SegmentPackets("a")
+    add(packets, 3)
+    playhead.expect(packets)
+    sent = play(playhead, range(10))
+    assert shown(sent) == ["a0", "a1", "a2"]
+    assert {s.sound for s in sent[6:]} == {silent_packet()}
+    assert playhead.underruns == 1
+    add(packets, 1)
+    # A gap of one picture would be followed by the next: some are waited for.
+    assert shown(play(playhead, range(10, 12))) == []
+    packets.close()
+    later = play(playhead, range(12, 14))
+    assert later[0].placed == Placed("a", 3, 12, 4)
+    assert later[0].sound == packets.sound(6)
+
+
+def test_after_a_gap_more_pictures_lie_ready_each_time() -> None:
+    playhead = Playhead(start_frames=1)
+    packets = SegmentPackets("a")
+    add(packets, 1)
+    playhead.expect(packets)
+    play(playhead, range(4))
+    add(packets, 1)
+    assert shown(play(playhead, range(4, 6))) == []
+    add(packets, 1)
+    assert shown(play(playhead, range(6, 12))) == ["a1", "a2"]
+    add(packets, 3)
+    assert shown(play(playhead, range(12, 14))) == []
+    add(packets, 1)
+    assert shown(play(playhead, range(14, 16))) == ["a3"]
+    assert playhead.underruns == 2
+
+
+def test_the_length_is_told_as_soon_as_it_is_known() -> None:
+    playhead = Playhead()
+    packets = SegmentPackets("a")
+    add(packets, 5)
+    playhead.expect(packets)
+    assert playhead.tick(0).placed == Placed("a", 0, 0, None)
+    playhead.tick(1)
+    packets.close()
+    assert playhead.tick(2).placed == Placed("a", 1, 2, 5)
+
+
+@pytest.mark.parametrize("left_out", [4, 5, 7])
+def test_ticks_that_were_left_out_move_the_rest(left_out: int) -> None:
+    playhead = Playhead()
+    packets = spoken("a", 8)
+    playhead.expect(packets)
+    play(playhead, range(4))
+    sent = play(playhead, range(4 + left_out, 20 + left_out))
+    assert shown(sent) == ["a2", "a3", "a4", "a5", "a6", "a7"]
+    place = next(s.placed for s in sent if s.placed)
+    assert (place.frame, place.tick) == (2, 4 + left_out + left_out % 2)
+    sounds = [s.sound for s in sent if s.picture is not None]
+    assert sounds == [packets.sound(2 * n) for n in range(2, 8)]
+
+
+def test_an_interruption_leaves_nothing_of_what_was_expected() -> None:
+    playhead = Playhead()
+    playhead.expect(spoken("a", 5))
+    playhead.expect(spoken("b", 5))
+    play(playhead, range(3))
+    playhead.clear()
+    sent = play(playhead, range(3, 9))
+    assert shown(sent) == []
+    assert {s.sound for s in sent} == {silent_packet()}
+    playhead.expect(spoken("c", 1))
+    assert shown(play(playhead, range(9, 12))) == ["c0"]
+
+
+def test_the_idle_loop_warms_up_a_connection_and_then_rests() -> None:
+    playhead = Playhead(idle_ticks=6)
+    playhead.loop(loop())
+    assert shown(play(playhead, range(12))) == ["i0", "i1", "i2"]
+
+
+def test_the_idle_loop_goes_on_close_to_where_a_sentence_ended() -> None:
+    playhead = Playhead(idle_ticks=None)
+    playhead.loop(loop())
+    playhead.expect(spoken("a", 3))
+    # The last idle frame of the sentence is 2: the next key picture after it is 5.
+    assert shown(play(playhead, range(24)))[:5] == ["a0", "a1", "a2", "i5", "i6"]
+
+
+def test_a_lost_picture_is_answered_by_a_bridge_once_in_half_a_second() -> None:
+    playhead = Playhead()
+    packets = spoken("a", 60)
+    playhead.expect(packets)
+    play(playhead, range(10))
+    wanted = playhead.key_wanted()
+    assert wanted is not None
+    assert wanted.at == 9
+    assert playhead.key_wanted() is None
+    made = {n: EncodedPicture(f"bridge{n}".encode(), key=n == 9) for n in range(9, 25)}
+    assert playhead.cross(wanted, made)
+    sent = shown(play(playhead, range(10, 60)))
+    assert sent[:5] == ["a5", "a6", "a7", "a8", "bridge9"]
+    assert sent[20:] == ["a25", "a26", "a27", "a28", "a29"]
+    assert playhead.key_wanted() is not None
+
+
+def test_no_bridge_is_built_where_a_key_picture_is_near() -> None:
+    playhead = Playhead()
+    playhead.expect(spoken("a", 60))
+    play(playhead, range(44))
+    assert playhead.key_wanted() is None
+
+
+def test_a_bridge_that_comes_too_late_is_not_used() -> None:
+    playhead = Playhead()
+    playhead.expect(spoken("a", 60))
+    play(playhead, range(10))
+    wanted = playhead.key_wanted()
+    assert wanted is not None
+    play(playhead, range(10, 30))
+    assert not playhead.cross(wanted, {})
+
+
+def test_no_bridge_is_built_while_nothing_is_spoken() -> None:
+    playhead = Playhead()
+    play(playhead, range(4))
+    assert playhead.key_wanted() is None
