@@ -57,7 +57,7 @@ export interface AvatarSelected {
   avatar: AvatarOut;
 }
 
-export type ClientMessage = Hello | UserText | Say | Interrupt | AvatarSelect | LanguageSelect | Playback | AudioStart | AudioStop | Ping;
+export type ClientMessage = Hello | UserText | Say | Interrupt | AvatarSelect | LanguageSelect | Playback | AudioStart | AudioStop | RtcOffer | RtcState | Ping;
 
 /** A finished segment that can be replayed. */
 export interface ClipOut {
@@ -123,6 +123,13 @@ export interface Hello {
   /** A join token, needed for a new session where the server has keys; it is not looked at for a
    * session that there is already. */
   join?: string | null;
+}
+
+/** A STUN or TURN server, as `RTCPeerConnection` takes it. */
+export interface IceServerOut {
+  urls: Array<string>;
+  username?: string | null;
+  credential?: string | null;
 }
 
 /** Stops the answer in progress; without one, nothing happens. */
@@ -214,6 +221,43 @@ export interface QueuePosition {
   position: number;
 }
 
+/** Answers `rtc.offer`. */
+export interface RtcAnswer {
+  type: "rtc.answer";
+  sdp: string;
+}
+
+/** Offers WebRTC, in the place of an earlier offer. Answered by `rtc.answer`, or by an `error`
+ * with `id`. Only where `session.ready` has `rtc`. Candidates in it are not looked at. Without
+ * `rtc.state` nothing changes: the server answers, and goes on to send fragments. */
+export interface RtcOffer {
+  type: "rtc.offer";
+  /** An offer that takes H.264 (packetisation mode 1) and Opus. */
+  sdp: string;
+  /** The page's own name for this offer. */
+  id?: string | null;
+}
+
+/** What a page needs before it offers WebRTC. */
+export interface RtcOut {
+  ice_servers: Array<IceServerOut>;
+  /** Seconds for which the passwords are good. */
+  expires_in: number;
+  /** Whether the microphone is to be sent this way as well. */
+  microphone: boolean;
+}
+
+/** Tells whether packets of WebRTC arrive. `up`: segments from the next one on come over WebRTC
+ * (`transport` in `segment.started`). `down`: the fragments of all segments that have not been
+ * reported as `ended` follow at once. */
+export interface RtcState {
+  type: "rtc.state";
+  state: "up" | "down";
+  /** Why it is down: it did not connect, no packets came, too many were lost, the picture stood
+   * still, the connection ended, or the page wanted it. */
+  reason?: "connect" | "silent" | "loss" | "freeze" | "ended" | "page";
+}
+
 /** Speaks a text as it is. An answer in progress is interrupted. A known `id` is told how its
  * turn stands; it is never spoken again. */
 export interface Say {
@@ -239,6 +283,18 @@ export interface SegmentData {
   bytes: number;
 }
 
+/** Tells where a segment is in the RTP time of the picture: when it begins, again when pictures
+ * were missing and the rest has moved, and when its length is known. Frame `frame` has the RTP
+ * timestamp `rtp`, and each one after it 3,600 more, modulo 2³². */
+export interface SegmentPlaced {
+  type: "segment.placed";
+  segment: string;
+  rtp: number;
+  frame: number;
+  /** How many frames the segment has; null as long as it is drawn. */
+  frames: number | null;
+}
+
 /** Announces the media of a sentence, as soon as its first picture is drawn. */
 export interface SegmentStarted {
   /** Counts up by one in a session. Missing where one page alone is told how an old turn of its
@@ -256,9 +312,13 @@ export interface SegmentStarted {
   mime: string;
   /** The idle frame that the first picture continues. */
   first_frame: number;
+  /** `stream`: fragments follow. `rtc`: it comes over this page's WebRTC, see `segment.placed`;
+   * no `segment.data` follows, unless the page says that WebRTC is down. Another page of the same
+   * session may get it the other way. */
+  transport?: "stream" | "rtc";
 }
 
-export type ServerMessage = SessionReady | TurnStarted | QueuePosition | TextDelta | SegmentStarted | SegmentData | VideoReady | TurnFinished | TurnTimings | TurnInterrupted | AvatarSelected | LanguageSelected | Transcript | Notice | ErrorMessage | Pong;
+export type ServerMessage = SessionReady | TurnStarted | QueuePosition | TextDelta | SegmentStarted | SegmentData | SegmentPlaced | RtcAnswer | VideoReady | TurnFinished | TurnTimings | TurnInterrupted | AvatarSelected | LanguageSelected | Transcript | Notice | ErrorMessage | Pong;
 
 /** Answers `hello`: the session, and what has been said in it. After a reconnect with `gap`
  * false the missed events follow, and the page keeps what it shows. With `gap` true it begins
@@ -291,6 +351,8 @@ export interface SessionReady {
   /** Where the page says that the presenter is made by AI. `off` where its surroundings say so.
    * */
   ai_label: AiLabel;
+  /** What is needed for WebRTC; null where the server has none. */
+  rtc?: RtcOut | null;
 }
 
 /** Brings the next words of the answer, without tags or markup. */
