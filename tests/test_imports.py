@@ -41,7 +41,7 @@ OPTIONAL = {
     "uvicorn": ["server/serving.py", "server/connections.py"],
     "h11": ["server/connections.py"],
     "torch": ["face/ditto/"],
-    "onnxruntime": ["face/ditto/"],
+    "onnxruntime": ["face/ditto/", "speech/neural/child.py"],
     "tensorrt": ["face/ditto/runtime/tensorrt/"],
     "triton": ["face/ditto/runtime/"],
     "aiortc": ["transport/rtc/aiortc_peer.py"],

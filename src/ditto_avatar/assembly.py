@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ditto_avatar.dialogue.base import DialogueEngine
 from ditto_avatar.dialogue.fallback import FallbackDialogue
@@ -20,11 +21,17 @@ from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.listening import Transcriber
 
+if TYPE_CHECKING:
+    from ditto_avatar.speech.espeak import EspeakEngine
+    from ditto_avatar.speech.neural.local import LocalSpeech
+
 BudgetOf = Callable[[Paid], Budget]
 # What the model may write for a second of speech: people say some 4 tokens, tags and hidden
 # thoughts come on top. The voice decides when an answer is long enough, this is for the bill.
 _TOKENS_PER_S = 20
 _TOKEN_CHARACTERS = 32
+VOICES = "voices"
+"""The folder of the downloaded voices in the data folder."""
 
 
 async def open_avatars(settings: Settings) -> AvatarLibrary:
@@ -63,12 +70,17 @@ def open_speech(
     settings: Settings, metrics: Metrics | None = None, budget: BudgetOf = Budget
 ) -> FallbackSpeech:
     """Make the speech engine that `settings.speech` names, then the others there is a key for, then
-    the embedded one, whose lost processes `metrics` counts. By default nothing limits what they
+    the voices of this machine, which `local_voices` has to prepare, then the embedded one.
+    `metrics` counts lost processes. By default nothing limits what they
     use. Raises `InvalidInput` for a dictionary of pronunciations that cannot be read."""
     from ditto_avatar.speech.espeak import EspeakEngine
 
     lost = (metrics or Metrics()).speech_children_lost
-    espeak = EspeakEngine(on_child_lost=lambda reason: lost.labels(reason).inc())
+
+    def child_lost(reason: str) -> None:
+        lost.labels(reason).inc()
+
+    espeak = EspeakEngine(on_child_lost=child_lost)
     names = speech_order(settings)
     engines = [_SPEECHES[name](settings, espeak, budget) for name in names]
     if settings.pronunciations is not None:
@@ -77,6 +89,18 @@ def open_speech(
         dictionary = read_pronunciations(settings.pronunciations)
         engines = [PronouncingSpeech(engine, dictionary) for engine in engines]
     return FallbackSpeech(engines)
+
+
+def local_voices(speech: FallbackSpeech) -> LocalSpeech | None:
+    """Return the voices of this machine in the chain; None where the settings leave them out."""
+    from ditto_avatar.speech.neural.local import LocalSpeech
+    from ditto_avatar.speech.pronunciations import PronouncingSpeech
+
+    for engine in speech.engines:
+        bare = engine.engine if isinstance(engine, PronouncingSpeech) else engine
+        if isinstance(bare, LocalSpeech):
+            return bare
+    return None
 
 
 async def open_drawing(settings: Settings, metrics: Metrics) -> FaceEngine:
@@ -161,7 +185,8 @@ def speech_order(settings: Settings) -> list[str]:
         usable.append("openai")
     first = [] if settings.speech == "auto" else [settings.speech]
     others = [] if settings.speech == "espeak" else usable
-    return list(dict.fromkeys([*first, *others, "espeak"]))
+    local = [] if settings.speech == "espeak" else ["local"]
+    return list(dict.fromkeys([*first, *others, *local, "espeak"]))
 
 
 def _openai_hears_and_speaks(settings: Settings) -> bool:
@@ -195,11 +220,22 @@ def _openai_dialogue(settings: Settings, budget: BudgetOf) -> DialogueEngine:
     return OpenAIDialogue(revealed(settings.openai_api_key), options, budget=budget(Paid.DIALOGUE))
 
 
-def _espeak(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> SpeechEngine:
+def _espeak(settings: Settings, espeak: EspeakEngine, budget: BudgetOf) -> SpeechEngine:
     return espeak
 
 
-def _google(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> SpeechEngine:
+def _local(settings: Settings, espeak: EspeakEngine, budget: BudgetOf) -> SpeechEngine:
+    from ditto_avatar.speech.neural.local import QUICK, LocalSpeech
+
+    return LocalSpeech(
+        settings.data_dir / VOICES,
+        espeak,
+        slowest=math.inf if settings.speech == "local" else QUICK,
+        on_child_lost=espeak.on_child_lost,
+    )
+
+
+def _google(settings: Settings, espeak: EspeakEngine, budget: BudgetOf) -> SpeechEngine:
     from ditto_avatar.speech.google import GOOGLE_ENDPOINT, GoogleSpeech, GoogleSpeechOptions
 
     options = GoogleSpeechOptions(
@@ -216,7 +252,7 @@ def _google(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> Speec
     return _with_phonemes(google, settings, espeak)
 
 
-def _openai_speech(settings: Settings, espeak: SpeechEngine, budget: BudgetOf) -> SpeechEngine:
+def _openai_speech(settings: Settings, espeak: EspeakEngine, budget: BudgetOf) -> SpeechEngine:
     from ditto_avatar.speech.openai import OpenAISpeech, OpenAISpeechOptions
 
     options = OpenAISpeechOptions(
@@ -274,9 +310,10 @@ _DIALOGUES: dict[str, Callable[[Settings, BudgetOf], DialogueEngine]] = {
     "offline": _offline,
     "openai": _openai_dialogue,
 }
-_SPEECHES: dict[str, Callable[[Settings, SpeechEngine, BudgetOf], SpeechEngine]] = {
+_SPEECHES: dict[str, Callable[[Settings, EspeakEngine, BudgetOf], SpeechEngine]] = {
     "espeak": _espeak,
     "google": _google,
+    "local": _local,
     "openai": _openai_speech,
 }
 _FACES: dict[str, Callable[[Settings], Awaitable[FaceEngine]]] = {

@@ -171,6 +171,8 @@ async def _render(
     avatar = await _find_avatar(settings, avatar_name)
     speech = assembly.open_speech(settings)
     try:
+        if (local := assembly.local_voices(speech)) is not None:
+            await local.prepare()
         script = await _script(source, speech)
         face = await _face(settings, engine, motion_in, motion)
         try:

@@ -73,7 +73,7 @@ class Metrics:
         )
         self.speech_children_lost = counter(
             "ditto_speech_children_lost",
-            "Processes of the embedded voice that died, hung or sent nonsense, and were replaced",
+            "Processes of local voices that died, hung or sent nonsense, and were replaced",
             ["reason"],
         )
         self.credentials_failed = counter(

@@ -45,8 +45,10 @@ class Settings(RtcSettings):
     engine: Literal["auto", "puppet", "ditto"] = Field(
         "auto", description="what draws the face; auto takes Ditto if there are checkpoints"
     )
-    speech: Literal["auto", "espeak", "google", "openai"] = Field(
-        "auto", description="what speaks; auto takes the best one there is a key for"
+    speech: Literal["auto", "espeak", "google", "local", "openai"] = Field(
+        "auto",
+        description="what speaks; auto takes the best one there is a key for, then a downloaded "
+        "voice that is quick enough here, then espeak; local takes a slow one as well",
     )
     dialogue: Literal["auto", "offline", "openai"] = Field(
         "auto", description="what answers; auto takes the language model if there is one"
@@ -87,7 +89,9 @@ class Settings(RtcSettings):
         None, description="streams Ditto runs at once, instead of the measured number"
     )
     checkpoints_endpoint: str | None = Field(
-        None, description="mirror of the model hub that checkpoints are downloaded from"
+        None,
+        description="mirror of the model hub that checkpoints, voices and recognisers are "
+        "downloaded from",
     )
 
     workers: str = Field(

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from ditto_avatar.assembly import (
+    local_voices,
     open_budgets,
     open_dialogue,
     open_drawing,
@@ -23,6 +24,7 @@ from ditto_avatar.pipeline.request import Engines
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.listening import Transcriber
+from ditto_avatar.speech.neural.local import LocalSpeech
 from ditto_avatar.types import Fallback
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class ServerEngines:
     face: FaceEngine
     transcriber: Transcriber | None
     metrics: Metrics
+    local: LocalSpeech | None = None
+    """The voices of this machine, within `speech`."""
 
     def choose(self, avatar: Avatar, on_fallback: Callable[[Fallback], object]) -> Engines:
         """Return the engines of one turn of `avatar`. A failure is counted, logged, and handed to
@@ -84,7 +88,7 @@ async def open_engines(
     for engine in (dialogue, speech, face, transcriber):
         if engine is not None:
             stack.push_async_callback(engine.close)
-    return ServerEngines(dialogue, speech, face, transcriber, metrics)
+    return ServerEngines(dialogue, speech, face, transcriber, metrics, local_voices(speech))
 
 
 def places_for(settings: Settings, face: FaceEngine) -> int:

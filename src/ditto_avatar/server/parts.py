@@ -263,6 +263,7 @@ async def _begin_background(
         prepare_each(engines.face, others),
         upkeep.sweep(parts.cleaning, parts.clips, metrics),
         upkeep.expire(parts.cleaning, parts.faces, settings.retention_s, metrics),
+        *([engines.local.prepare()] if engines.local is not None else []),
         warn_of_failures(engines.named()),
     ):
         task = asyncio.create_task(work)

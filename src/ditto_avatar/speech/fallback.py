@@ -15,7 +15,7 @@ from ditto_avatar.errors import (
 from ditto_avatar.providers.health import Health
 from ditto_avatar.speech.base import SpeechEngine
 from ditto_avatar.speech.voices import VoiceTable, voice_for
-from ditto_avatar.types import Emotion, Fallback, SpeechChunk, Voice
+from ditto_avatar.types import Emotion, Fallback, Language, SpeechChunk, Voice
 
 
 class FallbackSpeech:
@@ -51,8 +51,8 @@ class FallbackSpeech:
 
     @property
     def fingerprint(self) -> str:
-        """Of the engine that would speak now."""
-        return self._order()[0].fingerprint
+        """Of all engines: which of them speaks, a voice tells."""
+        return "; ".join(engine.fingerprint for engine in self._engines)
 
     @property
     def engines(self) -> Sequence[SpeechEngine]:
@@ -80,7 +80,10 @@ class FallbackSpeech:
     async def speak(
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
     ) -> AsyncGenerator[SpeechChunk, None]:
-        order = sorted(self._order(), key=lambda engine: not self._fits(engine, voice))
+        speaking = [engine for engine in self._order() if _speaks(engine, voice.language)]
+        order = sorted(speaking, key=lambda engine: not self._fits(engine, voice))
+        if not order:
+            raise Unavailable(f"No speech engine has a voice for '{voice.language}'.")
         for engine, following in zip(order, [*order[1:], None], strict=True):
             begun = False
             own = voice if engine.name == voice.engine else self._voice(engine, sentence, voice)
@@ -111,8 +114,10 @@ class FallbackSpeech:
         return voice_for(engine, sentence, voice.language, self._table)
 
     def _order(self) -> list[SpeechEngine]:
-        """Those that rest come last: they are asked when everything else has failed."""
-        return sorted(self._engines, key=lambda engine: not self._health.usable(engine.name))
+        """Those that rest come last: they are asked when everything else has failed. Those without
+        any voice, where nothing is installed for them, are left out."""
+        speaking = [engine for engine in self._engines if engine.voices()] or self._engines
+        return sorted(speaking, key=lambda engine: not self._health.usable(engine.name))
 
     def _failed(
         self, engine: SpeechEngine, following: SpeechEngine | None, error: DittoAvatarError
@@ -125,3 +130,7 @@ class FallbackSpeech:
             used = following.name if following else None
             used_up = isinstance(error, BudgetUsedUp)
             self._on_fallback(Fallback(part, engine.name, used, str(error), used_up))
+
+
+def _speaks(engine: SpeechEngine, language: Language) -> bool:
+    return any(voice.language is language for voice in engine.voices())

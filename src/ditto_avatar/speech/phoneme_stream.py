@@ -28,9 +28,11 @@ class PhonemeMark:
 
 
 class PhonemeStream:
-    """Resamples the source and cuts it at phoneme boundaries, about every 100 ms."""
+    """Resamples the source and cuts it at phoneme boundaries, about every 100 ms. `late_closures`
+    says that the source marks voiceless stops where they burst, as espeak-ng does."""
 
-    def __init__(self, source_hz: int) -> None:
+    def __init__(self, source_hz: int, *, late_closures: bool = True) -> None:
+        self._late_closures = late_closures
         self._source_hz = source_hz
         self._resampler = StreamResampler(source_hz)
         self._sound = np.zeros(0, np.float32)
@@ -59,7 +61,7 @@ class PhonemeStream:
         bare, bare_stressed = _plain(symbol)
         if self._open is not None:
             name, stressed, start = self._open
-            if bare[:1] in _VOICELESS_STOPS:
+            if self._late_closures and bare[:1] in _VOICELESS_STOPS:
                 at -= min(_CLOSURE_SAMPLES, int(0.4 * (at - start)))
             if at > start:
                 self._done.append(Phoneme(name, start, at, stressed))

@@ -55,6 +55,11 @@ class PronouncingSpeech:
         self._pronunciations = pronunciations
 
     @property
+    def engine(self) -> SpeechEngine:
+        """The engine that speaks."""
+        return self._engine
+
+    @property
     def name(self) -> str:
         """The name of the engine that speaks."""
         return self._engine.name

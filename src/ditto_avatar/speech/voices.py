@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.speech.base import SpeechEngine
@@ -29,20 +29,30 @@ def language_of(text: str, main: Language) -> Language:
 
 
 def voice_for(
-    engine: SpeechEngine, text: str, main: Language, table: VoiceTable | None = None
+    engine: SpeechEngine,
+    text: str,
+    main: Language,
+    table: VoiceTable | None = None,
+    own: Collection[str] = (),
 ) -> Voice:
-    """The voice for `text` on `engine`: the avatar's own choice from `table` if it names one,
-    otherwise the engine's first of the language. A voice id that the engine does not list is
-    passed on as it is: services have more voices than they are asked about here.
+    """The voice for `text` on `engine`: one whose id is in `own`, a person's choice, if it is
+    offered; else the avatar's choice from `table`; else the engine's first of the language. A
+    chain may have an engine in front that does not speak the language: its first one that does
+    counts. A voice id of `table` that the engine does not list is passed on as it is: services
+    have more voices than they are asked about here.
 
     Raises `Unavailable` when the engine has no voice for the language.
     """
     language = language_of(text, main)
-    wanted = (table or {}).get(engine.name, {}).get(language.value)
     offered = [voice for voice in engine.voices() if voice.language is language]
+    chosen = next((voice for voice in offered if voice.id in own), None)
+    if chosen is not None:
+        return chosen
+    name = offered[0].engine if offered else engine.name
+    wanted = (table or {}).get(name, {}).get(language.value)
     if wanted is not None:
-        listed = next((voice for voice in offered if voice.id == wanted), None)
-        return listed or Voice(wanted, language, engine.name, wanted)
+        listed = next((v for v in offered if v.id == wanted and v.engine == name), None)
+        return listed or Voice(wanted, language, name, wanted)
     if not offered:
         raise Unavailable(f"The speech engine '{engine.name}' has no voice for '{language}'.")
     return offered[0]

@@ -12,10 +12,11 @@ import torch
 
 from ditto_avatar.errors import InvalidCheckpoint, InvalidInput, Unavailable
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place, weights_key
+from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import choose_device, load_models
 from ditto_avatar.face.ditto.options import DittoOptions
+from ditto_avatar.models.files import file_key
 
 
 async def test_a_released_folder_draws_frames(checkpoints: Path, avatar: Avatar) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from ditto_avatar.models.files import file_key
 
 REPOSITORY = "digital-avatar/ditto-talkinghead"
 
@@ -50,15 +51,6 @@ FILES: Mapping[str, CheckpointFile] = {
 def place(folder: Path, name: str) -> Path:
     """Where the file of that name lies in a checkpoint folder."""
     return folder / FILES[name].path
-
-
-def file_key(paths: Iterable[Path]) -> str:
-    """Twelve hex digits that change with the files' content."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]
 
 
 def weights_key(folder: Path) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 
 from ditto_avatar.errors import InvalidCheckpoint, Unavailable
 from ditto_avatar.face.ditto.audio import Encode, OnnxEncoder
-from ditto_avatar.face.ditto.checkpoint_files import FILES, file_key, place
+from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.config import ReleasedConfig, read_config
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
 from ditto_avatar.face.ditto.load_controller import Capacity, levels
@@ -21,6 +21,7 @@ from ditto_avatar.face.ditto.runtime.sound.encoder import choose_encoder
 from ditto_avatar.face.ditto.source import FaceReader
 from ditto_avatar.face.ditto.weights import load_network
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
+from ditto_avatar.models.files import file_key
 
 # The files that decide what a registration holds.
 REGISTRATION_FILES = ("motion_extractor", "landmarks", "face_detector", "face_mesh")

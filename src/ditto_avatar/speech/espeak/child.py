@@ -40,6 +40,9 @@ _PHONEME_EVENTS, _PHONEME_IPA, _DONT_EXIT = 1, 2, 0x8000
 _CHARS_UTF8 = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _POSITION_CHARACTER = 1
+# IPA, with a low line between phonemes.
+_SPELLING = 2 | ord("_") << 8
+_SYMBOL_BYTES = 8
 _PR_SET_PDEATHSIG = 1
 
 
@@ -82,6 +85,12 @@ class Library:
             ctypes.c_void_p,
             ctypes.c_void_p,
         )
+        self._lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self._lib.espeak_TextToPhonemes.argtypes = (
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        )
         options = _PHONEME_EVENTS | _PHONEME_IPA | _DONT_EXIT
         rate_hz = self._lib.espeak_Initialize(
             _OUTPUT_SYNCHRONOUS, _BUFFER_MS, os.fsencode(data), options
@@ -112,6 +121,24 @@ class Library:
         self._flush()
         return protocol.FAILED if code else protocol.SAID
 
+    def spell(self, payload: bytes) -> int:
+        """Give the phonemes of what a SPELL payload asks for; returns how it ended."""
+        text, voice, *_ = protocol.read_speak(payload)
+        if self._lib.espeak_SetVoiceByName(voice) != 0:
+            return protocol.NO_SUCH_VOICE
+        buffer = ctypes.create_string_buffer(text)
+        rest = ctypes.c_void_p(ctypes.addressof(buffer))
+        symbols: list[bytes] = []
+        # It reads up to the end of a clause and moves `rest` behind it.
+        while rest.value:
+            said = self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _SPELLING)
+            for word in (said or b"").decode("utf-8", "ignore").split():
+                for symbol in word.split("_"):
+                    symbols += _short(symbol)
+                symbols.append(b"")
+        write(self._out, protocol.sound(list(enumerate(symbols)), b""))
+        return protocol.SAID
+
     def _on_sound(self, samples: Any, count: int, events: Any) -> int:
         # While a sentence is spoken nothing comes but STOP, or the end of the server.
         if select.select([0], [], [], 0)[0]:
@@ -140,6 +167,16 @@ def _marks(events: Any) -> list[tuple[int, bytes]]:
             marks.append((max(0, event.sample), bytes(event.text).split(b"\0", 1)[0]))
         index += 1
     return marks
+
+
+def _short(symbol: str) -> list[bytes]:
+    """Write a phoneme, in two where it takes more than eight bytes."""
+    made = [b""]
+    for sign in symbol:
+        if len(made[-1]) + len(sign.encode()) > _SYMBOL_BYTES:
+            made.append(b"")
+        made[-1] += sign.encode()
+    return [part for part in made if part]
 
 
 def write(out: int, data: bytes) -> None:
@@ -203,9 +240,10 @@ def main() -> None:
     while True:
         kind, size = protocol.HEADER.unpack(read(protocol.HEADER.size))
         payload = read(size)
-        if kind == protocol.SPEAK:  # a STOP here came after the sentence's end
+        work = {protocol.SPEAK: library.speak, protocol.SPELL: library.spell}.get(kind)
+        if work is not None:  # a STOP here came after the sentence's end
             signal.alarm(_SENTENCE_S)
-            outcome = library.speak(payload)
+            outcome = work(payload)
             signal.alarm(0)
             write(out, protocol.frame(protocol.DONE, bytes([outcome])))
 

@@ -51,6 +51,7 @@ class EspeakEngine:
         if not 80 <= rate_wpm <= 450:
             raise InvalidInput(f"espeak speaks 80 to 450 words a minute, not {rate_wpm}.")
         self._rate_wpm = rate_wpm
+        self.on_child_lost = on_child_lost
         size = children or min(usable_cores(), _MOST_CHILDREN)
         self._pool = Pool(size, deadlines=deadlines, on_lost=on_child_lost)
 
@@ -79,7 +80,7 @@ class EspeakEngine:
         """
         prosody = PROSODIES[emotion]
         rate_wpm = round(self._rate_wpm * prosody.rate)
-        for piece, voice_id in _parts(sentence, voice):
+        for piece, voice_id in parts(sentence, voice):
             stream = PhonemeStream(protocol.SAMPLE_RATE_HZ)
             sound = self._pool.say(
                 Request(piece, voice_id, rate_wpm, prosody.pitch, prosody.pitch_range)
@@ -92,6 +93,28 @@ class EspeakEngine:
                     yield chunk
             finally:
                 sound.stop()
+
+    async def phonemes(self, text: str, voice: str) -> list[tuple[str, ...]]:
+        """Return the words of `text` in phonemes (IPA), as espeak's `voice` says them: what other
+        voices need. Raises and is cancelled like `speak`."""
+        prosody = PROSODIES[Emotion.NEUTRAL]
+        request = Request(
+            text, voice, self._rate_wpm, prosody.pitch, prosody.pitch_range, spell=True
+        )
+        sound = self._pool.say(request)
+        words: list[tuple[str, ...]] = []
+        word: list[str] = []
+        try:
+            async for frame in sound:
+                for mark in frame.marks:
+                    if mark.symbol:
+                        word.append(mark.symbol)
+                    elif word:
+                        words.append(tuple(word))
+                        word = []
+        finally:
+            sound.stop()
+        return words
 
     async def check(self) -> str:
         """Start all children and say one word; returns a sentence about the library for `doctor`.
@@ -115,9 +138,9 @@ class EspeakEngine:
         await self._pool.close()
 
 
-def _parts(sentence: str, voice: Voice) -> Iterator[tuple[str, str]]:
-    """What a child is asked to say, with espeak's voice for it: words in another script are said
-    by the voice of theirs, of the same speaker."""
+def parts(sentence: str, voice: Voice) -> Iterator[tuple[str, str]]:
+    """Cut `sentence` into what a child is asked to say, with espeak's voice for it: words in
+    another script are said by the voice of theirs, of the same speaker."""
     _, _, speaker = voice.id.partition("+")
     for run in runs(read(sentence, voice.language), voice.language):
         foreign = run.voice and f"{run.voice}+{speaker}".rstrip("+")

@@ -103,6 +103,7 @@ class ChildProcess:
                 request.rate_wpm,
                 request.pitch,
                 request.pitch_range,
+                protocol.SPELL if request.spell else protocol.SPEAK,
             )
         )
         try:

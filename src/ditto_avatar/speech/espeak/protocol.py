@@ -3,14 +3,16 @@
 A frame is its kind (one byte), the length of its payload (four) and the payload, in the byte
 order of the machine that both ends share. The server sends SPEAK and, while a sentence is being
 spoken, STOP; the child sends READY once, then SOUND for every 100 ms of a sentence and DONE at
-its end. The child runs this file as well: nothing but the standard library, and little of it.
+its end. SPELL asks for the phonemes of a text alone: they come in one SOUND without samples, each
+numbered, with an empty one behind every word. The child runs this file as well: nothing but the
+standard library, and little of it.
 """
 
 from __future__ import annotations
 
 import struct
 
-SPEAK, STOP, READY, SOUND, DONE = range(1, 6)
+SPEAK, STOP, READY, SOUND, DONE, SPELL = range(1, 7)
 
 SAID, NO_SUCH_VOICE, FAILED = range(3)
 """How a sentence ended: all of it was spoken or it was stopped; no such voice; an error code of
@@ -32,14 +34,16 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return HEADER.pack(kind, len(payload)) + payload
 
 
-def speak(text: bytes, voice: bytes, rate_wpm: int, pitch: int, pitch_range: int) -> bytes:
-    """Build a SPEAK frame; `text` and `voice` are UTF-8."""
+def speak(
+    text: bytes, voice: bytes, rate_wpm: int, pitch: int, pitch_range: int, kind: int = SPEAK
+) -> bytes:
+    """Build a SPEAK or SPELL frame; `text` and `voice` are UTF-8."""
     numbers = _REQUEST.pack(rate_wpm, pitch, pitch_range, len(voice))
-    return frame(SPEAK, numbers + voice + text)
+    return frame(kind, numbers + voice + text)
 
 
 def read_speak(payload: bytes) -> tuple[bytes, bytes, int, int, int]:
-    """Take a SPEAK payload apart, in the order of `speak`."""
+    """Take the payload of a SPEAK or SPELL apart, in the order of `speak`."""
     rate_wpm, pitch, pitch_range, size = _REQUEST.unpack_from(payload)
     text_at = _REQUEST.size + size
     return payload[text_at:], payload[_REQUEST.size : text_at], rate_wpm, pitch, pitch_range

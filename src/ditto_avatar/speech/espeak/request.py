@@ -20,13 +20,14 @@ _SIGN_WITHIN = re.compile(r"[^\w\s](?=\S)")
 @dataclass(frozen=True, slots=True)
 class Request:
     """A text and how to say it: espeak's name of a voice, words a minute, pitch and pitch range
-    (0 to 100)."""
+    (0 to 100). `spell` asks for the phonemes alone."""
 
     text: str
     voice: str
     rate_wpm: int
     pitch: int
     pitch_range: int
+    spell: bool = False
 
     def simpler(self) -> Request:
         """The same for a second attempt: no signs between characters, no long run, Hangul or

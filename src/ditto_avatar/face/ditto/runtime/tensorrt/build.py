@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from ditto_avatar.errors import InvalidCheckpoint
-from ditto_avatar.face.ditto.checkpoint_files import file_key
 from ditto_avatar.face.ditto.runtime.tensorrt.library import active, architecture, load_tensorrt
 from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
     BuildJob,
@@ -18,6 +17,7 @@ from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
     shapes_key,
 )
 from ditto_avatar.files import write_whole
+from ditto_avatar.models.files import file_key
 
 log = logging.getLogger(__name__)
 
