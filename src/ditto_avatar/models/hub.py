@@ -218,12 +218,14 @@ def _go_on(file: RemoteFile, part: Path, told: Callable[[int], None]) -> None:
         # A server that knows no ranges sends all of it again.
         have = have if answer.status == 206 else 0
         with part.open("ab" if have else "wb", buffering=0) as out:
-            while block := answer.read(_BLOCK):
+            while block := answer.read1(_BLOCK):
+                # Nothing is written once nobody waits any more.
+                told(have)
                 have += len(block)
                 if have > file.size:
                     raise ValueError("More came than the file is long.")
-                told(have)
                 out.write(block)
+                told(have)
 
 
 def _part(target: Path, file: RemoteFile) -> Path:
