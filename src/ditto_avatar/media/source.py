@@ -15,7 +15,6 @@ from av.container import InputContainer
 MP4 = ("mov",)
 FILMS = (*MP4, "matroska", "avi", "mpegts", "ogg", "gif")
 SOUNDS = (*FILMS, "wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "amr", "asf", "wv")
-PICTURES = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe")
 
 
 def open_media(path: Path, formats: Sequence[str]) -> InputContainer:
@@ -26,7 +25,6 @@ def open_media(path: Path, formats: Sequence[str]) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(formats),
-        "pattern_type": "none",  # "a%d.png" is one picture, not a row of them
     }
     # Absolute: a name such as "http:x" must not be taken for an address.
     return av.open(str(path.absolute()), metadata_errors="replace", options=options)

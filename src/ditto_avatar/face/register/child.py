@@ -7,10 +7,11 @@ from typing import Any
 
 from ditto_avatar.face.register.checks import examine
 from ditto_avatar.face.register.film import read_film
-from ditto_avatar.face.register.making import is_photo, make_pack, read_photo
+from ditto_avatar.face.register.making import make_pack, read_photo
 from ditto_avatar.face.register.tracker import FaceTracker
 from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.guard.messages import Answer
+from ditto_avatar.media.images import is_still
 
 _trackers: list[FaceTracker] = []
 
@@ -21,7 +22,7 @@ def check(path: Path, preview: bool = False) -> Answer:
     if not _trackers:
         # One child checks many pictures of a camera.
         _trackers.append(FaceTracker())
-    if not is_photo(path):
+    if not is_still(path):
         read_film(path, _trackers[0], lambda done, total: None)
         return Answer({"reasons": []})
     found = examine(read_photo(path), _trackers[0], preview=preview)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import av
 import cv2
 import numpy as np
 
@@ -18,7 +18,8 @@ from ditto_avatar.face.register.looping import loop_of
 from ditto_avatar.face.register.still import cut_around
 from ditto_avatar.face.register.tracker import FaceTracker, eye_closures, smoothed
 from ditto_avatar.face.register.writing import i420
-from ditto_avatar.media.source import FILMS, open_media
+from ditto_avatar.media.films import read_film as read_pictures
+from ditto_avatar.media.films import steady
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
 
 MOST_FRAMES: Final = 40 * FRAME_RATE_HZ
@@ -123,35 +124,14 @@ def _filled(tracked: list[FloatArray | None]) -> tuple[FloatArray, FloatArray]:
 
 def _frames(path: Path) -> Iterator[ByteArray]:
     """The frames at 25 a second, upright and at most 1,920 px long, RGB, the first 40 seconds."""
-    try:
-        with open_media(path, FILMS) as container:
-            if not container.streams.video:
-                raise InvalidImage(f"{path.name} cannot be used: there is no picture in it.")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            shown, start = 0, None
-            for frame in container.decode(stream):
-                time = frame.time if frame.time is not None else shown / FRAME_RATE_HZ
-                start = time if start is None else start
-                due = int((time - start) * FRAME_RATE_HZ + 1.5) - shown
-                if due <= 0:
-                    continue
-                picture = _upright(frame)
-                for _ in range(min(due, FRAME_RATE_HZ)):
-                    yield picture
-                    shown += 1
-                    if shown >= MOST_FRAMES:
-                        return
-    except av.FFmpegError as error:
-        raise InvalidImage(f"{path.name} cannot be used: it is no film ({error}).") from error
+    fitted = ((at, lasts, _fitted(picture)) for at, lasts, picture in read_pictures(path))
+    return islice(steady(fitted), MOST_FRAMES)
 
 
-def _upright(frame: av.VideoFrame) -> ByteArray:
-    picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    turned = np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
-    shrink = _LONGEST_SIDE_PX / max(turned.shape[:2])
-    if shrink < 1:
-        turned = np.asarray(
-            cv2.resize(turned, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8
-        )
-    return turned
+def _fitted(picture: ByteArray) -> ByteArray:
+    shrink = _LONGEST_SIDE_PX / max(picture.shape[:2])
+    if shrink >= 1:
+        return picture
+    return np.asarray(
+        cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8
+    )

@@ -30,36 +30,26 @@ from ditto_avatar.face.register.writing import (
     write_idle,
     write_poster,
 )
+from ditto_avatar.media.images import is_still, read_picture
 from ditto_avatar.types import ByteArray, FloatArray
 
 MAX_PHOTO_BYTES: Final = 40 * 1024 * 1024
 _LONGEST_SIDE_PX: Final = 3_000
-_PHOTOS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"BM")
 
 Progress = Callable[[str, int, int], None]
 
 
-def is_photo(path: Path) -> bool:
-    """Return whether the file at `path` begins like a picture that `read_photo` reads."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    return head.startswith(_PHOTOS[:2]) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
-
-
 def read_photo(path: Path) -> ByteArray:
-    """Return the JPEG, PNG or WebP at `path` upright, RGB, at most 3,000 px long. Raises
+    """Return the photo at `path`, RGB as `read_picture` gives it, at most 3,000 px long. Raises
     `InvalidImage`."""
-    data = path.read_bytes()
-    if len(data) > MAX_PHOTO_BYTES:
+    if path.stat().st_size > MAX_PHOTO_BYTES:
         raise InvalidImage(f"The photo is larger than {MAX_PHOTO_BYTES >> 20} MB.")
-    # Turned as the camera's EXIF says.
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if found is None:
-        raise InvalidImage(f"{path.name} cannot be used: expected a JPEG, PNG or WebP picture.")
+    found = read_picture(path)
     shrink = _LONGEST_SIDE_PX / max(found.shape[:2])
     if shrink < 1:
-        found = cv2.resize(found, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    return np.asarray(found, np.uint8)
+        smaller = cv2.resize(found, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        return np.asarray(smaller, np.uint8)
+    return found
 
 
 def require_usable(found: Examined) -> FloatArray:
@@ -89,7 +79,7 @@ def make_pack(path: Path, folder: Path, source: str, terms: Terms, progress: Pro
     owner calls `source`. Raises `InvalidImage`. Blocks for seconds."""
     tracker = FaceTracker()
     progress("face", 0, 1)
-    face = (_of_photo if is_photo(path) else _of_film)(path, tracker, progress)
+    face = (_of_photo if is_still(path) else _of_film)(path, tracker, progress)
     write_idle(folder / "idle.mp4", face.pictures)
     progress("mouth", 0, 1)
     write_poster(folder / "poster.webp", face.shut)

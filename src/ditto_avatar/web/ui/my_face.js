@@ -99,7 +99,8 @@ export class MyFaceView {
     this.#tell([]);
     this.#picture = file;
     const isFilm = file.type.startsWith("video/");
-    if (!isFilm) {
+    const isPhoto = !isFilm && file.type !== "image/gif"; // which may be a short film
+    if (isPhoto) {
       try {
         const image = await createImageBitmap(file, { imageOrientation: "from-image" });
         this.#picture = await jpeg(image, image.width, image.height, LONGEST_PHOTO_PX);
@@ -111,7 +112,7 @@ export class MyFaceView {
     if (this.#shown.src) URL.revokeObjectURL(this.#shown.src);
     this.#shown.src = isFilm ? "" : URL.createObjectURL(this.#picture);
     this.#show({ picture: this.#picture });
-    if (!isFilm) this.#tell((await this.#check(this.#picture)) ?? []);
+    if (isPhoto) this.#tell((await this.#check(this.#picture)) ?? []);
   }
 
   async #startCamera() {
