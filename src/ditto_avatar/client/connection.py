@@ -51,6 +51,7 @@ class AvatarConnection:
         self._socket = socket
         self._within_s = within_s
         self._answering = False
+        self._header: dict[str, Any] | None = None
         self.ready = Event("", {})
         """The server's `session.ready`: session, token, avatar, language, history."""
 
@@ -130,14 +131,18 @@ class AvatarConnection:
         return message
 
     async def _next(self) -> Event | Fragment:
-        frame = await self._receive()
-        fields = json.loads(frame)
-        if fields["type"] != "segment.data":
-            return Event(fields["type"], fields)
-        data = await self._receive() if fields["bytes"] else b""
+        if self._header is None:
+            fields = json.loads(await self._receive())
+            if fields["type"] != "segment.data":
+                return Event(fields["type"], fields)
+            self._header = fields
+        # Kept until its bytes are here: who is cancelled in between leaves them to the next.
+        header = self._header
+        data = await self._receive() if header["bytes"] else b""
+        self._header = None
         if isinstance(data, str):
             raise ConnectionEnded(None, "Expected the bytes of a fragment, came a text.")
-        return Fragment(fields["segment"], fields["index"], data, fields["last"])
+        return Fragment(header["segment"], header["index"], data, header["last"])
 
     async def _receive(self) -> str | bytes:
         try:
