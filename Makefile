@@ -90,11 +90,11 @@ worker-protocol: | $(BIN)/python  ## Renew the messages between servers and work
 
 lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all dependencies
 	$(PIP) install '$(UV)'
-	$(LOCK) --extra voices --extra rtc --output-file requirements/run.txt
+	$(LOCK) --extra voices --extra rtc --extra credentials --output-file requirements/run.txt
 	$(LOCK) requirements/torch.in --extra dev --extra ditto --extra voices \
 		--constraints requirements/run.txt --output-file requirements/test.txt
-	$(LOCK) --extra voices --extra rtc --extra postgres --extra credentials --constraints requirements/test.txt \
-		--output-file requirements/image-cpu.txt
+	$(LOCK) --extra voices --extra rtc --extra postgres --extra credentials \
+		--constraints requirements/test.txt --output-file requirements/image-cpu.txt
 	$(LOCK) requirements/torch.in --extra rtc --extra postgres --extra credentials --extra ditto-gpu \
 		--constraints requirements/test.txt --output-file requirements/image-cuda.txt
 
