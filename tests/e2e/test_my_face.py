@@ -15,7 +15,7 @@ from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import ByteArray
 from tests.deadlines import TEST_DEADLINE_MS
 from tests.e2e.conftest import Server
-from tests.fakes.browsers import chromium
+from tests.fakes.browser import chromium
 from tests.web.screen import open_page
 
 pytestmark = pytest.mark.e2e

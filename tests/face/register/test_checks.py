@@ -100,6 +100,14 @@ def test_each_defect_has_its_own_reason(tracker: FaceTracker, reason: Reason) ->
     assert bool(found.blocking) is (reason not in NOTES)
 
 
+def test_hair_over_one_eye_covers_it(tracker: FaceTracker) -> None:
+    picture, points = still("mina")
+    covered = picture.copy()
+    x, y = points[list(lm.RIGHT_EYE)].mean(0).astype(int)
+    cv2.ellipse(covered, (int(x) - 10, int(y)), (50, 75), 20, 0, 360, DARK, -1)
+    assert Finding(Reason.EYES_COVERED) in examine(covered, tracker).findings
+
+
 def test_an_empty_picture_has_no_face(tracker: FaceTracker) -> None:
     assert examine(np.full((400, 400, 3), 90, np.uint8), tracker).findings == (
         Finding(Reason.NO_FACE),

@@ -44,6 +44,10 @@ TEETH_SHOW: Final = 0.04
 _LEAST_CONFIDENCE: Final = 0.9
 _COVERED_CHROMA: Final = 22.0
 _COVERED_EYES: Final = 0.55
+# Hair over one eye is darker against the other cheek than any shade.
+_COVERED_EYE: Final = 0.3
+_UNDER_EYES: Final = ((230, 24), (450, 254))
+_CHEEKS: Final = ((117, 50), (346, 280))
 _GLASSES_EDGE: Final = 0.2
 
 
@@ -264,8 +268,9 @@ def _features(picture: ByteArray, points: FloatArray) -> list[Reason]:
     below = _colour(lab, points, (164, 18, 200, 57, 287), width)
     if float(np.linalg.norm(below[1:] - cheeks[1:])) > _COVERED_CHROMA:
         reasons.append(Reason.MOUTH_COVERED)
-    under = _colour(lab, points, (230, 450, 24, 254), width)
-    if under[0] < _COVERED_EYES * cheeks[0]:
+    under = [_colour(lab, points, places, width)[0] for places in _UNDER_EYES]
+    brighter = max(_colour(lab, points, places, width)[0] for places in _CHEEKS)
+    if np.mean(under) < _COVERED_EYES * cheeks[0] or min(under) < _COVERED_EYE * brighter:
         reasons.append(Reason.EYES_COVERED)
     elif _eye_opening(points) < 0.12:
         reasons.append(Reason.EYES_SHUT)
