@@ -42,6 +42,7 @@ OPTIONAL = {
     "h11": ["server/connections.py"],
     "torch": ["face/ditto/"],
     "onnxruntime": ["face/ditto/", "speech/neural/child.py"],
+    "faster_whisper": ["speech/hearing/child.py"],
     "tensorrt": ["face/ditto/runtime/tensorrt/"],
     "triton": ["face/ditto/runtime/"],
     "aiortc": ["transport/rtc/aiortc_peer.py"],

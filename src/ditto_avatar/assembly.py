@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.library import BUNDLED, AvatarLibrary, open_library
 from ditto_avatar.metrics import Metrics
+from ditto_avatar.models.catalogue import catalogue
 from ditto_avatar.providers.budget import Budget, Budgets, Paid
 from ditto_avatar.settings import Settings, revealed
 from ditto_avatar.speech.base import SpeechEngine
@@ -30,8 +32,8 @@ BudgetOf = Callable[[Paid], Budget]
 # thoughts come on top. The voice decides when an answer is long enough, this is for the bill.
 _TOKENS_PER_S = 20
 _TOKEN_CHARACTERS = 32
-VOICES = "voices"
-"""The folder of the downloaded voices in the data folder."""
+VOICES, HEARING = "voices", "hearing"
+"""The folders of downloaded voices and recognisers in the data folder."""
 
 
 async def open_avatars(settings: Settings) -> AvatarLibrary:
@@ -152,11 +154,13 @@ def open_puppet(motion: Path | None = None) -> FaceEngine:
     return PuppetEngine(motion=read_motion_csv(motion) if motion is not None else None)
 
 
-def open_transcriber(settings: Settings, budget: BudgetOf = Budget) -> Transcriber | None:
-    """Make the engine that understands microphones; None leaves it to the browser. By default
-    nothing limits what it uses."""
+def open_transcriber(
+    settings: Settings, budget: BudgetOf = Budget, metrics: Metrics | None = None
+) -> Transcriber | None:
+    """Make the engine that understands microphones: a service with a key, or what was downloaded
+    for this machine; None leaves it to the browser. By default nothing limits what it uses."""
     if not _openai_hears_and_speaks(settings):
-        return None
+        return _local_transcriber(settings, metrics)
     from ditto_avatar.speech.transcribe import OpenAITranscriber, TranscriberOptions
 
     options = TranscriberOptions(
@@ -164,6 +168,23 @@ def open_transcriber(settings: Settings, budget: BudgetOf = Budget) -> Transcrib
     )
     return OpenAITranscriber(
         revealed(settings.openai_api_key), options, budget=budget(Paid.TRANSCRIPTION)
+    )
+
+
+def _local_transcriber(settings: Settings, metrics: Metrics | None) -> Transcriber | None:
+    installed = [
+        entry
+        for entry in catalogue().values()
+        if entry.kind == HEARING and entry.is_installed(settings.data_dir)
+    ]
+    if not installed or find_spec("faster_whisper") is None:
+        return None
+    from ditto_avatar.speech.hearing.whisper import WhisperTranscriber
+
+    lost = (metrics or Metrics()).speech_children_lost
+    return WhisperTranscriber(
+        installed[0].folder(settings.data_dir),
+        on_child_lost=lambda reason: lost.labels(reason).inc(),
     )
 
 

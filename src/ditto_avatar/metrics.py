@@ -98,6 +98,9 @@ class Metrics:
         self.rtc_skipped_ticks = counter(
             "ditto_rtc_skipped_ticks", "Packets of sound that were left out because they were late"
         )
+        self.voice_downloads = counter(
+            "ditto_voice_downloads", "Voices asked for in the page, by how it ended", ["outcome"]
+        )
         self.sessions = gauge("ditto_sessions", "Sessions in memory")
         self.viewers = gauge("ditto_viewers", "Open connections")
         self.speaking = gauge("ditto_speaking", "Turns that have a place")

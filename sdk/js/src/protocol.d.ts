@@ -57,7 +57,7 @@ export interface AvatarSelected {
   avatar: AvatarOut;
 }
 
-export type ClientMessage = Hello | UserText | Say | Interrupt | AvatarSelect | LanguageSelect | Playback | AudioStart | AudioStop | RtcOffer | RtcState | Ping;
+export type ClientMessage = Hello | UserText | Say | Interrupt | AvatarSelect | LanguageSelect | VoiceSelect | Playback | AudioStart | AudioStop | RtcOffer | RtcState | Ping;
 
 /** A finished segment that can be replayed. */
 export interface ClipOut {
@@ -318,7 +318,7 @@ export interface SegmentStarted {
   transport?: "stream" | "rtc";
 }
 
-export type ServerMessage = SessionReady | TurnStarted | QueuePosition | TextDelta | SegmentStarted | SegmentData | SegmentPlaced | RtcAnswer | VideoReady | TurnFinished | TurnTimings | TurnInterrupted | AvatarSelected | LanguageSelected | Transcript | Notice | ErrorMessage | Pong;
+export type ServerMessage = SessionReady | TurnStarted | QueuePosition | TextDelta | SegmentStarted | SegmentData | SegmentPlaced | RtcAnswer | VideoReady | TurnFinished | TurnTimings | TurnInterrupted | AvatarSelected | LanguageSelected | VoiceSelected | Transcript | Notice | ErrorMessage | Pong;
 
 /** Answers `hello`: the session, and what has been said in it. After a reconnect with `gap`
  * false the missed events follow, and the page keeps what it shows. With `gap` true it begins
@@ -467,4 +467,20 @@ export interface VideoReady {
   turn: string;
   generation: number;
   segment: string;
+}
+
+/** Chooses voices by the ids of `GET /api/voices`, one for each language; an empty list leaves
+ * the choice to the presenter. Answered by `voice.selected`; a new session has no choice. */
+export interface VoiceSelect {
+  type: "voice.select";
+  voices: Array<string>;
+}
+
+/** Tells every viewer of a session which voices were chosen for it. */
+export interface VoiceSelected {
+  /** Counts up by one in a session. Missing where one page alone is told how an old turn of its
+   * stands. */
+  seq?: number | null;
+  type: "voice.selected";
+  voices: Array<string>;
 }

@@ -79,6 +79,10 @@ class AvatarConnection:
         """Show another presenter from the next answer on. Cancelling is safe."""
         await self.send("avatar.select", avatar=name)
 
+    async def select_voices(self, *voices: str) -> None:
+        """Choose voices by their ids, one for each language; without any, the presenter's."""
+        await self.send("voice.select", voices=list(voices))
+
     async def select_language(self, language: str) -> None:
         """Speak another language, "en" or "ko". Cancelling is safe."""
         await self.send("language.select", language=language)

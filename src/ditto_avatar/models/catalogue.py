@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
-from ditto_avatar.errors import NotFound
+from ditto_avatar.errors import InvalidCheckpoint, NotFound
+from ditto_avatar.files import write_whole
 from ditto_avatar.models.hub import RemoteFile, Tell, check_license, download, list_files
 from ditto_avatar.types import Language
 
@@ -22,13 +25,15 @@ RECEIPT = "download.json"
 @dataclass(frozen=True, slots=True)
 class CatalogueFile:
     """A file of an entry: its path at the hub or its own address, the name it gets, its size and
-    SHA-256 where they are known beforehand."""
+    SHA-256 where they are known beforehand. `wheels` are packages whose parts make it up: where
+    they are installed, the entry needs nothing from elsewhere."""
 
     path: str
     name: str
     url: str = ""
     size: int = 0
     sha256: str = ""
+    wheels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +75,12 @@ def catalogue() -> Mapping[str, Entry]:
     return {name: _entry(name, **row) for name, row in tomllib.loads(text).items()}
 
 
-def find_entry(name: str, kind: str) -> Entry:
-    """Return the entry `name`. Raises `NotFound`, with the names that there are."""
+def find_entry(name: str, kind: str | None = None) -> Entry:
+    """Return the entry `name`, of `kind` if one is given. Raises `NotFound`, with the names that
+    there are."""
     entry = catalogue().get(name)
-    if entry is None or entry.kind != kind:
-        known = ", ".join(each.name for each in catalogue().values() if each.kind == kind)
+    if entry is None or kind not in (None, entry.kind):
+        known = ", ".join(each.name for each in catalogue().values() if kind in (None, each.kind))
         raise NotFound(f"There is no {name!r} to download; there are: {known}.")
     return entry
 
@@ -94,8 +100,9 @@ async def fetch_entry(
     if entry.asks:
         check_license(entry.name, f"{entry.license} ({entry.license_url})", accepted=accepted)
     folder = entry.folder(data_dir)
-    files = await asyncio.to_thread(_remote_files, entry, endpoint)
-    await download(files, folder, tell=tell)
+    if not await asyncio.to_thread(_join_wheels, entry, folder):
+        files = await asyncio.to_thread(_remote_files, entry, endpoint)
+        await download(files, folder, tell=tell)
     receipt = {"name": entry.name, "license": entry.license, "accepted": entry.asks}
     await asyncio.to_thread(_write, folder / RECEIPT, json.dumps(receipt) + "\n")
     return folder
@@ -122,6 +129,36 @@ def _remote_files(entry: Entry, endpoint: str | None) -> list[RemoteFile]:
     return [*named, *own]
 
 
+def _join_wheels(entry: Entry, folder: Path) -> bool:
+    """Put together what installed packages hold; False where they are not installed."""
+    joined = [file for file in entry.files if file.wheels]
+    parts = [_part_in(package) for file in joined for package in file.wheels]
+    if not parts or None in parts:
+        return False
+    for file in joined:
+        write_whole(folder / file.name, partial(_join, file, [p for p in parts if p is not None]))
+    return True
+
+
+def _join(file: CatalogueFile, parts: list[Path], target: Path) -> None:
+    digest = hashlib.sha256()
+    with target.open("wb") as out:
+        for part in parts:
+            block = part.read_bytes()
+            digest.update(block)
+            out.write(block)
+    if digest.hexdigest() != file.sha256:
+        raise InvalidCheckpoint(f"The installed packages do not make up {file.name}.")
+
+
+def _part_in(package: str) -> Path | None:
+    """The part of a file in an installed package."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).with_name("part.bin")
+
+
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
@@ -132,5 +169,5 @@ def _entry(name: str, **row: object) -> Entry:
     return Entry(name, files=files, languages=languages, **row)  # type: ignore[arg-type]
 
 
-def _file(path: str, name: str = "", **known: object) -> CatalogueFile:
-    return CatalogueFile(path, name or Path(path).name, **known)  # type: ignore[arg-type]
+def _file(path: str, name: str = "", wheels: Sequence[str] = (), **known: object) -> CatalogueFile:
+    return CatalogueFile(path, name or Path(path).name, wheels=tuple(wheels), **known)  # type: ignore[arg-type]

@@ -31,7 +31,8 @@ class TurnRequest:
     `start_frame` returns, when the face begins, the idle frame that the viewer will see; `watched`
     returns whether somebody watches now, `takes_packets` whether somebody wants the next segment
     picture by picture. The cache keeps segments under `scope`: the session's id,
-    or `SHARED`. With `keeps_clips`, finished segments become clips that can be replayed.
+    or `SHARED`. `voices` are ids that a person chose instead of the avatar's. With `keeps_clips`,
+    finished segments become clips that can be replayed.
     """
 
     avatar: Avatar
@@ -44,6 +45,7 @@ class TurnRequest:
     watched: Callable[[], bool] = lambda: True
     takes_packets: Callable[[], bool] = lambda: False
     tagged: bool = False
+    voices: tuple[str, ...] = ()
     recordings: Sequence[Recording] = ()
 
 

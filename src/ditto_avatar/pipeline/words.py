@@ -66,7 +66,9 @@ async def play_recordings(flow: Flow) -> None:
 
 def _audio(flow: Flow, sentence: Sentence, lookup: SegmentLookup | None) -> SentenceAudio:
     request, speech = flow.request, flow.engines.speech
-    chosen = voice_for(speech, sentence.text, request.language, request.avatar.voices)
+    chosen = voice_for(
+        speech, sentence.text, request.language, request.avatar.voices, request.voices
+    )
     key = None
     if lookup is not None:
         key = lookup.key(request, sentence, chosen, speech.fingerprint)

@@ -14,6 +14,7 @@ from ditto_avatar.server import (
     kiosk,
     operator,
     routes,
+    voice_routes,
     websocket,
     whep,
 )
@@ -38,6 +39,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     app = _empty_app(parts)
     app.include_router(routes.api)
     app.include_router(face_routes.router)
+    app.include_router(voice_routes.router)
     app.include_router(routes.files)
     app.include_router(routes.health)
     app.include_router(websocket.router)

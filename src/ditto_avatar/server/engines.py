@@ -84,7 +84,7 @@ async def open_engines(
     dialogue = open_dialogue(settings, budgets.of)
     speech = open_speech(settings, metrics, budgets.of)
     face = await open_drawing(settings, metrics)
-    transcriber = open_transcriber(settings, budgets.of)
+    transcriber = open_transcriber(settings, budgets.of, metrics)
     for engine in (dialogue, speech, face, transcriber):
         if engine is not None:
             stack.push_async_callback(engine.close)

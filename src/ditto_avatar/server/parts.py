@@ -38,6 +38,7 @@ from ditto_avatar.server.readiness import Readiness
 from ditto_avatar.server.rtc import open_rtc
 from ditto_avatar.server.secret import ServerSecret
 from ditto_avatar.server.storage import Storage, open_storage
+from ditto_avatar.server.voices import VoiceDownloads
 from ditto_avatar.server.whep_viewers import WhepViewers
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cleaning import Cleaning
@@ -91,6 +92,7 @@ class ServerParts:
     face_pace: RateLimit
     pace: Throttle
     """The pace of each WebSocket's messages, by connection."""
+    downloads: VoiceDownloads
     address_pace: Throttle
     """The pace of all messages of an address."""
     kiosk: Kiosk
@@ -165,6 +167,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             faces=faces,
             face_pace=RateLimit(_FACES_PER_MINUTE, clock, "faces"),
             pace=_pace(settings, clock),
+            downloads=_downloads(settings, engines, metrics, stack),
             address_pace=_pace(settings, clock, _SOCKETS_SHARE),
             kiosk=kiosk,
             rtc=rtc,
@@ -173,6 +176,19 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         )
         await _begin_background(parts, engines, pipeline, phrases, stack)
         yield parts
+
+
+def _downloads(
+    settings: Settings, engines: ServerEngines, metrics: Metrics, stack: AsyncExitStack
+) -> VoiceDownloads:
+    downloads = VoiceDownloads(
+        settings.data_dir,
+        engines.local,
+        settings.checkpoints_endpoint,
+        lambda outcome: metrics.voice_downloads.labels(outcome).inc(),
+    )
+    stack.push_async_callback(downloads.close)
+    return downloads
 
 
 def _pipeline(

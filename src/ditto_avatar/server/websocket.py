@@ -197,6 +197,8 @@ class _Viewer:
                 await session.select_avatar(avatar)
             case messages.LanguageSelect(language=language):
                 await session.select_language(language)
+            case messages.VoiceSelect(voices=voices):
+                session.select_voices(voices)
             case messages.Playback():
                 self._playback(message)
             case messages.Ping(t=t):

@@ -91,6 +91,8 @@ class Context:
     loudspeaker: Loudspeaker
     watched: Callable[[], bool]
     """Whether somebody watches, or did a moment ago."""
+    voices: tuple[str, ...] = ()
+    """Ids of voices that a person chose instead of the presenter's."""
 
     @classmethod
     def open(
@@ -248,6 +250,7 @@ class TurnRunner:
             prompt,
             arrives_at,
             scope=context.session_id,
+            voices=context.voices,
             watched=context.watched,
             takes_packets=context.viewers.take_packets,
         )

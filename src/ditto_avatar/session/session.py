@@ -199,6 +199,13 @@ class Session:
 
         await self._context.tasks.finish(self._change(select, language=language.value))
 
+    def select_voices(self, voices: tuple[str, ...]) -> None:
+        """Speak with these voices from the next turn on, one for each language, instead of the
+        presenter's. The choice is not stored. Raises `SessionEnded` and `ShuttingDown`."""
+        self._check_open()
+        self._context.voices = voices
+        self._context.viewers.tell(events.VoiceSelected(voices))
+
     async def _change(self, select: Callable[[], events.Event], **stored: str) -> None:
         async with self._changing:
             self._check_open()

@@ -193,6 +193,14 @@ class LanguageSelected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceSelected(Event):
+    """Other voices speak from the next turn on."""
+
+    type: ClassVar[str] = "voice.selected"
+    voices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript(Event):
     """The microphone understood this."""
 

@@ -14,6 +14,7 @@ import { StageView } from "./ui/stage.js";
 import { ownConversation, tabStorage } from "./ui/storage.js";
 import { preferredLanguage, STRINGS, translate } from "./ui/strings.js";
 import { VoiceView } from "./ui/voice.js";
+import { VoicesView } from "./ui/voices.js";
 
 const LANGUAGE_KEY = "ditto-avatar.language";
 const LOW_WINDOW_PX = 430;
@@ -79,6 +80,11 @@ class Page {
       saving: new SavingView({ session: () => client.session }),
       languages: new LanguagesView({ onChoose: (language) => this.#chooseLanguage(language) }),
       voice: new VoiceView(client.voice),
+      voices: new VoicesView({
+        server: document.baseURI,
+        session: () => client.session,
+        onChoose: (voices) => client.setVoices(voices),
+      }),
     };
   }
 

@@ -124,6 +124,16 @@ class LanguageSelect(Incoming):
     language: Language
 
 
+class VoiceSelect(Incoming):
+    """Chooses voices by the ids of `GET /api/voices`, one for each language; an empty list leaves
+    the choice to the presenter. Answered by `voice.selected`; a new session has no choice."""
+
+    model_config = example(type="voice.select", voices=["en_US-kristin-medium"])
+
+    type: Literal["voice.select"]
+    voices: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=8)]
+
+
 class Playback(Incoming):
     """Reports how far a segment was seen and heard: at its first painted frame, every second after
     that, and at its end.
@@ -226,6 +236,7 @@ ClientMessage = Annotated[
     | Interrupt
     | AvatarSelect
     | LanguageSelect
+    | VoiceSelect
     | Playback
     | AudioStart
     | AudioStop

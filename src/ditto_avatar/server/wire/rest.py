@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -88,6 +88,42 @@ class VoiceOut(BaseModel):
     language: Language
     engine: str
     label: str
+
+
+class WantedVoice(Incoming):
+    """Asks for a voice to be downloaded."""
+
+    accept_license: bool = False
+    """The person has seen its licence and accepts it; some voices ask for that."""
+
+
+class VoiceOffer(BaseModel):
+    """A voice that can be downloaded, and how far it is."""
+
+    name: str
+    label: str
+    languages: list[Language]
+    megabytes: float
+    license: str
+    license_url: str
+    asks_license: bool
+    """Whether it is downloaded only when its licence is accepted."""
+    forbids: str
+    """What its licence does not allow; empty for those that allow everything."""
+    state: Literal["absent", "loading", "trying", "installed", "slow", "failed"]
+    """`slow`: it is there and does not speak, for this machine is too slow for it."""
+    share: float
+    """How much of it has arrived, 0 to 1."""
+    message: str
+    """Why it failed."""
+
+
+class VoiceOffers(BaseModel):
+    """The voices that can be downloaded, and the engine that speaks each language now."""
+
+    may_download: bool
+    speaking: dict[Language, str]
+    offers: list[VoiceOffer]
 
 
 class ErrorDetail(BaseModel):

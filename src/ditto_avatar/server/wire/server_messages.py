@@ -436,6 +436,15 @@ class LanguageSelected(LoggedMessage):
     language: Language
 
 
+class VoiceSelected(LoggedMessage):
+    """Tells every viewer of a session which voices were chosen for it."""
+
+    model_config = example(type="voice.selected", seq=12, voices=["en_US-kristin-medium"])
+
+    type: Literal["voice.selected"]
+    voices: tuple[str, ...]
+
+
 class Transcript(LiveMessage):
     """Tells what the microphone understood."""
 
@@ -496,6 +505,7 @@ AnyServerMessage = Annotated[
     | TurnInterrupted
     | AvatarSelected
     | LanguageSelected
+    | VoiceSelected
     | Transcript
     | Notice
     | ErrorMessage

@@ -6,14 +6,10 @@ It ends when stdin ends.
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 import queue
-import signal
 import sys
 import threading
-import time
 
 import numpy as np
 import onnxruntime
@@ -22,17 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ditto_avatar.speech.neural import graph, protocol
+    from ditto_avatar.speech.neural import child_io, graph, protocol
 else:
     # Beside this file: importing it from the package would import the package and all it needs.
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import child_io
     import graph
     import protocol
-
-_PR_SET_PDEATHSIG = 1
-# A voice takes some 300 MB, Supertonic about 1 GB; the address space is larger than that.
-_MEMORY_BYTES = 8 << 30
-_OPEN_FILES = 64
 
 
 class Network:
@@ -73,10 +65,9 @@ def answer(networks: dict[str, Network], payload: bytes, options: Any) -> bytes:
     """Run what a RUN payload asks for; the frame that answers it."""
     try:
         head, inputs = protocol.unpack(payload)
-        began = time.process_time()
-        outputs = networks[head["model"]].run(inputs, options)
-        cpu_s = time.process_time() - began
-        return protocol.frame(protocol.RESULT, protocol.pack({"cpu_s": cpu_s}, outputs))
+        with child_io.processor_time() as spent:
+            outputs = networks[head["network"]].run(inputs, options)
+        return protocol.frame(protocol.RESULT, protocol.pack({"cpu_s": spent()}, outputs))
     except Exception as error:
         # The border of the process: the server decides what a failure means.
         if options.terminate:
@@ -84,69 +75,20 @@ def answer(networks: dict[str, Network], payload: bytes, options: Any) -> bytes:
         return protocol.frame(protocol.FAILED, str(error).encode("utf-8", "replace")[:1_000])
 
 
-def listen(requests: queue.SimpleQueue[tuple[bytes, Any]]) -> None:
-    """Read stdin: put what is to be run into `requests`, and stop what runs."""
+def listen(waiting: queue.SimpleQueue[tuple[bytes, Any]]) -> None:
+    """Read stdin: put what is to be run into `waiting`, and stop what runs."""
     latest = onnxruntime.RunOptions()
-    while True:
-        kind, size = protocol.HEADER.unpack(_read(protocol.HEADER.size))
-        payload = _read(size)
+    for kind, payload in child_io.frames():
         if kind == protocol.STOP:
             latest.terminate = True
         elif kind == protocol.RUN:
             latest = onnxruntime.RunOptions()
-            requests.put((payload, latest))
-
-
-def _read(size: int) -> bytes:
-    parts = []
-    while size:
-        part = os.read(0, size)
-        if not part:
-            os._exit(0)
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def _write(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(out, view) :]
-        except OSError:
-            os._exit(1)
-
-
-def _limit() -> None:
-    """Leave signals to the server, die with it, and bound memory, files and cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    try:
-        import resource
-    except ImportError:
-        return
-    limits = {
-        resource.RLIMIT_AS: _MEMORY_BYTES,
-        resource.RLIMIT_NOFILE: _OPEN_FILES,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-    }
-    for name, limit in limits.items():
-        try:
-            resource.setrlimit(name, (limit, limit))
-        except (ValueError, OSError):
-            continue  # the system allows less already
+            waiting.put((payload, latest))
 
 
 def main() -> None:
     """Run networks until stdin ends."""
-    _limit()
-    # What libraries print must not come between the frames.
-    out = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    order = json.loads(sys.argv[1])
+    out, order = child_io.begin()
     try:
         networks = {
             name: Network(model["path"], model["outputs"], order["threads"])
@@ -154,15 +96,14 @@ def main() -> None:
         }
     except Exception as error:
         # The border of the process: damaged models raise anything.
-        _write(out, protocol.frame(protocol.FAILED, str(error).encode("utf-8", "replace")[:1_000]))
+        child_io.refuse(out, error)
         return
-    names = {name: network.outputs for name, network in networks.items()}
-    _write(out, protocol.frame(protocol.READY, protocol.pack({"outputs": names}, {})))
-    requests: queue.SimpleQueue[tuple[bytes, Any]] = queue.SimpleQueue()
-    threading.Thread(target=listen, args=(requests,), daemon=True).start()
+    child_io.write(out, protocol.frame(protocol.READY, protocol.pack({}, {})))
+    waiting: queue.SimpleQueue[tuple[bytes, Any]] = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(waiting,), daemon=True).start()
     while True:
-        payload, options = requests.get()
-        _write(out, answer(networks, payload, options))
+        payload, options = waiting.get()
+        child_io.write(out, answer(networks, payload, options))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ditto_avatar.errors import ProviderFailed
 from ditto_avatar.speech.neural.families.base import VoiceModel
+from ditto_avatar.speech.neural.networks import PROGRAM, order_of
 from ditto_avatar.speech.neural.phonemes import Speller
 from ditto_avatar.speech.neural.process import Deadlines, Result
 from ditto_avatar.speech.neural.protocol import Array
@@ -64,7 +65,11 @@ class ModelSpeech:
         self._key = key
         self._speller = speller
         self._runner = Runner(
-            model.name, model.networks, threads=threads, deadlines=deadlines, on_lost=on_child_lost
+            f"the voice {model.name}",
+            PROGRAM,
+            order_of(model.networks, threads),
+            deadlines=deadlines,
+            on_lost=on_child_lost,
         )
 
     @property
@@ -136,7 +141,7 @@ class ModelSpeech:
         patient = False
 
         async def run(network: str, inputs: Mapping[str, Array]) -> Result:
-            return await self._runner.run(network, inputs, patient=patient)
+            return await self._runner.run({"network": network}, inputs, patient=patient)
 
         takes = self.model.takes(run, self._speller, sentence, voice, tempo)
         async with aclosing(takes):

@@ -1,4 +1,4 @@
-"""One child process that owns the networks of a voice, as the server sees it."""
+"""One child process that owns a model, as the server sees it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ditto_avatar.speech.neural import protocol
-
-_PROGRAM = Path(__file__).with_name("child.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +28,11 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """A model file, and inner values that it should give as outputs, with their type (`graph`),
-    where it has them."""
-
-    path: Path
-    outputs: Sequence[tuple[str, int]] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
-    """What a run gave: arrays by name, and the processor time that it took in seconds."""
+    """What a run gave: its header, arrays by name, and the processor time that it took in
+    seconds."""
 
+    head: Mapping[str, Any]
     arrays: Mapping[str, protocol.Array]
     cpu_s: float
 
@@ -56,7 +48,7 @@ class ChildFailed(Exception):
 
 
 class RunFailed(Exception):
-    """The network refused its inputs; the child goes on."""
+    """The model refused its inputs; the child goes on."""
 
 
 class Stopped(Exception):
@@ -72,20 +64,14 @@ class ChildProcess:
 
     @classmethod
     async def start(
-        cls, networks: Mapping[str, Network], threads: int, deadlines: Deadlines
+        cls, program: Path, order: Mapping[str, Any], deadlines: Deadlines
     ) -> ChildProcess:
-        """Start a child and wait until it has read its networks. Raises `ChildFailed`, or
-        `OSError` when the system starts no process. Cancelling is safe: none stays behind."""
-        order = {
-            "threads": threads,
-            "models": {
-                name: {"path": str(network.path.absolute()), "outputs": list(network.outputs)}
-                for name, network in networks.items()
-            },
-        }
+        """Start `program` with its `order`, and wait until it has read its model. Raises
+        `ChildFailed`, or `OSError` when the system starts no process. Cancelling is safe: none
+        stays behind."""
         process = await asyncio.create_subprocess_exec(
             # Without the environment and its keys: the child needs none of it.
-            sys.executable, "-I", str(_PROGRAM), json.dumps(order),
+            sys.executable, "-I", str(program), json.dumps(order),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -108,10 +94,10 @@ class ChildProcess:
     def alive(self) -> bool:
         return self._process.returncode is None
 
-    async def run(self, network: str, inputs: Mapping[str, protocol.Array]) -> Result:
-        """Run `network`. Raises `RunFailed`, `Stopped` after `stop`, and `ChildFailed`; after the
+    async def run(self, head: Mapping[str, Any], inputs: Mapping[str, protocol.Array]) -> Result:
+        """Run the model. Raises `RunFailed`, `Stopped` after `stop`, and `ChildFailed`; after the
         last one, and after a cancellation, the child must be ended."""
-        self._send(protocol.frame(protocol.RUN, protocol.pack({"model": network}, inputs)))
+        self._send(protocol.frame(protocol.RUN, protocol.pack(head, inputs)))
         kind, payload = await self._answer(self._deadlines.run_s)
         if kind == protocol.STOPPED:
             raise Stopped
@@ -121,7 +107,7 @@ class ChildProcess:
             raise ChildFailed("nonsense")
         try:
             head, arrays = protocol.unpack(payload)
-            return Result(arrays, float(head["cpu_s"]))
+            return Result(head, arrays, float(head["cpu_s"]))
         except (ValueError, KeyError, TypeError):
             raise ChildFailed("nonsense") from None
 

@@ -1,7 +1,7 @@
-"""Keep a voice's child process, run its networks one after the other, replace it when it fails.
+"""Keep the child process of a model, run one thing after the other, replace it when it fails.
 
 Every run is served by a task of the runner, which nobody but `close` cancels. So a caller may leave
-at any moment: the child is told to stop and is free within one operator of the network.
+at any moment: the child is told to stop, and one that owns networks is free within an operator.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from ditto_avatar.errors import (
     InvalidCheckpoint,
@@ -22,7 +24,6 @@ from ditto_avatar.speech.neural.process import (
     ChildFailed,
     ChildProcess,
     Deadlines,
-    Network,
     Result,
     RunFailed,
     Stopped,
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    network: str
+    head: Mapping[str, Any]
     inputs: Mapping[str, protocol.Array]
     left: bool = False
     """Nobody waits for it any more."""
@@ -43,7 +44,8 @@ class _Request:
 
 
 class Runner:
-    """The networks of one voice. Belongs to the event loop in which it is first used.
+    """One model, in a child that runs `program` with `order`. Belongs to the event loop in which it
+    is first used.
 
     `on_lost` is called with the reason, one of few words, for every child that failed.
     """
@@ -51,15 +53,15 @@ class Runner:
     def __init__(
         self,
         name: str,
-        networks: Mapping[str, Network],
+        program: Path,
+        order: Mapping[str, Any],
         *,
-        threads: int = 1,
         deadlines: Deadlines | None = None,
         on_lost: Callable[[str], object] | None = None,
     ) -> None:
         self._name = name
-        self._networks = networks
-        self._threads = threads
+        self._program = program
+        self._order = order
         self._deadlines = deadlines or Deadlines()
         self._on_lost = on_lost
         self._free = asyncio.Lock()
@@ -76,17 +78,21 @@ class Runner:
         return [self._child.pid] if self._child is not None and self._child.alive else []
 
     async def run(
-        self, network: str, inputs: Mapping[str, protocol.Array], *, patient: bool = False
+        self,
+        head: Mapping[str, Any],
+        inputs: Mapping[str, protocol.Array],
+        *,
+        patient: bool = False,
     ) -> Result:
-        """Run `network` with `inputs`.
+        """Run the model with `inputs`; `head` says how.
 
         Raises `SentenceFailed` when the child is busy for too long (unless `patient`) or two
         children failed at it, `ProviderFailed` when no child can be started, `InvalidCheckpoint`
         for a damaged model, `Unavailable` when the runner is closed. Cancelling is safe and
         stops the run."""
         if self._closed:
-            raise Unavailable(f"The voice {self._name} was closed.")
-        request = _Request(network, inputs)
+            raise Unavailable(f"{self._name} was closed.")
+        request = _Request(head, inputs)
         task = asyncio.create_task(self._serve(request, patient))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -114,7 +120,7 @@ class Runner:
         try:
             result = await self._served(request, patient)
         except asyncio.CancelledError:
-            self._tell(request, Unavailable(f"The voice {self._name} was closed."))
+            self._tell(request, Unavailable(f"{self._name} was closed."))
             raise
         except Exception as error:
             # The border of a task: whatever it is, the caller raises it.
@@ -133,7 +139,7 @@ class Runner:
             async with asyncio.timeout(None if patient else self._deadlines.free_s):
                 await self._free.acquire()
         except TimeoutError:
-            raise SentenceFailed(f"The voice {self._name} is busy.") from None
+            raise SentenceFailed(f"{self._name} is busy.") from None
         try:
             return await self._run(request)
         finally:
@@ -148,11 +154,11 @@ class Runner:
             self._current = request
             self.busy.set()
             try:
-                return await child.run(request.network, request.inputs)
+                return await child.run(request.head, request.inputs)
             except Stopped:
                 break
             except RunFailed as error:
-                raise SentenceFailed(f"{self._name} could not say it: {error}") from error
+                raise SentenceFailed(f"{self._name} failed: {error}") from error
             except ChildFailed as error:
                 await self._lose(error)
                 if last:
@@ -168,19 +174,17 @@ class Runner:
         if self._child is not None:
             await self._lose(ChildFailed("died"))
         try:
-            self._child = await ChildProcess.start(self._networks, self._threads, self._deadlines)
+            self._child = await ChildProcess.start(self._program, self._order, self._deadlines)
         except ChildFailed as error:
             if error.reason == "damaged":
-                raise InvalidCheckpoint(
-                    f"The voice {self._name} cannot be read: {error.text}"
-                ) from error
-            raise ProviderFailed(f"The voice {self._name} did not start ({error}).") from error
+                raise InvalidCheckpoint(f"{self._name} cannot be read: {error.text}") from error
+            raise ProviderFailed(f"{self._name} did not start ({error}).") from error
         except OSError as error:
-            raise ProviderFailed(f"The voice {self._name} did not start ({error}).") from error
+            raise ProviderFailed(f"{self._name} did not start ({error}).") from error
         return self._child
 
     async def _lose(self, error: ChildFailed) -> None:
-        log.warning("the process of the voice %s is replaced: it %s", self._name, error.reason)
+        log.warning("the process of %s is replaced: it %s", self._name, error.reason)
         if self._on_lost is not None:
             self._on_lost(error.reason)
         await self._end()

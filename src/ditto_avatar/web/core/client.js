@@ -119,6 +119,11 @@ export class AvatarClient extends Emitter {
     this.#connection.send({ type: "avatar.select", avatar: name });
   }
 
+  /** Ids of voices, one for each language; without any the presenter's own speak. */
+  setVoices(voices) {
+    this.#connection.send({ type: "voice.select", voices });
+  }
+
   setLanguage(language) {
     this.conversation.update({ language });
     this.#connection.send({ type: "language.select", language });

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ditto_avatar.speech.neural.networks import Network
 from ditto_avatar.speech.neural.phonemes import Speller
-from ditto_avatar.speech.neural.process import Network, Result
+from ditto_avatar.speech.neural.process import Result
 from ditto_avatar.speech.neural.protocol import Array
 from ditto_avatar.speech.neural.sound import Take
 from ditto_avatar.types import Voice

@@ -15,8 +15,8 @@ from ditto_avatar.errors import InvalidCheckpoint, InvalidInput
 from ditto_avatar.models.files import contains
 from ditto_avatar.speech.neural.families.base import Run, VoiceFacts
 from ditto_avatar.speech.neural.graph import INT64
+from ditto_avatar.speech.neural.networks import Network
 from ditto_avatar.speech.neural.phonemes import Clause, Speller, takes
-from ditto_avatar.speech.neural.process import Network
 from ditto_avatar.speech.neural.sound import Span, Take, spans
 from ditto_avatar.types import FloatArray, Language, Voice
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from ditto_avatar.errors import InvalidCheckpoint, InvalidInput, SentenceFailed
 from ditto_avatar.speech.neural.families.base import Run, VoiceFacts
+from ditto_avatar.speech.neural.networks import Network
 from ditto_avatar.speech.neural.phonemes import Speller, text_takes
-from ditto_avatar.speech.neural.process import Network
 from ditto_avatar.speech.neural.sound import Take
 from ditto_avatar.types import FloatArray, Language, Voice
 

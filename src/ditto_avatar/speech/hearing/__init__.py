@@ -1,0 +1,1 @@
+"""Understanding the microphone on this machine, with Whisper in a process of its own."""

@@ -1,0 +1,78 @@
+"""The program of a child process: owns Whisper and writes down what comes in on stdin.
+
+Its argument is JSON: ``{"folder": …, "threads": 2}``. It ends when stdin ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ditto_avatar.speech.neural import child_io, protocol
+else:
+    # Its own files only: importing the package would import all that it needs.
+    _HERE = os.path.dirname(os.path.abspath(__file__))
+    sys.path.append(os.path.join(os.path.dirname(_HERE), "neural"))
+    import child_io
+    import protocol
+
+
+def open_model(order: dict[str, Any]) -> Any:
+    """Open Whisper in eight bits; raises whatever the library raises."""
+    from faster_whisper import WhisperModel
+
+    return WhisperModel(
+        order["folder"],
+        device="cpu",
+        compute_type="int8",
+        cpu_threads=order["threads"],
+        local_files_only=True,
+    )
+
+
+def transcribe(model: Any, head: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+    """Write down the samples (n,), float32 at 16 kHz, in the language of `head`."""
+    parts, _ = model.transcribe(
+        arrays["samples"],
+        language=head["language"],
+        beam_size=1,
+        condition_on_previous_text=False,
+        without_timestamps=True,
+        # The detection of speech has been at work before.
+        vad_filter=False,
+        no_speech_threshold=0.6,
+    )
+    return {"text": " ".join(part.text.strip() for part in parts).strip()}
+
+
+def answer(model: Any, payload: bytes) -> bytes:
+    """Answer a RUN payload."""
+    try:
+        head, arrays = protocol.unpack(payload)
+        with child_io.processor_time() as spent:
+            found = transcribe(model, head, arrays)
+        return protocol.frame(protocol.RESULT, protocol.pack({**found, "cpu_s": spent()}, {}))
+    except Exception as error:
+        # The border of the process: the server decides what a failure means.
+        return protocol.frame(protocol.FAILED, str(error).encode("utf-8", "replace")[:1_000])
+
+
+def main() -> None:
+    """Transcribe until stdin ends."""
+    out, order = child_io.begin()
+    try:
+        model = open_model(order)
+    except Exception as error:
+        child_io.refuse(out, error)
+        return
+    child_io.write(out, protocol.frame(protocol.READY, protocol.pack({}, {})))
+    for payload in child_io.requests():
+        child_io.write(out, answer(model, payload))
+
+
+if __name__ == "__main__":
+    main()
