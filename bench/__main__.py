@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cluster, cpu, embed, latency, latency_services, load, reading, throughput
+from bench import cluster, cpu, embed, latency, latency_services, load, reading, throughput, voices
 from bench.abuse import figures as abuse
 
 
@@ -20,6 +20,7 @@ def main() -> None:
         "load": load.main,
         "reading": reading.main,
         "throughput": throughput.main,
+        "voices": voices.main,
     }
     for name in sys.argv[1:] or benches:
         sys.argv[1:] = []

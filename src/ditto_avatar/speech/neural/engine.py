@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ class ModelSpeech:
         """The process id of the child, while there is one."""
         return self._runner.pids
 
+    @property
+    def busy(self) -> asyncio.Event:
+        """Set while the network runs."""
+        return self._runner.busy
+
     def voices(self) -> Sequence[Voice]:
         return [facts.voice for facts in self.model.voices]
 
@@ -100,7 +106,7 @@ class ModelSpeech:
         rate_hz = self.model.rate_hz
         stream, finish = PhonemeStream(rate_hz, late_closures=False), Finish(rate_hz)
         step, given = rate_hz // 10, 0
-        async with aclosing(self._takes(sentence, voice, TEMPOS[emotion])) as takes:
+        async with aclosing(self.takes(sentence, voice, TEMPOS[emotion])) as takes:
             async for take in takes:
                 sound, marks = finish.finish(take)
                 for start in range(0, len(sound), step):
@@ -116,28 +122,7 @@ class ModelSpeech:
             for chunk in stream.finish():
                 yield chunk
 
-    async def check(self) -> str:
-        """Say a sentence; returns what it took, in a sentence for `doctor`."""
-        found = await self.measure()
-        return f"{self.model.name} speaks; a second of sound takes {found.real_time_factor:.2f} s"
-
-    async def measure(self) -> SelfTest:
-        """Say a sentence twice, the first time to warm up, and tell what it took. Raises what
-        `speak` raises, and `ProviderFailed` when no sound came. Cancelling is safe."""
-        voice = self.voices()[0]
-        for _ in range(2):
-            async with aclosing(self._takes(_TEST_SENTENCES[voice.language], voice, 1.0)) as takes:
-                made = [take async for take in takes]
-        seconds = sum(len(take.samples) for take in made) / self.model.rate_hz
-        if not seconds:
-            raise ProviderFailed(f"{self.model.name} answered, but gave no sound.")
-        return SelfTest(made[0].cpu_s, sum(take.cpu_s for take in made) / seconds)
-
-    async def close(self) -> None:
-        """End the child. Cancelling is safe; closing again waits for the rest."""
-        await self._runner.close()
-
-    async def _takes(self, sentence: str, voice: Voice, tempo: float) -> AsyncGenerator[Take, None]:
+    async def takes(self, sentence: str, voice: Voice, tempo: float) -> AsyncGenerator[Take, None]:
         patient = False
 
         async def run(network: str, inputs: Mapping[str, Array]) -> Result:
@@ -149,3 +134,24 @@ class ModelSpeech:
                 # What has begun to sound is said to its end.
                 patient = True
                 yield take
+
+    async def check(self) -> str:
+        """Say a sentence; returns what it took, in a sentence for `doctor`."""
+        found = await self.measure()
+        return f"{self.model.name} speaks; a second of sound takes {found.real_time_factor:.2f} s"
+
+    async def measure(self) -> SelfTest:
+        """Say a sentence twice, the first time to warm up, and tell what it took. Raises what
+        `speak` raises, and `ProviderFailed` when no sound came. Cancelling is safe."""
+        voice = self.voices()[0]
+        for _ in range(2):
+            async with aclosing(self.takes(_TEST_SENTENCES[voice.language], voice, 1.0)) as takes:
+                made = [take async for take in takes]
+        seconds = sum(len(take.samples) for take in made) / self.model.rate_hz
+        if not seconds:
+            raise ProviderFailed(f"{self.model.name} answered, but gave no sound.")
+        return SelfTest(made[0].cpu_s, sum(take.cpu_s for take in made) / seconds)
+
+    async def close(self) -> None:
+        """End the child. Cancelling is safe; closing again waits for the rest."""
+        await self._runner.close()

@@ -1,0 +1,228 @@
+"""`python -m bench voices`: local voices beside espeak-ng (results/voices.json).
+
+Every voice that is installed is measured; the file says which ones of the catalogue were not. Words
+are counted by Whisper, which is installed like a voice: ``ditto-avatar voices download
+whisper-base``. Lips: where the sound of m, b and p between 0.8 and 4 kHz is weakest within 130 ms,
+they are closed; the figure is how far the middle of the phoneme is from there. No sentence of
+``texts/voices_en.txt`` was used to fit the constants of the families.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from bench.report import Scale, Target, write
+from bench.yardstick import Yardstick
+from ditto_avatar.assembly import HEARING, VOICES
+from ditto_avatar.media.clip import pcm16
+from ditto_avatar.models.catalogue import catalogue, find_entry
+from ditto_avatar.models.files import file_key
+from ditto_avatar.settings import Settings
+from ditto_avatar.speech.base import SpeechEngine
+from ditto_avatar.speech.espeak import EspeakEngine
+from ditto_avatar.speech.hearing.whisper import WhisperTranscriber
+from ditto_avatar.speech.neural.engine import ModelSpeech
+from ditto_avatar.speech.neural.installed import find_models
+from ditto_avatar.types import (
+    SAMPLE_RATE_HZ,
+    FloatArray,
+    Int16Array,
+    Language,
+    SpeechChunk,
+    Voice,
+    joined,
+)
+
+SENTENCES = Path(__file__).parent / "texts" / "voices_en.txt"
+_CANCELLED = 8
+_CANCEL_AFTER_S = 0.2
+_LIPS = ("m", "b", "p")
+_WINDOW, _HOP, _REACH_S = 320, 80, 0.13
+_SAME = {"favourite": "favorite", "harbour": "harbor", "colour": "color", "theatre": "theater"}
+_LIMITS = {
+    "first_sound_cpu_s": Target("<= 0.2 (Piper)", Scale.TIME),
+    "real_time_factor": Target("<= 0.15 (Piper)", Scale.TIME),
+    "memory_mb": Target("<= 200"),
+    "word_error_percent": Target("<= 2"),
+    "lip_error_ms_median": Target("<= 25"),
+    "cancel_ms": Target("<= 50", Scale.TIME),
+}
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was found of one voice, sentence by sentence."""
+
+    first_cpu_s: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+    sound_s: float = 0.0
+    lips_s: list[float] = field(default_factory=list)
+    wrong: int = 0
+    words: int = 0
+
+
+async def measure(
+    engine: SpeechEngine, voice: Voice, whisper: WhisperTranscriber, yardstick: Yardstick
+) -> Measured:
+    """Let `voice` say every sentence, and Whisper write it down."""
+    found = Measured()
+    for index, sentence in enumerate(SENTENCES.read_text(encoding="utf-8").splitlines()):
+        if index % 5 == 0:
+            yardstick.sample()
+        said = joined([chunk async for chunk in engine.speak(sentence, voice)])
+        found.lips_s += lip_errors_s(said)
+        heard = await whisper.transcribe(to_int16(said.samples), Language.ENGLISH)
+        wrong, count = words_wrong(sentence, heard)
+        found.wrong, found.words = found.wrong + wrong, found.words + count
+    return found
+
+
+async def measure_time(engine: ModelSpeech, voice: Voice, found: Measured) -> None:
+    """Add the processor time of every fifth sentence: of its first take, and of all."""
+    for sentence in SENTENCES.read_text(encoding="utf-8").splitlines()[::5]:
+        async with aclosing(engine.takes(sentence, voice, 1.0)) as takes:
+            made = [take async for take in takes]
+        found.first_cpu_s.append(made[0].cpu_s)
+        found.cpu_s += sum(take.cpu_s for take in made)
+        found.sound_s += sum(len(take.samples) for take in made) / engine.model.rate_hz
+
+
+async def cancel_ms(engine: ModelSpeech, voice: Voice) -> float:
+    """The longest time from closing a sentence in the middle of a run until the voice is free."""
+    taken = []
+    for _ in range(_CANCELLED):
+        task = asyncio.create_task(_first(engine, voice))
+        await engine.busy.wait()
+        await asyncio.sleep(_CANCEL_AFTER_S)
+        began = time.perf_counter()
+        task.cancel()
+        await asyncio.wait([task])
+        while engine.busy.is_set():  # noqa: ASYNC110 a bench may look often
+            await asyncio.sleep(0.0005)
+        taken.append((time.perf_counter() - began) * 1_000)
+    return max(taken)
+
+
+async def _first(engine: ModelSpeech, voice: Voice) -> SpeechChunk:
+    text = " ".join(SENTENCES.read_text(encoding="utf-8").replace(".", ",").splitlines()[:4])
+    return await anext(engine.speak(text, voice))
+
+
+def lip_errors_s(said: SpeechChunk) -> list[float]:
+    """How far the middles of m, b and p are from where the lips are closed, in seconds."""
+    samples = said.samples
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
+    powers = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW))) ** 2
+    bands = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE_HZ)
+    energy = powers[:, (bands >= 800) & (bands <= 4_000)].sum(1)
+    times = (np.arange(len(energy)) * _HOP + _WINDOW / 2) / SAMPLE_RATE_HZ
+    errors = []
+    for phoneme in said.phonemes:
+        if phoneme.symbol not in _LIPS:
+            continue
+        middle = (phoneme.start + phoneme.end) / 2 / SAMPLE_RATE_HZ
+        near = np.flatnonzero(np.abs(times - middle) < _REACH_S)
+        if len(near):
+            errors.append(abs(float(times[near[energy[near].argmin()]]) - middle))
+    return errors
+
+
+def words_wrong(said: str, heard: str) -> tuple[int, int]:
+    """Words that are wrong, missing or too many (edit distance), and words of the sentence."""
+    wanted, found = _words(said), _words(heard)
+    row = list(range(len(found) + 1))
+    for index, word in enumerate(wanted, 1):
+        above, row[0] = row[0], index
+        for place, other in enumerate(found, 1):
+            above, row[place] = (
+                row[place],
+                min(row[place] + 1, row[place - 1] + 1, above + (word != other)),
+            )
+    return row[-1], len(wanted)
+
+
+def _words(text: str) -> Sequence[str]:
+    return [_SAME.get(word, word) for word in re.findall(r"[a-z']+", text.lower())]
+
+
+def to_int16(samples: FloatArray) -> Int16Array:
+    """Samples as the microphone gives them."""
+    return np.frombuffer(pcm16(samples), "<i2").astype(np.int16)
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has held."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(match[1]) / 1024 if match else 0.0
+
+
+async def figures(data_dir: Path, yardstick: Yardstick) -> dict[str, Any]:
+    """Measure espeak-ng and everything that is installed."""
+    made: dict[str, Any] = {}
+    async with AsyncExitStack() as stack:
+        espeak = await stack.enter_async_context(EspeakEngine(children=1))
+        whisper = WhisperTranscriber(data_dir / HEARING / "whisper-base", threads=1)
+        stack.push_async_callback(whisper.close)
+        plain = await measure(espeak, espeak.voices()[0], whisper, yardstick)
+        made["espeak_word_error_percent"] = round(100 * plain.wrong / plain.words, 1)
+        made["espeak_lip_error_ms_median"] = round(1_000 * median(plain.lips_s), 1)
+        models = await asyncio.to_thread(find_models, data_dir / VOICES)
+        for model in models:
+            engine = ModelSpeech(model, file_key(model.files), espeak)
+            stack.push_async_callback(engine.close)
+            voice = next(v for v in engine.voices() if v.language is Language.ENGLISH)
+            await engine.measure()
+            found = await measure(engine, voice, whisper, yardstick)
+            await measure_time(engine, voice, found)
+            made[f"{model.name}_voice"] = voice.id
+            values = {
+                "first_sound_cpu_s": median(found.first_cpu_s),
+                "real_time_factor": found.cpu_s / found.sound_s,
+                "memory_mb": peak_mb(engine.pids[0]),
+                "word_error_percent": 100 * found.wrong / found.words,
+                "cancel_ms": await cancel_ms(engine, voice),
+            }
+            if found.lips_s:
+                values["lip_error_ms_median"] = 1_000 * median(found.lips_s)
+            made |= {f"{model.name}_{key}": round(value, 2) for key, value in values.items()}
+    installed = {model.name for model in models}
+    made["sentences"] = len(SENTENCES.read_text(encoding="utf-8").splitlines())
+    made["not_run"] = [
+        entry.name
+        for entry in catalogue().values()
+        if entry.kind == VOICES and entry.name not in installed
+    ]
+    return made
+
+
+def main() -> None:
+    """Measure, print and store."""
+    data_dir = Settings().data_dir
+    if not find_entry("whisper-base").is_installed(data_dir):
+        Console().print("voices: first, ditto-avatar voices download whisper-base")
+        return
+    with Yardstick(time.process_time) as yardstick:
+        made = asyncio.run(figures(data_dir, yardstick))
+    targets = {
+        key: target
+        for key in made
+        for name, target in _LIMITS.items()
+        if key.endswith(name) and not isinstance(made[key], str)
+    }
+    Console().print(write("voices", made, targets, yardstick))
+
+
+if __name__ == "__main__":
+    main()
