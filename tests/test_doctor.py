@@ -113,7 +113,7 @@ async def test_what_is_missing_is_broken_only_where_it_is_asked_for(
         )
     )
     broken = {part for part, finding in found.items() if finding.state is State.BROKEN}
-    assert broken == {"presenters", "face", "data folder", "database", "speech"}
+    assert broken == {"presenters", "face", "data folder", "credentials", "database", "speech"}
     assert "oval" in found["presenters"].text
     assert "secret" not in found["database"].text
     assert "TTS_API_KEY" in found["speech"].text
@@ -196,3 +196,13 @@ async def test_wrong_settings_are_one_sentence_each(tmp_path: Path) -> None:
     assert "DITTO_PORT" in printed
     assert "DITTO_SPEAKING_RATE" in printed
     assert "Traceback" not in printed
+
+
+async def test_it_says_what_films_are_signed_with(packs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("c2pa")
+    signed = (await findings(settings(packs, tmp_path)))["credentials"]
+    assert (signed.state, "self-signed" in signed.text) == (State.GOOD, True)
+    off = (await findings(settings(packs, tmp_path, credentials="off")))["credentials"]
+    assert off.state is State.ABSENT
+    broken = settings(packs, tmp_path, credentials_key=tmp_path / "key.pem")
+    assert (await findings(broken))["credentials"].state is State.BROKEN

@@ -13,18 +13,20 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 WANTED = {
-    "run": [*PROJECT["dependencies"], *EXTRAS["voices"], *EXTRAS["rtc"]],
+    "run": [*PROJECT["dependencies"], *EXTRAS["voices"], *EXTRAS["rtc"], *EXTRAS["credentials"]],
     "test": [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["ditto"], *EXTRAS["voices"]],
     "image-cpu": [
         *PROJECT["dependencies"],
         *EXTRAS["voices"],
         *EXTRAS["rtc"],
         *EXTRAS["postgres"],
+        *EXTRAS["credentials"],
     ],
     "image-cuda": [
         *PROJECT["dependencies"],
         *EXTRAS["rtc"],
         *EXTRAS["postgres"],
+        *EXTRAS["credentials"],
         *EXTRAS["ditto-gpu"],
     ],
 }

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import av
 
 from ditto_avatar import assembly
+from ditto_avatar.credentials.opening import open_credentials
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.providers.checks import check_all
 from ditto_avatar.session.database import sqlite_url
@@ -53,6 +54,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *await asyncio.to_thread(_acceleration),
         *await asyncio.to_thread(_backends, settings),
         await asyncio.to_thread(_data_folder, settings),
+        await asyncio.to_thread(_credentials, settings),
         await _database(settings),
         *await _engines(settings),
     ]
@@ -166,6 +168,19 @@ def _data_folder(settings: Settings) -> Finding:
         text = f"{folder} cannot be written: {error.strerror}"
         return Finding("data folder", State.BROKEN, text)
     return Finding("data folder", State.GOOD, f"{folder} can be written")
+
+
+def _credentials(settings: Settings) -> Finding:
+    try:
+        signing = open_credentials(settings)
+    except DittoAvatarError as error:
+        return Finding("credentials", State.BROKEN, str(error))
+    if signing is None:
+        text = "films are not signed as made by AI (the extra `credentials`, DITTO_CREDENTIALS)"
+        return Finding("credentials", State.ABSENT, text)
+    own = settings.credentials_certificate
+    signed_with = "a self-signed certificate, for trying" if own is None else str(own)
+    return Finding("credentials", State.GOOD, f"films are signed with {signed_with}")
 
 
 async def _database(settings: Settings) -> Finding:
