@@ -39,7 +39,7 @@ OPTIONAL = {
     "fastapi": ["server/"],
     "starlette": ["server/"],
     "uvicorn": ["server/serving.py", "server/connections.py"],
-    "h11": ["server/connections.py"],
+    "h11": ["server/connections.py", "server/forwarding.py"],
     "torch": ["face/ditto/"],
     "onnxruntime": ["face/ditto/", "speech/neural/child.py"],
     "faster_whisper": ["speech/hearing/child.py"],

@@ -31,6 +31,7 @@ from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit, Share
+from ditto_avatar.session.ownership import Ownership
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
@@ -123,10 +124,16 @@ class World:
 
     @asynccontextmanager
     async def viewer(
-        self, session: Session, *, streams: bool = True, after: int | None = None
+        self,
+        session: Session,
+        *,
+        streams: bool = True,
+        after: int | None = None,
+        epoch: int | None = None,
     ) -> AsyncIterator[Viewer]:
+        """Watch; one that comes back is of the present epoch unless it names another."""
         outbox = Outbox(streams=streams)
-        session.attach(outbox, resumed=after is not None, after=after)
+        session.attach(outbox, resumed=after is not None, after=after, epoch=epoch or session.epoch)
         viewer = Viewer(outbox)
         reading = asyncio.create_task(viewer.read())
         try:
@@ -182,6 +189,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         await store.start()
         signer = ClipSigner(clips)
         clip_writer = ClipWriter(clips, executor, signer)
+        metrics = Metrics()
         services = Services(
             pipeline=Pipeline(
                 engines=lambda avatar, tell: Engines(dialogue, speech),
@@ -197,8 +205,9 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
             clip_signer=signer,
             admission=Admission(places, max_waiting, Share(share)),
             store=store,
+            ownership=Ownership(store, "", clock, metrics),
             clock=clock,
-            metrics=Metrics(),
+            metrics=metrics,
             turn_limit=RateLimit(turns_per_minute, clock, "messages"),
             share=Share(share),
             max_text=4_000,

@@ -95,6 +95,10 @@ class ShuttingDown(DittoAvatarError):
     """The server takes no new turns because it stops."""
 
 
+class SessionMoved(DittoAvatarError):
+    """Another server has the session now."""
+
+
 class NotReady(DittoAvatarError):
     """The server runs and cannot do its work for the moment."""
 
@@ -171,6 +175,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     RateLimited: Outcome("rate_limited", 429, close=1013),
     Busy: Outcome("busy", 503, close=1013),
     ShuttingDown: Outcome("shutting_down", 503, close=1012),
+    SessionMoved: Outcome("moved", 503, close=1012),
     NotReady: Outcome("not_ready", 503, close=1013),
     StorageFull: Outcome("storage_full", 507, close=1013),
     StorageFailed: Outcome("storage_failed", 503, close=1013),

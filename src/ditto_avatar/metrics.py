@@ -46,6 +46,12 @@ class Metrics:
             "Streams that went on elsewhere when their worker was lost",
             [],
         )
+        self.sessions_moved = counter(
+            "ditto_sessions_moved",
+            "Sessions between servers of one database: taken_over in mid-answer, lost to another "
+            "server, forwarded to the one that holds them",
+            ["how"],
+        )
         self.connections_ended = counter(
             "ditto_connections_ended",
             "Connections ended by a limit or for what they sent, by reason",

@@ -279,6 +279,11 @@ class Settings(RtcSettings):
     database_url: str | None = Field(
         None, description="PostgreSQL or SQLite URL (default: SQLite inside the data folder)"
     )
+    peer_url: str | None = Field(
+        None,
+        description="address at which the other servers of the same PostgreSQL database reach this "
+        "one, such as http://10.0.0.7:7136; with it several servers share the database",
+    )
     warm_up: Path | None = Field(
         None, description="a text file with sentences, one a line, drawn into the cache at start"
     )

@@ -30,7 +30,8 @@ LONG = "This is a sentence that takes a while to be spoken and drawn. " * 12
 async def process(
     packs: Path, data: Path, database: str, *, within: Sequence[str] = (), **settings: str
 ) -> AsyncIterator[Process]:
-    """A server in a process of its own; `within` is a command that starts another one."""
+    """A server in a process of its own; `within` is a command that starts another one, and
+    ``{port}`` in a setting stands for the server's port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -44,7 +45,7 @@ async def process(
         "DITTO_DIALOGUE": "offline",
         "DITTO_CACHE_MB": "0",
         "DITTO_SHUTDOWN_S": "20",
-        **settings,
+        **{name: value.replace("{port}", str(port)) for name, value in settings.items()},
     }
     running = await asyncio.create_subprocess_exec(
         *within, sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(port),
@@ -124,7 +125,10 @@ async def test_a_killed_server_loses_nothing_that_was_accepted(
     seen: dict[str, Any] = client.messages[-1]
     async with process(packs, data, database) as second:
         async with second.server.socket(
-            session=ready["session"], token=ready["token"], after=seen.get("seq", 0)
+            session=ready["session"],
+            token=ready["token"],
+            epoch=ready["epoch"],
+            after=seen.get("seq", 0),
         ) as again:
             back = await again.next()
             assert (back["resumed"], back["gap"], back["running_turn"]) == (True, True, None)
@@ -166,7 +170,10 @@ async def test_an_answer_that_a_kill_cut_off_is_kept_as_far_as_it_was_made(
             await first.end(signal.SIGKILL)
     async with process(packs, data, database) as second:
         async with second.server.socket(
-            session=ready["session"], token=ready["token"], after=clip["seq"]
+            session=ready["session"],
+            token=ready["token"],
+            epoch=ready["epoch"],
+            after=clip["seq"],
         ) as again:
             back = await again.next()
     assert back["running_turn"] is None
@@ -198,7 +205,10 @@ async def test_a_question_that_was_stored_and_never_confirmed_is_answered_when_i
         await first.end(signal.SIGKILL)
     async with process(packs, data, database) as second:
         async with second.server.socket(
-            session=ready["session"], token=ready["token"], after=ready["seq"]
+            session=ready["session"],
+            token=ready["token"],
+            epoch=ready["epoch"],
+            after=ready["seq"],
         ) as again:
             back = await again.next()
             (entry,) = back["history"]

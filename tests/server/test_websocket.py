@@ -83,7 +83,10 @@ async def test_reconnecting_in_the_middle_gets_the_rest(server: Server) -> None:
         await client.send(type="say", text="This is a first sentence. This is a second one.")
         last = await client.until("segment.started")
     async with server.socket(
-        session=ready["session"], token=ready["token"], after=last["seq"]
+        session=ready["session"],
+        token=ready["token"],
+        epoch=ready["epoch"],
+        after=last["seq"],
     ) as again:
         back = await again.next()
         assert (back["resumed"], back["gap"]) == (True, False)
@@ -216,7 +219,12 @@ async def test_a_message_over_the_limit_ends_the_connection_not_the_session(
             await client.until("turn.started")
             await client.raw.send("x" * 100_000)
             assert await closed(client) == 1009
-        async with server.socket(session=ready["session"], token=ready["token"], after=0) as again:
+        async with server.socket(
+            session=ready["session"],
+            token=ready["token"],
+            epoch=ready["epoch"],
+            after=0,
+        ) as again:
             assert (await again.next())["resumed"]
 
 
@@ -254,7 +262,12 @@ async def test_a_client_that_vanishes_finds_its_answer_when_it_returns(server: S
         await client.until("segment.data")
         client.raw.transport.abort()  # no farewell: the cable was pulled
     auth = {"Authorization": f"Bearer {ready['token']}"}
-    async with server.socket(session=ready["session"], token=ready["token"], after=0) as again:
+    async with server.socket(
+        session=ready["session"],
+        token=ready["token"],
+        epoch=ready["epoch"],
+        after=0,
+    ) as again:
         await again.until("turn.finished")
         assert [m["index"] for m in again.of("video_ready")] == [0, 1]
         url = f"/api/sessions/{ready['session']}"

@@ -17,6 +17,7 @@ from ditto_avatar.errors import (
 from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
+from ditto_avatar.session.stored import Held
 from ditto_avatar.transport import events
 from tests.worlds import World, Worlds
 
@@ -127,7 +128,7 @@ async def test_a_removed_presenter_costs_nobody_a_conversation(world: World) -> 
         await session.submit(SAY, "Hi.")
         await viewer.until(events.TurnFinished)
         await session.interrupt()
-    await world.services.store.update_session(session.id, avatar="removed")
+    await world.services.store.update_session(Held(session.id), avatar="removed")
     session.used_at -= 121
     await world.cleaning.sweep()
     found = await world.registry.find(session.id, session.token)

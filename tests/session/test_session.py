@@ -35,7 +35,7 @@ from ditto_avatar.session import runner
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
-from ditto_avatar.session.stored import FINISHED, StoredSession, StoredTurn, hash_token
+from ditto_avatar.session.stored import FINISHED, Held, StoredSession, StoredTurn, hash_token
 from ditto_avatar.transport import events
 from ditto_avatar.types import Emotion, Language, SpeechChunk, VideoFrame
 from tests.deadlines import TEST_DEADLINE_S
@@ -285,9 +285,9 @@ async def test_who_asks_after_a_turn_hears_that_it_is_over_when_its_clips_are_th
     add, settle = world.services.store.add_clip, session.conversation.settle
     writable, settled = asyncio.Event(), asyncio.Event()
 
-    async def add_later(turn_id: str, clip: Clip) -> None:
+    async def add_later(held: Held, turn_id: str, clip: Clip) -> None:
         await writable.wait()
-        await add(turn_id, clip)
+        await add(held, turn_id, clip)
 
     def settle_and_tell(*arguments: Any, **named: Any) -> None:
         settle(*arguments, **named)
@@ -589,7 +589,7 @@ async def test_only_the_newest_question_that_a_killed_server_left_is_answered_la
     await session.keep()
     for number in (1, 2):
         left = StoredTurn(f"t{number}", number, MESSAGE, f"{number}?", client_id=f"c{number}")
-        await killed.services.store.add_turn(session.id, left)
+        await killed.services.store.add_turn(Held(session.id), left)
     await killed.services.store.close()
 
     world = await open_world()

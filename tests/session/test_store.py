@@ -27,6 +27,7 @@ from ditto_avatar.session.stored import (
     FINISHED,
     INTERRUPTED,
     RUNNING,
+    Held,
     StoredSession,
     StoredTurn,
     hash_token,
@@ -59,10 +60,12 @@ def session(name: str = "a") -> StoredSession:
 
 async def test_a_conversation_comes_back_as_it_was(store: Store) -> None:
     await store.add_session(session())
-    await store.add_turn("a", StoredTurn("t1", 1, "message", "안녕?", client_id="c1"))
-    await store.add_clip("t1", CLIP)
-    await store.settle_turn("t1", answer="네.", heard=None, state=FINISHED, timings={"x": 1.0})
-    await store.add_turn("a", StoredTurn("t2", 2, "say", "Hi."))
+    await store.add_turn(Held("a"), StoredTurn("t1", 1, "message", "안녕?", client_id="c1"))
+    await store.add_clip(Held("a"), "t1", CLIP)
+    await store.settle_turn(
+        Held("a"), "t1", answer="네.", heard=None, state=FINISHED, timings={"x": 1.0}
+    )
+    await store.add_turn(Held("a"), StoredTurn("t2", 2, "say", "Hi."))
     found = await store.session("a")
     assert found is not None
     assert (found.avatar, found.language) == ("mina", "ko")
@@ -83,39 +86,39 @@ async def test_only_the_right_token_opens_a_session(store: Store) -> None:
 
 async def test_the_same_message_is_kept_once(store: Store) -> None:
     await store.add_session(session())
-    await store.add_turn("a", StoredTurn("t1", 0, "message", "Hi", client_id="c1"))
+    await store.add_turn(Held("a"), StoredTurn("t1", 0, "message", "Hi", client_id="c1"))
     with pytest.raises(InvalidInput, match="'c1' was answered long ago"):
-        await store.add_turn("a", StoredTurn("t2", 0, "message", "Hi", client_id="c1"))
-    third = await store.add_turn("a", StoredTurn("t3", 0, "message", "Hi", client_id="c2"))
+        await store.add_turn(Held("a"), StoredTurn("t2", 0, "message", "Hi", client_id="c1"))
+    third = await store.add_turn(Held("a"), StoredTurn("t3", 0, "message", "Hi", client_id="c2"))
     assert third.generation == 2
 
 
 async def test_turns_are_numbered_by_the_database(store: Store) -> None:
     await store.add_session(session())
     asked = [StoredTurn(f"t{i}", 0, "message", "Hi") for i in range(3)]
-    kept = [await store.add_turn("a", turn) for turn in asked]
+    kept = [await store.add_turn(Held("a"), turn) for turn in asked]
     assert [turn.generation for turn in kept] == [1, 2, 3]
 
 
 async def test_a_turn_of_no_session_says_that_the_session_ended(store: Store) -> None:
     with pytest.raises(SessionEnded):
-        await store.add_turn("nobody", StoredTurn("t1", 0, "message", "Hi"))
+        await store.add_turn(Held("nobody"), StoredTurn("t1", 0, "message", "Hi"))
 
 
 async def test_a_session_is_stored_with_its_first_turn_or_not_at_all(store: Store) -> None:
-    await store.add_turn("a", StoredTurn("t1", 0, "message", "Hi"), session())
+    await store.add_turn(Held("a"), StoredTurn("t1", 0, "message", "Hi"), session())
     found = await store.session("a")
     assert found is not None
     assert [turn.id for turn in found.turns] == ["t1"]
     with pytest.raises(StorageFailed):  # the turn's id is taken: neither of them stays
-        await store.add_turn("b", StoredTurn("t1", 0, "message", "Hi"), session("b"))
+        await store.add_turn(Held("b"), StoredTurn("t1", 0, "message", "Hi"), session("b"))
     assert await store.session("b") is None
 
 
 async def test_only_the_newest_turns_are_read(store: Store) -> None:
     await store.add_session(session())
     for i in range(5):
-        await store.add_turn("a", StoredTurn(f"t{i}", 0, "message", "Hi"))
+        await store.add_turn(Held("a"), StoredTurn(f"t{i}", 0, "message", "Hi"))
     found = await store.session("a", newest_turns=2)
     assert found is not None
     assert [turn.id for turn in found.turns] == ["t3", "t4"]
@@ -125,7 +128,7 @@ async def test_a_start_marks_what_was_running_as_interrupted(url: str) -> None:
     first = Store(url)
     await first.start()
     await first.add_session(session("crash"))
-    await first.add_turn("crash", StoredTurn("r1", 1, "message", "Hi"))
+    await first.add_turn(Held("crash"), StoredTurn("r1", 1, "message", "Hi"))
     await first.close()
     second = Store(url)
     assert await second.start() == 1
@@ -142,7 +145,7 @@ async def test_a_second_server_is_refused_until_the_first_has_stopped(
     first, second = Store(url), Store(url)
     await first.start()
     await first.add_session(session("busy"))
-    await first.add_turn("busy", StoredTurn("r1", 0, "message", "Hi"))
+    await first.add_turn(Held("busy"), StoredTurn("r1", 0, "message", "Hi"))
     monkeypatch.setattr(database_lock, "_WAIT_S", 0.3)
     with pytest.raises(Unavailable, match="Another server uses this database"):
         await second.start()
@@ -157,8 +160,8 @@ async def test_a_second_server_is_refused_until_the_first_has_stopped(
 
 async def test_a_removed_session_leaves_nothing(store: Store) -> None:
     await store.add_session(session())
-    await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi"))
-    await store.add_clip("t1", CLIP)
+    await store.add_turn(Held("a"), StoredTurn("t1", 1, "message", "Hi"))
+    await store.add_clip(Held("a"), "t1", CLIP)
     assert await store.clip_names("a") == [CLIP.name]
     await store.remove_session("a")
     assert await store.session("a") is None
@@ -206,9 +209,14 @@ async def test_removed_rows_are_gone_from_every_file_of_the_database(tmp_path: P
         await store.add_session(session(name))
         for number in range(1, 60):
             text = f"{name} private {number} " * (number * 3)
-            await store.add_turn(name, StoredTurn(f"{name}{number}", number, "message", text))
+            await store.add_turn(Held(name), StoredTurn(f"{name}{number}", number, "message", text))
             await store.settle_turn(
-                f"{name}{number}", answer=text.upper(), heard=None, state=FINISHED, timings={}
+                Held(name),
+                f"{name}{number}",
+                answer=text.upper(),
+                heard=None,
+                state=FINISHED,
+                timings={},
             )
     await store.remove_session("a")
     assert await store.purge()
@@ -238,7 +246,7 @@ async def test_a_database_that_is_read_meanwhile_is_purged_later(tmp_path: Path)
     store = Store(sqlite_url(tmp_path))
     await store.start()
     await store.add_session(session())
-    await store.add_turn("a", StoredTurn("t1", 1, "message", "a private word"))
+    await store.add_turn(Held("a"), StoredTurn("t1", 1, "message", "a private word"))
     with closing(sqlite3.connect(tmp_path / "conversations.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM turns").fetchall()
@@ -252,7 +260,7 @@ async def test_a_database_that_is_read_meanwhile_is_purged_later(tmp_path: Path)
 
 async def test_the_choice_of_presenter_and_language_is_kept(store: Store) -> None:
     await store.add_session(session())
-    await store.update_session("a", avatar="james", language="en")
+    await store.update_session(Held("a"), avatar="james", language="en")
     found = await store.session("a")
     assert found is not None
     assert (found.avatar, found.language) == ("james", "en")
@@ -307,5 +315,5 @@ async def test_a_database_that_cannot_be_written_says_so(tmp_path: Path) -> None
         await connection.exec_driver_sql("PRAGMA max_page_count=1")
         await connection.exec_driver_sql("PRAGMA query_only=ON")
     with pytest.raises(StorageFull, match="could not be stored"):
-        await store.add_turn("a", StoredTurn("t1", 1, "message", "Hi"))
+        await store.add_turn(Held("a"), StoredTurn("t1", 1, "message", "Hi"))
     await store.close()

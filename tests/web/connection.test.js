@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { Connection, retryDelay } from "../../src/ditto_avatar/web/core/connection.js";
 import { equal, FakeClock, FakeSocket, FakeStorage, truthy } from "./harness.js";
 
-const READY = { type: "session.ready", session: "s1", token: "t1", resumed: false, seq: 1 };
+const READY = {
+  type: "session.ready", session: "s1", epoch: 4, token: "t1", resumed: false, seq: 1,
+};
 
 function begin({ storage = new FakeStorage(), join = null } = {}) {
   const sockets = [];
@@ -53,8 +55,8 @@ test("comes back to its session with the last number it saw", async () => {
   sockets[0].hangUp(1006);
   await clock.advance(3000);
   sockets[1].open();
-  const { session, token, after } = sockets[1].sent[0];
-  equal([session, token, after], ["s1", "t1", 7]);
+  const { session, token, after, epoch } = sockets[1].sent[0];
+  equal([session, token, after, epoch], ["s1", "t1", 7, 4]);
 });
 
 test("an error keeps back the message that it names and no other", async () => {
@@ -107,6 +109,29 @@ test("tries again after 3 s, then ever later up to 30 s", async () => {
   const delays = states.filter(({ state }) => state === "waiting").map(({ retryMs }) => retryMs);
   equal(delays, [3000, 6000, 12000, 24000, 30000, 30000, 30000]);
   equal(sockets.length, 8);
+});
+
+test("a page whose server leaves its session to another comes back within a second", async () => {
+  const { sockets, clock, states } = beginReady();
+  sockets[0].hangUp(1012);
+  truthy(states.at(-1).retryMs <= 1000);
+  await clock.advance(states.at(-1).retryMs);
+  equal(sockets.length, 2);
+  sockets[1].hangUp(1012);
+  equal(states.at(-1).retryMs, 6000);
+});
+
+test("a page tells the next server whose numbers it counted by", async () => {
+  const { sockets, clock } = beginReady();
+  sockets[0].hangUp(1006);
+  await clock.advance(3000);
+  sockets[1].open();
+  sockets[1].say({ ...READY, resumed: true, gap: true, epoch: 5, seq: 2 });
+  sockets[1].hangUp(1006);
+  await clock.advance(3000);
+  sockets[2].open();
+  const { after, epoch } = sockets[2].sent[0];
+  equal([after, epoch], [2, 5]);
 });
 
 test("spreads the later tries by chance, never beyond 30 s", () => {

@@ -114,6 +114,9 @@ export interface Hello {
   token?: string | null;
   /** The last `seq` that the page has seen; later events are sent again. */
   after?: number | null;
+  /** The `epoch` of the `session.ready` before that `seq`. A server that has taken the session
+   * since then counts anew. */
+  epoch?: number | null;
   /** Presenter of a new session. One that does not exist gives way to the server's default. */
   avatar?: string | null;
   /** Language of a new session. */
@@ -326,6 +329,9 @@ export type ServerMessage = SessionReady | TurnStarted | QueuePosition | TextDel
 export interface SessionReady {
   type: "session.ready";
   session: string;
+  /** Counts the servers, and the starts of a server, that have held the session; `seq` belongs to
+   * it. `hello` brings both back. */
+  epoch: number;
   /** The session's own token: all that is needed to come back. */
   token: string;
   /** Whether this is the session that `hello` named. */

@@ -22,6 +22,7 @@ from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.body_limit import BodyLimit
 from ditto_avatar.server.embedding import CrossOrigin
 from ditto_avatar.server.exposure import OperatorPort, operator_port
+from ditto_avatar.server.forwarding import Forwarding
 from ditto_avatar.server.gate import Gate, Rules
 from ditto_avatar.server.headers import SecurityHeaders
 from ditto_avatar.server.limits import Shares
@@ -69,6 +70,7 @@ def _empty_app(parts: ServerParts) -> FastAPI:
     failures.install(app)
     settings = parts.settings
     # The last one stands outermost.
+    app.add_middleware(Forwarding, parts=parts)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_kb * 1024,

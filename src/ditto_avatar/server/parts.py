@@ -26,7 +26,7 @@ from ditto_avatar.pipeline.warm_up import (
     warm_up,
 )
 from ditto_avatar.providers.checks import warn_of_failures
-from ditto_avatar.server import upkeep
+from ditto_avatar.server import peers, upkeep
 from ditto_avatar.server.access import Access
 from ditto_avatar.server.audit import AuditLog
 from ditto_avatar.server.engines import ServerEngines, open_engines, places_for
@@ -35,6 +35,7 @@ from ditto_avatar.server.keys import Keyring
 from ditto_avatar.server.kiosk import Kiosk
 from ditto_avatar.server.limits import Throttle
 from ditto_avatar.server.readiness import Readiness
+from ditto_avatar.server.relay import Relays
 from ditto_avatar.server.rtc import open_rtc
 from ditto_avatar.server.secret import ServerSecret
 from ditto_avatar.server.storage import Storage, open_storage
@@ -45,8 +46,10 @@ from ditto_avatar.session.cleaning import Cleaning
 from ditto_avatar.session.drain import Drain
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.overview import Overview
+from ditto_avatar.session.ownership import Ownership
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
+from ditto_avatar.session.shared_limit import SharedLimit
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.settings import Settings, revealed
 from ditto_avatar.speech.base import SpeechEngine
@@ -76,6 +79,8 @@ class ServerParts:
     clip_signer: ClipSigner
     admission: Admission
     registry: Registry
+    ownership: Ownership
+    relays: Relays
     cleaning: Cleaning
     metrics: Metrics
     drain: Drain
@@ -130,17 +135,28 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         said = [*phrases, *kiosk.sentences]
         own = await asyncio.to_thread(own_sentences, engines.dialogue, said)
         pipeline = _pipeline(settings, engines, storage, clock, own)
-        services = _services(settings, engines, storage, pipeline, clock, avatars, access, rtc)
+        ownership = await _open_ownership(settings, storage, clock, metrics, stack)
+        services = _services(
+            settings, engines, storage, pipeline, ownership, clock, avatars, access, rtc
+        )
         erasure = storage.erasure()
+        shared_limit = None
+        if ownership.shared:
+            shared_limit = SharedLimit(
+                storage.store, "sessions", settings.sessions_per_minute, "new sessions"
+            )
         registry = Registry(
             services,
             erasure,
             session_limit=RateLimit(settings.sessions_per_minute, clock, "new sessions"),
+            shared_limit=shared_limit,
             max_sessions=settings.max_sessions,
             default_avatar=settings.avatar,
             default_language=settings.language,
         )
-        cleaning = Cleaning(registry, services, erasure, idle_s=settings.session_idle_s)
+        cleaning = Cleaning(
+            registry, services, erasure, idle_s=settings.session_idle_s, shared_limit=shared_limit
+        )
         whep = WhepViewers(rtc, metrics, settings.max_viewers)
         stack.push_async_callback(whep.close)
         # `GracefulServer` has given running answers their time already.
@@ -153,6 +169,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             storage.clip_signer,
             services.admission,
             registry,
+            ownership,
+            Relays(),
             cleaning,
             metrics,
             services.drain,
@@ -174,7 +192,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             rtc_pace=RateLimit(_OFFERS_PER_MINUTE, clock, "offers of WebRTC"),
             whep=whep,
         )
-        await _begin_background(parts, engines, pipeline, phrases, stack)
+        await _begin_background(parts, engines, pipeline, ownership, phrases, stack)
         yield parts
 
 
@@ -227,6 +245,7 @@ def _services(
     engines: ServerEngines,
     storage: Storage,
     pipeline: Pipeline,
+    ownership: Ownership,
     clock: Clock,
     avatars: AvatarLibrary,
     access: Access,
@@ -239,6 +258,7 @@ def _services(
         clip_signer=storage.clip_signer,
         admission=Admission(places_for(settings, engines.face), settings.max_waiting, share),
         store=storage.store,
+        ownership=ownership,
         clock=clock,
         metrics=engines.metrics,
         turn_limit=RateLimit(settings.turns_per_minute, clock, "messages"),
@@ -252,6 +272,19 @@ def _services(
     )
 
 
+async def _open_ownership(
+    settings: Settings, storage: Storage, clock: Clock, metrics: Metrics, stack: AsyncExitStack
+) -> Ownership:
+    """Begin the lease of this server, if there may be others; `stack` ends it. Raises
+    `InvalidInput` for settings under which the others could not tell visitors apart."""
+    peers.check(settings)
+    ownership = Ownership(storage.store, settings.peer_url or "", clock, metrics)
+    if ownership.shared:
+        await ownership.begin()
+        stack.push_async_callback(ownership.resign)
+    return ownership
+
+
 def _pace(settings: Settings, clock: Clock, connections: int = 1) -> Throttle:
     rate = settings.messages_per_second * connections
     return Throttle(rate, rate * _BURST_S, clock)
@@ -261,6 +294,7 @@ async def _begin_background(
     parts: ServerParts,
     engines: ServerEngines,
     pipeline: Pipeline,
+    ownership: Ownership,
     phrases: list[str],
     stack: AsyncExitStack,
 ) -> None:
@@ -278,6 +312,7 @@ async def _begin_background(
         warm_up(pipeline, default, settings.language, phrases),
         prepare_each(engines.face, others),
         upkeep.sweep(parts.cleaning, parts.clips, metrics),
+        upkeep.keep_lease(ownership, parts.registry, metrics),
         upkeep.expire(parts.cleaning, parts.faces, settings.retention_s, metrics),
         *([engines.local.prepare()] if engines.local is not None else []),
         warn_of_failures(engines.named()),

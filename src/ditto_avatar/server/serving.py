@@ -155,7 +155,7 @@ class GracefulServer(LimitedServer):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop gracefully. Called once by uvicorn when the process is asked to stop."""
         grace_s = self._parts.settings.shutdown_s
-        closing = asyncio.create_task(self._parts.registry.close(grace_s))
+        closing = asyncio.create_task(self._close_sessions(grace_s))
         forced = asyncio.create_task(self._forced.wait())
         await asyncio.wait({closing, forced}, return_when=asyncio.FIRST_COMPLETED)
         # What is left is interrupted when the parts are closed.
@@ -165,3 +165,9 @@ class GracefulServer(LimitedServer):
             if isinstance(ended, Exception):
                 log.error("sessions could not be closed: %s", where_raised(ended))
         await super().shutdown(sockets)
+
+    async def _close_sessions(self, grace_s: float) -> None:
+        """End each session and each relay once its answer is over."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._parts.registry.close(grace_s))
+            group.create_task(self._parts.relays.close(grace_s))

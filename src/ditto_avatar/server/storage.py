@@ -59,7 +59,11 @@ async def open_storage(settings: Settings, metrics: Metrics, stack: AsyncExitSta
     former = partial(shutil.rmtree, settings.data_dir / "takes", ignore_errors=True)
     for clear in (clips.clear_unfinished, cache.clear_unfinished, former):
         await asyncio.to_thread(clear)
-    store = Store(settings.database_url or sqlite_url(settings.data_dir), ages)
+    store = Store(
+        settings.database_url or sqlite_url(settings.data_dir),
+        ages,
+        shared=settings.peer_url is not None,
+    )
     stack.push_async_callback(store.close)
     if interrupted := await store.start():
         log.info("%d answers had been interrupted by the last stop", interrupted)

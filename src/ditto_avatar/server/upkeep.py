@@ -11,10 +11,13 @@ from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.clips import ClipFolder
 from ditto_avatar.server.faces import Faces
 from ditto_avatar.session.cleaning import Cleaning
+from ditto_avatar.session.ownership import Ownership
+from ditto_avatar.session.registry import Registry
 
 log = logging.getLogger(__name__)
 
 _SWEEP_S = 30.0
+_RENEW_S = 3.0
 # How often is looked for what is days old.
 _EXPIRE_S = 3_600.0
 
@@ -48,3 +51,17 @@ async def expire(cleaning: Cleaning, faces: Faces, age_s: float | None, metrics:
             log.exception("what is older than DITTO_RETENTION_DAYS could not be removed")
             metrics.errors.labels("sweep").inc()
         await asyncio.sleep(_EXPIRE_S)
+
+
+async def keep_lease(ownership: Ownership, registry: Registry, metrics: Metrics) -> None:
+    """Renew this server's lease every 3 s, and let the sessions go that others have taken; return
+    at once where there are no others. Cancelling is safe."""
+    while ownership.shared:
+        try:
+            await ownership.renew()
+            await registry.let_go_lost()
+        except Exception:
+            # The border of a task: the database may be back for the next time.
+            log.exception("the lease could not be renewed")
+            metrics.errors.labels("lease").inc()
+        await asyncio.sleep(_RENEW_S)

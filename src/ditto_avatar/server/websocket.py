@@ -13,12 +13,15 @@ from ditto_avatar.errors import (
     DittoAvatarError,
     InvalidInput,
     SessionEnded,
+    SessionMoved,
+    ShuttingDown,
     Unavailable,
     outcome_of,
     public_text,
     where_raised,
 )
 from ditto_avatar.media.clip import pcm16
+from ditto_avatar.server import peers
 from ditto_avatar.server.access import Asked
 from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.opening import open_session
@@ -27,6 +30,7 @@ from ditto_avatar.server.wire import client_messages as messages
 from ditto_avatar.server.wire.encoding import encode
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.microphone import Microphone
+from ditto_avatar.session.ownership import HeldElsewhere, Owner
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
 from ditto_avatar.speech.listening import ListenMode
@@ -55,7 +59,14 @@ async def connect(socket: WebSocket) -> None:
         hello = await _greeting(parts, socket)
         if hello is None:
             return
-        session, resumed = await _session_for(parts, hello, socket)
+        try:
+            session, resumed = await _session_for(parts, hello, socket)
+        except HeldElsewhere as elsewhere:
+            if peers.is_forwarded(socket.scope):
+                raise
+            if await _relayed(parts, socket, hello, elsewhere.owner):
+                return
+            session, resumed = await _session_for(parts, hello, socket)
         if session.viewers >= parts.settings.max_viewers:
             raise Busy(f"This session is open in {session.viewers} places already.")
     except DittoAvatarError as error:
@@ -64,7 +75,8 @@ async def connect(socket: WebSocket) -> None:
     except WebSocketDisconnect:
         return
     outbox = Outbox(streams=hello.playback is messages.PlaybackMode.STREAM)
-    session.attach(outbox, resumed=resumed, after=hello.after if resumed else None)
+    after = hello.after if resumed else None
+    session.attach(outbox, resumed=resumed, after=after, epoch=hello.epoch)
     await _serve(socket, _Viewer(parts, session, outbox, visitor_of(socket)))
 
 
@@ -134,6 +146,21 @@ async def _session_for(
     avatar = hello.avatar if hello.avatar in parts.avatars else None
     asked = Asked(hello.join, socket.headers.get("origin"), avatar, hello.language)
     return await open_session(parts, visitor, asked), False
+
+
+async def _relayed(
+    parts: ServerParts, socket: WebSocket, hello: messages.Hello, owner: Owner
+) -> bool:
+    """Let the server that holds the session serve this viewer; False if it cannot be reached."""
+    parts.metrics.sessions_moved.labels("forwarded").inc()
+    text = hello.model_dump_json(exclude_none=True)
+    try:
+        code = await parts.relays.run(socket, text, owner)
+    except OSError:
+        parts.ownership.presume_dead(owner)
+        return False
+    await _close(socket, code, "")
+    return True
 
 
 async def _refuse(parts: ServerParts, socket: WebSocket, error: DittoAvatarError) -> None:
@@ -288,6 +315,10 @@ async def _take(viewer: _Viewer, text: str) -> None:
     message_id = getattr(message, "id", None)
     try:
         await viewer.handle(message)
+    except (ShuttingDown, SessionMoved) as error:
+        if not viewer.session.leaving:
+            viewer.fail(error, message_id)
+        # Else the connection ends in a moment, and the page asks the next server.
     except DittoAvatarError as error:
         viewer.fail(error, message_id)
     except Exception as error:

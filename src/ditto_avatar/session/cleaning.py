@@ -5,6 +5,7 @@ from __future__ import annotations
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.registry import Registry
 from ditto_avatar.session.runner import Services
+from ditto_avatar.session.shared_limit import SharedLimit
 
 # A session without viewers leaves the memory soon; the store brings it back when they return.
 _KEEP_IN_MEMORY_S = 120.0
@@ -15,7 +16,13 @@ class Cleaning:
     sessions that nobody used for `idle_s` seconds are erased."""
 
     def __init__(
-        self, registry: Registry, services: Services, erasure: Erasure, *, idle_s: float
+        self,
+        registry: Registry,
+        services: Services,
+        erasure: Erasure,
+        *,
+        idle_s: float,
+        shared_limit: SharedLimit | None = None,
     ) -> None:
         self._registry = registry
         self._store = services.store
@@ -23,6 +30,7 @@ class Cleaning:
         self._admits = services.admits
         self._erasure = erasure
         self._idle_s = idle_s
+        self._shared_limit = shared_limit
 
     async def sweep(self) -> None:
         """Let sessions without viewers leave the memory, and erase those that were not used for
@@ -38,15 +46,28 @@ class Cleaning:
                 await session.close("idle")
         # What was watched was used: it must not be forgotten right after the page is closed.
         await self._store.mark_used([session.id for session in used])
+        async with self._store.sweeping() as mine:
+            if mine:
+                await self._erase_unused()
+        await self._erasure.purge()
+
+    async def _erase_unused(self) -> None:
         for session_id in await self._store.sessions_unused_for(self._idle_s):
             if not self._registry.holds(session_id):
                 await self._registry.erase_stored(session_id, "idle")
-        await self._erasure.purge()
+        if self._shared_limit is not None:
+            await self._shared_limit.forget()
 
     async def expire(self, age_s: float) -> None:
         """Remove what was said longer ago than `age_s` seconds, with its clips: conversations in
         which nothing was said since, watched or not, and the old turns of others. Raises
-        `StorageFailed`; what is left then is removed the next time."""
+        `StorageFailed`; what is left then is removed the next time. Of several servers one does
+        it."""
+        async with self._store.sweeping() as mine:
+            if mine:
+                await self._expire(age_s)
+
+    async def _expire(self, age_s: float) -> None:
         while silent := await self._erasure.silent_sessions(age_s):
             for session_id in silent:
                 await self._registry.erase_stored(session_id, "idle")

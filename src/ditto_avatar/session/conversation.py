@@ -30,7 +30,12 @@ class Conversation:
     @property
     def generation(self) -> int:
         """The number of the newest turn, 0 before the first."""
-        return max((turn.generation for turn in self._turns), default=0)
+        return 0 if self.newest is None else self.newest.generation
+
+    @property
+    def newest(self) -> StoredTurn | None:
+        """The newest turn; None before the first."""
+        return max(self._turns, key=lambda turn: turn.generation, default=None)
 
     def add(self, turn: StoredTurn) -> None:
         """Add a turn that was accepted."""

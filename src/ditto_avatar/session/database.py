@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -29,7 +30,7 @@ from sqlalchemy.ext.asyncio import (
 
 from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import InvalidInput, StorageFailed, StorageFull, Unavailable
-from ditto_avatar.session.database_lock import DatabaseLock
+from ditto_avatar.session.database_lock import MIGRATION_KEY, SWEEP_KEY, DatabaseLock
 from ditto_avatar.session.schema import SessionRow, TurnRow
 from ditto_avatar.session.stored import INTERRUPTED, RUNNING
 
@@ -50,24 +51,41 @@ class Database:
     leads nowhere. Cancelling a read is safe.
     """
 
-    def __init__(self, url: str, clock: AgeClock | None = None) -> None:
+    def __init__(self, url: str, clock: AgeClock | None = None, *, shared: bool = False) -> None:
+        """Take the database alone, or `shared` with other servers, which needs PostgreSQL."""
+        self.server_id = secrets.token_hex(16)
+        """The name of this server among those that share the database."""
+        self.shared = shared
         self._url = _read_url(url)
+        if shared and self._url.get_backend_name() != "postgresql":
+            raise InvalidInput(
+                "DITTO_PEER_URL: expected a PostgreSQL database in DITTO_DATABASE_URL, which "
+                f"several servers can share, came {self._url.get_backend_name()}. SQLite serves "
+                "one server alone."
+            )
         self._engine = _open_engine(self._url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._lock = DatabaseLock(self._engine)
+        self._lock = DatabaseLock(self._engine, shared=shared)
         self._clock = clock or AgeClock()
         # A process that was killed may have removed rows without purging the log.
         self._unpurged = self._url.get_backend_name() == "sqlite"
 
     async def start(self) -> int:
         """Bring the schema up to date and mark what a killed process left running as
-        interrupted; how many turns that were. Raises `Unavailable` if the database cannot be
-        reached, if a newer version has changed it, or if another server uses it: what that one
-        says now would be marked, too."""
+        interrupted; how many turns that were. Servers that share a database migrate it one after
+        the other, and leave the marking to the one that takes a session over. Raises `Unavailable`
+        if the database cannot be reached, if a newer version has changed it, or if a server uses
+        it that does not share it."""
         try:
             await self._lock.acquire()
             async with self._engine.begin() as connection:
+                if self._url.get_backend_name() == "postgresql":
+                    await connection.execute(
+                        text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_KEY}
+                    )
                 await connection.run_sync(_upgrade)
+            if self.shared:
+                return 0
             async with self._sessions.begin() as db:
                 left = await db.execute(
                     update(TurnRow).where(TurnRow.state == RUNNING).values(state=INTERRUPTED)
@@ -128,6 +146,21 @@ class Database:
         except (SQLAlchemyError, OSError) as error:
             raise StorageFailed(f"The database could not be purged: {reason_of(error)}.") from error
         return not self._unpurged
+
+    @asynccontextmanager
+    async def sweeping(self) -> AsyncIterator[bool]:
+        """Hold the right to clean up what servers share inside the block; False if another server
+        has it at the moment. Raises `StorageFailed`. Cancelling is safe."""
+        if not self.shared:
+            yield True
+            return
+        try:
+            async with self._engine.connect() as connection:
+                # Held by the transaction, which ends with the connection whatever happens.
+                mine = text("SELECT pg_try_advisory_xact_lock(:key)")
+                yield bool((await connection.execute(mine, {"key": SWEEP_KEY})).scalar_one())
+        except (SQLAlchemyError, OSError) as error:
+            raise StorageFailed(f"The database does not answer: {reason_of(error)}.") from error
 
     def ago(self, seconds: float) -> datetime:
         """Return the time that many seconds ago, to compare ages with."""

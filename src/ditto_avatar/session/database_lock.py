@@ -1,4 +1,4 @@
-"""Keep a second server off a database."""
+"""Keep a second server off a database, unless both share it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from ditto_avatar.errors import Unavailable
 
 # A server that stops gives its running answers some seconds; the next one waits for it.
 _WAIT_S = 30.0
-# Of PostgreSQL's advisory locks this one is ours: "ditto" in ASCII.
+# Of PostgreSQL's advisory locks these are ours: "ditto" in ASCII, and the two that follow.
 _KEY = int.from_bytes(b"ditto")
+MIGRATION_KEY = _KEY + 1
+SWEEP_KEY = _KEY + 2
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -27,8 +29,10 @@ class DatabaseLock:
     its own. A PostgreSQL server that restarts forgets it; the next server that starts then gets it.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, shared: bool = False) -> None:
+        """Keep everybody else off, or with `shared` only those that do not share."""
         self._engine = engine
+        self._take = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
         self._file: int | None = None
         self._connection: AsyncConnection | None = None
 
@@ -38,7 +42,8 @@ class DatabaseLock:
         if not await self._try():
             raise Unavailable(
                 "Another server uses this database already. Stop it first, or give this one a "
-                "database of its own (DITTO_DATA_DIR or DITTO_DATABASE_URL)."
+                "database of its own (DITTO_DATA_DIR or DITTO_DATABASE_URL). Servers that share a "
+                "PostgreSQL database all need DITTO_PEER_URL."
             )
 
     async def release(self) -> None:
@@ -76,7 +81,7 @@ class DatabaseLock:
             self._connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await self._connection.execute(text(f"SET lock_timeout = {round(_WAIT_S * 1000)}"))
         try:
-            await self._connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _KEY})
+            await self._connection.execute(text(f"SELECT {self._take}(:key)"), {"key": _KEY})
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
                 return False

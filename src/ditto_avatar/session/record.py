@@ -43,9 +43,7 @@ class SessionRecord:
         context = self._context
         asked = StoredTurn(secrets.token_hex(8), 0, kind, text, client_id=client_id)
         opening = self._row() if self._is_new else None
-        turn = await context.writer.run(
-            lambda: self._store.add_turn(context.session_id, asked, opening)
-        )
+        turn = await context.writer.run(lambda: self._store.add_turn(context.held, asked, opening))
         self._is_new = False
         context.conversation.add(turn)
         return turn
@@ -60,7 +58,7 @@ class SessionRecord:
             await self._store.add_session(self._row(**chosen))
             self._is_new = False
         else:
-            await self._store.update_session(self._context.session_id, **chosen)
+            await self._store.update_session(self._context.held, **chosen)
 
     def _row(self, avatar: str = "", language: str = "") -> StoredSession:
         context = self._context

@@ -9,7 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from ditto_avatar.errors import NotFound, SessionEnded, ShuttingDown, Unauthorized
+from ditto_avatar.errors import (
+    NotFound,
+    SessionEnded,
+    SessionMoved,
+    ShuttingDown,
+    Unauthorized,
+)
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.export import export
 from ditto_avatar.session.film import FilmExport
@@ -18,6 +24,7 @@ from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.places import MemoryPlaces
 from ditto_avatar.session.runner import Services
 from ditto_avatar.session.session import Session
+from ditto_avatar.session.shared_limit import SharedLimit
 from ditto_avatar.session.stored import StoredSession, hash_token
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.types import Language
@@ -34,6 +41,7 @@ class Registry:
         erasure: Erasure,
         *,
         session_limit: RateLimit,
+        shared_limit: SharedLimit | None = None,
         max_sessions: int,
         default_avatar: str,
         default_language: Language,
@@ -42,6 +50,7 @@ class Registry:
         self._films = FilmExport(services.store, services.clips, services.clip_signer)
         self._erasure = erasure
         self._session_limit = session_limit
+        self._shared_limit = shared_limit
         self._default_avatar = default_avatar
         self._default_language = default_language
         self._sessions: dict[str, Session] = {}
@@ -89,6 +98,12 @@ class Registry:
         self._services.find_avatar(name, key_of(grant))
         self._session_limit.take(address)
         self._reserve(address)
+        try:
+            if self._shared_limit is not None:
+                await self._shared_limit.take(address)
+        except BaseException:
+            self._places.give_back(address)
+            raise
         token = secrets.token_urlsafe(24)
         stored = StoredSession(
             secrets.token_hex(16),
@@ -101,7 +116,8 @@ class Registry:
 
     async def find(self, session_id: str, token: str, address: str = "unknown") -> Session:
         """Return the session of that id, from memory or from the store; `address` is the caller's.
-        Raises `SessionEnded`, `Unauthorized`, `Busy` and `StorageFailed`. Cancelling is safe."""
+        Raises `SessionEnded`, `Unauthorized`, `Busy` and `StorageFailed`, and `SessionMoved` while
+        another server holds it. Cancelling is safe."""
         if session_id in self._going:
             raise SessionEnded("The session has ended.")
         session = self._sessions.get(session_id)
@@ -184,21 +200,27 @@ class Registry:
         return await asyncio.shield(loading)
 
     async def _read(self, session_id: str, token: str, address: str) -> Session:
-        stored = await self._services.store.session(session_id)
-        if stored is None:
+        store = self._services.store
+        asked = await store.session(session_id, newest_turns=0)
+        if asked is None:
             raise SessionEnded("There is no such session; it may have ended.")
-        if not stored.accepts(token):
+        if not asked.accepts(token):
             raise Unauthorized("The token does not belong to this session.")
-        if stored.closed:
+        if asked.closed:
             raise SessionEnded("The session has ended.")
+        taken = await self._services.ownership.take(session_id)
+        stored = await store.session(session_id)
+        if stored is None or stored.epoch != taken.held.epoch:
+            raise SessionMoved("The conversation has just moved to another server.")
         if self._closing:
+            await self._services.ownership.give_back(taken.held)
             raise ShuttingDown("The server is stopping; please try again in a moment.")
         try:
             self._services.find_avatar(stored.avatar, key_of(stored.grant))
         except NotFound:
             # A presenter that was removed costs nobody a conversation.
             stored = replace(stored, avatar=self._default_avatar)
-        return self._add(stored, token, address)
+        return self._add(stored, token, address, cut=taken.cut)
 
     def _loaded(self, session_id: str, address: str, done: asyncio.Task[Session]) -> None:
         del self._loading[session_id]
@@ -206,10 +228,23 @@ class Registry:
             self._places.give_back(address)
 
     def _add(
-        self, stored: StoredSession, token: str, address: str, *, is_new: bool = False
+        self,
+        stored: StoredSession,
+        token: str,
+        address: str,
+        *,
+        is_new: bool = False,
+        cut: frozenset[str] = frozenset(),
     ) -> Session:
         session = Session(
-            stored, token, self._services, address=address, is_new=is_new, left=self._left
+            stored,
+            token,
+            self._services,
+            address=address,
+            is_new=is_new,
+            cut=cut,
+            left=self._left,
+            lost=self._lost,
         )
         self._sessions[session.id] = session
         return session
@@ -219,6 +254,20 @@ class Registry:
         if session.empty and self._sessions.get(session.id) is session:
             self.release(session)
             self._tasks.start(session.close("idle"), "closing an empty session")
+
+    async def let_go_lost(self) -> None:
+        """Let sessions go that another server has taken or an operator there has removed. Raises
+        `StorageFailed`."""
+        held = {session.held: session for session in self._sessions.values() if session.held}
+        for lost in await self._services.ownership.lost(list(held)):
+            self._lost(held[lost])
+
+    def _lost(self, session: Session) -> None:
+        """Send the viewers of a session to the server that has it now."""
+        if self._sessions.get(session.id) is session:
+            self._services.metrics.sessions_moved.labels("lost").inc()
+            self.release(session)
+            self._tasks.start(session.close("moved"), "closing a session that was taken over")
 
     def _reserve(self, address: str) -> None:
         """Take a place in memory for one more session of `address`."""

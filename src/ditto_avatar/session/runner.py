@@ -13,7 +13,7 @@ from typing import Any
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Prompt
-from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
+from ditto_avatar.errors import DittoAvatarError, SessionMoved, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline import progress
@@ -29,9 +29,10 @@ from ditto_avatar.session.grant import Grant, key_of
 from ditto_avatar.session.idle_position import IdlePosition
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.loudspeaker import Loudspeaker
+from ditto_avatar.session.ownership import Ownership
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.store import Store
-from ditto_avatar.session.stored import FINISHED, INTERRUPTED, StoredSession
+from ditto_avatar.session.stored import FINISHED, INTERRUPTED, Held, StoredSession
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Write, Writer
 from ditto_avatar.transport import events
@@ -59,6 +60,7 @@ class Services:
     clip_signer: ClipSigner
     admission: Admission
     store: Store
+    ownership: Ownership
     clock: Clock
     metrics: Metrics
     turn_limit: RateLimit
@@ -79,7 +81,7 @@ class Services:
 class Context:
     """Hold what a session and its turns share."""
 
-    session_id: str
+    held: Held
     address: str
     avatar: Avatar
     language: Language
@@ -94,20 +96,31 @@ class Context:
     voices: tuple[str, ...] = ()
     """Ids of voices that a person chose instead of the presenter's."""
 
+    @property
+    def session_id(self) -> str:
+        """The id of the session."""
+        return self.held.session_id
+
     @classmethod
     def open(
-        cls, stored: StoredSession, services: Services, address: str, watched: Callable[[], bool]
+        cls,
+        stored: StoredSession,
+        services: Services,
+        address: str,
+        watched: Callable[[], bool],
+        lost: Callable[[], object],
     ) -> Context:
-        """Make the context of a session from what is stored of it."""
+        """Make the context of a session from what is stored of it; `lost` is called when another
+        server turns out to have it."""
         clock = services.clock
         return cls(
-            stored.id,
+            stored.held,
             address,
             services.find_avatar(stored.avatar, key_of(stored.grant)),
             Language(stored.language),
             Conversation(stored.turns),
             Viewers(),
-            Writer(clock),
+            Writer(clock, lost),
             OwnTasks(),
             IdlePosition(clock),
             Loudspeaker(clock),
@@ -297,8 +310,9 @@ class TurnRunner:
             self._tell_failure(error)
             self._discard(clip.name)
 
-        store = self._services.store
-        self._context.writer.put(Write(lambda: store.add_clip(self.turn.id, clip), saved, failed))
+        store, held = self._services.store, self._context.held
+        save = partial(store.add_clip, held, self.turn.id, clip)
+        self._context.writer.put(Write(save, saved, failed))
 
     def _settle(self, then: tuple[events.Event, ...]) -> None:
         turn = self.turn
@@ -315,16 +329,25 @@ class TurnRunner:
                 "turn settled %s", json.dumps({**line, "timings_ms": timings, "drift_ms": drift})
             )
         record = timings if drift is None else {**timings, "drift": drift}
-        store = self._services.store
+        store, held = self._services.store, self._context.held
 
         def failed(error: Exception) -> None:
             self._tell_failure(error)
+            if isinstance(error, SessionMoved):
+                return  # how it ended, its new owner tells
             self._tell(then)  # it is over all the same, and stored later
 
         self._context.writer.put(
             Write(
-                lambda: store.settle_turn(
-                    turn.id, answer=answer, heard=heard, state=state, timings=record, reason=reason
+                partial(
+                    store.settle_turn,
+                    held,
+                    turn.id,
+                    answer=answer,
+                    heard=heard,
+                    state=state,
+                    timings=record,
+                    reason=reason,
                 ),
                 lambda: self._tell(then),
                 failed,

@@ -1,4 +1,4 @@
-"""Define the tables: sessions, their turns, and the clips of each turn."""
+"""Define the tables: sessions, their turns, the clips of each turn; the servers that share them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ class SessionRow(Base):
     used_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=utc_now)
     grant: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    owner: Mapped[str | None] = mapped_column(String(32), index=True)
+    """The server that holds it; free while that server has no lease."""
+    epoch: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Counts its owners; every write names it."""
     turns: Mapped[list[TurnRow]] = relationship(
         back_populates="session", cascade="all, delete-orphan", order_by="TurnRow.generation"
     )
@@ -73,3 +77,21 @@ class ClipRow(Base):
     first_frame: Mapped[int]
     last_frame: Mapped[int]
     turn: Mapped[TurnRow] = relationship(back_populates="clips")
+
+
+class ServerRow(Base):
+    __tablename__ = "servers"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    """Where the other servers reach it."""
+    lease_until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    """By the clock of the database."""
+
+
+class AllowanceRow(Base):
+    __tablename__ = "allowances"
+
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    tokens: Mapped[float]
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
-from ditto_avatar.errors import SessionEnded, ShuttingDown
+from ditto_avatar.errors import SessionEnded, SessionMoved, ShuttingDown, StorageFailed
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.conversation import Conversation
@@ -16,11 +17,13 @@ from ditto_avatar.session.message_text import checked_message
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.record import SessionRecord
 from ditto_avatar.session.runner import STORED_S, Context, Services
-from ditto_avatar.session.stored import StoredSession
+from ditto_avatar.session.stored import Held, StoredSession
 from ditto_avatar.session.view import SessionView, TurnView
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox
 from ditto_avatar.types import Language
+
+log = logging.getLogger(__name__)
 
 # A page that reloads, or a program that asks every few seconds, is still there.
 _STILL_THERE_S = 10.0
@@ -47,10 +50,13 @@ class Session:
         *,
         address: str = "unknown",
         is_new: bool = False,
+        cut: frozenset[str] = frozenset(),
         left: Callable[[Session], object] = _nothing,
+        lost: Callable[[Session], object] = _nothing,
     ) -> None:
-        """Store an `is_new` session with its first turn; call `left` when the last viewer has
-        gone."""
+        """Store an `is_new` session with its first turn. Of the turns in `cut`, which another
+        server left running, the newest is answered when the first viewer comes. Call `left` when
+        the last viewer has gone, `lost` when another server has taken the session."""
         self.id = stored.id
         self.token = token
         self.grant = stored.grant
@@ -58,7 +64,8 @@ class Session:
         self._allowance = Allowance(stored.grant, services.clock)
         self._services = services
         self._left = left
-        self._context = Context.open(stored, services, address, self.watched)
+        self._cut = cut
+        self._context = Context.open(stored, services, address, self.watched, lambda: lost(self))
         self._turn = CurrentTurn(self._context, services)
         self._record = SessionRecord(
             self._context, services.store, token, stored.grant, is_new=is_new
@@ -88,6 +95,16 @@ class Session:
         return self._context.conversation
 
     @property
+    def held(self) -> Held | None:
+        """The name of the session in the store; None for one that is not stored."""
+        return None if self._record.is_new else self._context.held
+
+    @property
+    def epoch(self) -> int:
+        """How many times a server has taken it; its events are numbered anew each time."""
+        return self._context.held.epoch
+
+    @property
     def viewers(self) -> int:
         """Connections that watch."""
         return len(self._context.viewers)
@@ -102,6 +119,12 @@ class Session:
     def phase(self) -> t.Phase | None:
         """How far the turn is that runs; None between turns."""
         return self._turn.phase
+
+    @property
+    def leaving(self) -> bool:
+        """Whether its viewers are about to be sent to another server, or to this one's next
+        start."""
+        return self._closed in ("shutdown", "moved")
 
     @property
     def empty(self) -> bool:
@@ -141,6 +164,8 @@ class Session:
         idle_frame: float | None,
         asker: Outbox | None,
     ) -> str:
+        if self._closed == "shutdown":
+            await self.interrupt("user")  # it was given the time to end, and is not wanted any more
         async with self._changing:
             self._check_open()
             known = self.conversation.find_by_client_id(client_id)
@@ -216,6 +241,8 @@ class Session:
     def _check_open(self) -> None:
         if self._closed == "shutdown":
             raise ShuttingDown("The server is stopping; please try again in a moment.")
+        if self._closed == "moved":
+            raise SessionMoved("The conversation goes on at another server.")
         if self._closed is not None:
             raise SessionEnded("The session has ended.")
         if not self._services.admits(self.grant):
@@ -239,16 +266,21 @@ class Session:
         """The sound of the page, for a microphone to compare itself with."""
         return self._context.loudspeaker
 
-    def attach(self, outbox: Outbox, *, resumed: bool, after: int | None) -> None:
-        """Greet a viewer and repeat what it missed since event `after`."""
+    def attach(
+        self, outbox: Outbox, *, resumed: bool, after: int | None, epoch: int | None = None
+    ) -> None:
+        """Greet a viewer and repeat what it missed since event `after` of `epoch`: events of other
+        epochs were counted anew."""
         viewers = self._context.viewers
-        missed = viewers.since(after)
+        missed = viewers.since(after) if epoch == self._context.held.epoch else None
         gap = resumed and missed is None
         outbox.tell(self._view.ready(self.token, resumed=resumed, gap=gap))
         for numbered in missed or ():
             outbox.put(numbered)
         viewers.add(outbox)
         self.used_at = self._services.clock.now()
+        if self._cut:
+            self._context.tasks.start(self._take_up_cut(), "answering what was cut")
 
     def detach(self, outbox: Outbox) -> None:
         """Let a viewer go; its answer goes on for the others, and for its return."""
@@ -271,15 +303,36 @@ class Session:
         self.used_at = self._services.clock.now()
         return await self._view.turn(turn_id)
 
+    async def _take_up_cut(self) -> None:
+        """Answer the question that another server was answering when it went away."""
+        async with self._changing:
+            cut, self._cut = self._cut, frozenset()
+            turn = self.conversation.newest
+            if self._closed or turn is None or turn.id not in cut:
+                return
+            if self.conversation.was_lost(turn) and not self._services.drain.on:
+                self._turn.begin(self.conversation.take_up(turn), self._services.clock.now())
+
     async def close(self, reason: str, grace_s: float = 0.0) -> None:
         """End the running turn, after `grace_s` seconds if it does not end by itself, wait for what
-        is being stored, and let the viewers go. Cancelling is not safe: call it again."""
+        is being stored, leave the session to other servers, and let the viewers go. Cancelling is
+        not safe: call it again."""
         self._closed = reason
         await self._context.tasks.drained(STORED_S)
         await self._turn.close(reason, grace_s)
         await self._context.writer.close(STORED_S)
         await self._context.tasks.drained(STORED_S)
+        await self._give_back(reason)
         self._context.viewers.close()
+
+    async def _give_back(self, reason: str) -> None:
+        if self.held is None or reason == "moved":
+            return
+        try:
+            await self._services.ownership.give_back(self.held)
+        except StorageFailed as error:
+            # It is this server's until its lease is over.
+            log.warning("a session could not be left to other servers: %s", error)
 
     def forget(self, turn_id: str) -> None:
         """Drop a turn that was removed from the store."""

@@ -12,35 +12,40 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from ditto_avatar.errors import DittoAvatarError, InvalidInput, SessionEnded, StorageFailed
+from ditto_avatar.errors import (
+    DittoAvatarError,
+    InvalidInput,
+    SessionEnded,
+    SessionMoved,
+    StorageFailed,
+)
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.session.database import Database, reason_of
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.schema import ClipRow, SessionRow, TurnRow, utc_now
-from ditto_avatar.session.stored import StoredSession, StoredTurn, session_row, turn_of
+from ditto_avatar.session.stored import Held, StoredSession, StoredTurn, session_row, turn_of
 
 
 class Store(Database):
     """Write and read conversations. Raises like `Database`.
 
+    What is written of a session names its epoch (`Held`). Such a write raises `SessionMoved` once
+    another server has the session, and `SessionEnded` if there is none; nothing is changed then.
     A cancelled write may still be committed: run it where nobody cancels it (`Writer`).
     """
 
     async def add_session(self, session: StoredSession) -> None:
         """Keep a new session."""
         async with self.writing() as db:
-            db.add(session_row(session))
+            db.add(session_row(session, self.server_id))
 
-    async def update_session(self, session_id: str, **values: str) -> None:
+    async def update_session(self, held: Held, **values: str) -> None:
         """Change the avatar or language of a session, and say that it was used."""
         async with self.writing() as db:
-            await db.execute(
-                update(SessionRow)
-                .where(SessionRow.id == session_id)
-                .values(used_at=utc_now(), **values)
-            )
+            await _use(db, held, **values)
 
     async def mark_used(self, session_ids: Sequence[str]) -> None:
         """Note that these sessions were used just now."""
@@ -74,13 +79,17 @@ class Store(Database):
                 tuple(turn_of(turn) for turn in reversed(turns)),
                 Grant.of_record(row.grant),
                 closed=row.closed_at is not None,
+                epoch=row.epoch,
             )
 
     async def close_session(self, session_id: str) -> bool:
-        """Say that an operator closed a session; False if there is none."""
+        """Say that an operator closed a session; False if there is none. The server that holds it
+        lets it go."""
         async with self.writing() as db:
             done = await db.execute(
-                update(SessionRow).where(SessionRow.id == session_id).values(closed_at=utc_now())
+                update(SessionRow)
+                .where(SessionRow.id == session_id)
+                .values(closed_at=utc_now(), epoch=SessionRow.epoch + 1, owner=None)
             )
             return bool(getattr(done, "rowcount", 0))
 
@@ -97,26 +106,26 @@ class Store(Database):
         self.mark_unpurged()
 
     async def sessions_unused_for(self, seconds: float) -> list[str]:
-        """Return ids of sessions that nobody used for that long."""
+        """Return ids of sessions that nobody used for that long. The servers that hold sessions say
+        so (`mark_used`) far more often."""
         before = self.ago(seconds)
         async with self.reading() as db:
             query = select(SessionRow.id).where(SessionRow.used_at < before)
             return list((await db.execute(query)).scalars())
 
     async def add_turn(
-        self, session_id: str, turn: StoredTurn, opening: StoredSession | None = None
+        self, held: Held, turn: StoredTurn, opening: StoredSession | None = None
     ) -> StoredTurn:
         """Keep an accepted turn, and with `opening` its session as well; the turn with the number
         (`generation`) that the database gave it. Raises `InvalidInput` if its `client_id` was
-        accepted before, and `SessionEnded` if there is no such session."""
+        accepted before."""
+        session_id = held.session_id
         try:
             async with self.writing() as db:
                 if opening is not None:
-                    db.add(session_row(opening))
+                    db.add(session_row(opening, self.server_id))
                     await db.flush()
-                await db.execute(
-                    update(SessionRow).where(SessionRow.id == session_id).values(used_at=utc_now())
-                )
+                await _use(db, held)
                 newest = select(func.coalesce(func.max(TurnRow.generation), 0) + 1).where(
                     TurnRow.session_id == session_id
                 )
@@ -146,8 +155,6 @@ class Store(Database):
         """Return the error for a `turn` that the database refused. Its message differs from server
         to server, so the rows themselves are asked."""
         async with self.reading() as db:
-            if await db.get(SessionRow, session_id) is None:
-                return SessionEnded("There is no such session; it may have ended.")
             twice = select(TurnRow.id).where(
                 TurnRow.session_id == session_id, TurnRow.client_id == turn.client_id
             )
@@ -159,6 +166,7 @@ class Store(Database):
 
     async def settle_turn(
         self,
+        held: Held,
         turn_id: str,
         *,
         answer: str,
@@ -169,15 +177,17 @@ class Store(Database):
     ) -> None:
         """Keep how a turn ended, and why if it was interrupted."""
         async with self.writing() as db:
+            await _use(db, held)
             await db.execute(
                 update(TurnRow)
                 .where(TurnRow.id == turn_id)
                 .values(answer=answer, heard=heard, state=state, timings=timings, reason=reason)
             )
 
-    async def add_clip(self, turn_id: str, clip: Clip) -> None:
+    async def add_clip(self, held: Held, turn_id: str, clip: Clip) -> None:
         """Keep a finished clip of a turn."""
         async with self.writing() as db:
+            await _use(db, held)
             db.add(
                 ClipRow(
                     name=clip.name,
@@ -196,3 +206,17 @@ class Store(Database):
         async with self.writing() as db:
             await db.execute(delete(TurnRow).where(TurnRow.id.in_(turn_ids)))
         self.mark_unpurged()
+
+
+async def _use(db: AsyncSession, held: Held, **values: str) -> None:
+    """Say that a session was used, and keep others from taking it until this transaction ends."""
+    done = await db.execute(
+        update(SessionRow)
+        .where(SessionRow.id == held.session_id, SessionRow.epoch == held.epoch)
+        .values(used_at=utc_now(), **values)
+    )
+    if getattr(done, "rowcount", 0):
+        return
+    if await db.get(SessionRow, held.session_id) is None:
+        raise SessionEnded("There is no such session; it may have ended.")
+    raise SessionMoved("The conversation goes on at another server.")

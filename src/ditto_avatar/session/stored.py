@@ -15,6 +15,15 @@ RUNNING, FINISHED, INTERRUPTED = "running", "finished", "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Name a session that this server holds. `epoch` is its fencing token: the database refuses
+    what a server writes of a session that another one has taken over."""
+
+    session_id: str
+    epoch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class StoredTurn:
     """One turn of a conversation as it is kept."""
 
@@ -43,6 +52,13 @@ class StoredSession:
     grant: Grant | None = None
     closed: bool = False
     """Whether an operator closed it."""
+    epoch: int = 1
+    """How many times a server has taken it."""
+
+    @property
+    def held(self) -> Held:
+        """The name that its writes carry."""
+        return Held(self.id, self.epoch)
 
     def accepts(self, token: str) -> bool:
         """Compare `token` with the stored hash, in constant time."""
@@ -54,14 +70,16 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def session_row(session: StoredSession) -> SessionRow:
-    """Make the row of a new session."""
+def session_row(session: StoredSession, owner: str) -> SessionRow:
+    """Make the row of a new session that `owner` holds."""
     return SessionRow(
         id=session.id,
         token_hash=session.token_hash,
         avatar=session.avatar,
         language=session.language,
         grant=None if session.grant is None else session.grant.as_record(),
+        owner=owner,
+        epoch=session.epoch,
     )
 
 

@@ -43,6 +43,7 @@ class SessionView:
         running = self._turn.answering
         return events.SessionReady(
             session=self._context.session_id,
+            epoch=self._context.held.epoch,
             token=token,
             resumed=resumed,
             gap=gap,

@@ -3,7 +3,8 @@
 The events of a write are sent once it is stored: no viewer learns of what a crash could undo.
 The writes of a session run in one task of its own, in the order in which they came; no caller can
 cancel them. A write that must not be lost (how a turn ended) is tried again until the database
-takes it, behind the newer ones.
+takes it, behind the newer ones. Only a session that belongs to another server by now, or is gone,
+takes nothing more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ditto_avatar.clock import Clock
-from ditto_avatar.errors import DittoAvatarError
+from ditto_avatar.errors import DittoAvatarError, SessionEnded, SessionMoved
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,8 +46,10 @@ class Writer:
     """Run the writes of a session in one task. The task exists only while there is something to
     write."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, lost: Callable[[], object] = _nothing) -> None:
+        """Call `lost` when the session turns out to be another server's, or gone."""
         self._clock = clock
+        self._lost = lost
         self._queue: deque[Write] = deque()
         self._unsaved: dict[str, Write] = {}
         self._task: asyncio.Task[None] | None = None
@@ -142,7 +145,10 @@ class Writer:
             # The border of a task: it has to live for the writes that follow.
             if not isinstance(error, DittoAvatarError):
                 log.exception("a write failed")
-            if write.key is not None:
+            if isinstance(error, (SessionMoved, SessionEnded)):
+                self._unsaved.clear()
+                self._lost()
+            elif write.key is not None:
                 self._keep_for_later(write.key, write)
             write.failed(error)
             return False

@@ -239,6 +239,7 @@ class SessionReady(Event):
     type: ClassVar[str] = "session.ready"
     logged: ClassVar[bool] = False
     session: str
+    epoch: int
     token: str
     resumed: bool
     gap: bool

@@ -43,7 +43,7 @@ class Hello(Incoming):
     """
 
     model_config = example(
-        type="hello", avatar="mina", language="en", playback="stream", after=None
+        type="hello", avatar="mina", language="en", playback="stream", after=None, epoch=None
     )
 
     type: Literal["hello"]
@@ -53,6 +53,9 @@ class Hello(Incoming):
     """The session's token, as `session.ready` brought it."""
     after: Annotated[int, Field(ge=0)] | None = None
     """The last `seq` that the page has seen; later events are sent again."""
+    epoch: Annotated[int, Field(ge=0)] | None = None
+    """The `epoch` of the `session.ready` before that `seq`. A server that has taken the session
+    since then counts anew."""
     avatar: Id | None = None
     """Presenter of a new session. One that does not exist gives way to the server's default."""
     language: Language | None = None

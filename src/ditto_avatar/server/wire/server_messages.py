@@ -162,6 +162,7 @@ class SessionReady(LiveMessage):
     model_config = example(
         type="session.ready",
         session="b7c1d8f3e2a94c60",
+        epoch=1,
         token="q5J9…",
         resumed=False,
         gap=False,
@@ -179,6 +180,9 @@ class SessionReady(LiveMessage):
 
     type: Literal["session.ready"]
     session: str
+    epoch: int
+    """Counts the servers, and the starts of a server, that have held the session; `seq` belongs to
+    it. `hello` brings both back."""
     token: str
     """The session's own token: all that is needed to come back."""
     resumed: bool

@@ -18,6 +18,8 @@ export const PONG_WITHIN_MS = 10_000;
 export const READY_WITHIN_MS = 15_000;
 export const FIRST_RETRY_MS = 3_000;
 export const LONGEST_RETRY_MS = 30_000;
+/** A server that stops leaves its sessions to the next one, which is there already. */
+export const LONGEST_MOVE_MS = 1_000;
 
 const STORAGE_KEY = "ditto-avatar.session";
 /** The end of the join token that the session was opened with. */
@@ -25,6 +27,7 @@ const JOINED_KEY = "ditto-avatar.joined";
 const JOINED_CHARACTERS = 24;
 const WRONG_TOKEN = 4401;
 const NO_HELLO = 4400;
+const RESTART = 1012;
 /** The server does not take this page's address, now or later. */
 export const FOREIGN_PAGE = 4403;
 /** The server wants a join token, or another one than it was given. */
@@ -57,6 +60,7 @@ export class Connection extends Emitter {
   #join = null;
   // The last event this page saw. A page that was loaded anew has seen none and gets the history.
   #seen = null;
+  #epoch = null;
   #unanswered = new Map();
   #timers = { retry: null, ping: null, pong: null, ready: null };
 
@@ -159,7 +163,7 @@ export class Connection extends Emitter {
     if (this.#join !== null) hello.join = this.#join;
     else {
       Object.assign(hello, this.session);
-      if (this.session && this.#seen !== null) hello.after = this.#seen;
+      if (this.session && this.#seen !== null) Object.assign(hello, this.#seen);
     }
     this.#socket.send(JSON.stringify(hello));
   }
@@ -175,7 +179,7 @@ export class Connection extends Emitter {
     if (event.type === "pong") return this.#cancel("pong");
     if (event.type === "segment.data") return this.#receiveHeader(event);
     if (event.type === "session.ready") this.#ready(event);
-    else if (event.seq !== undefined) this.#seen = event.seq;
+    else if (event.seq !== undefined) this.#see(event.seq);
     if (event.type === "turn.started") this.#unanswered.delete(event.id);
     if (event.type === "error") this.#unanswered.delete(event.id);
     this.emit("event", event);
@@ -200,7 +204,8 @@ export class Connection extends Emitter {
     this.#cancel("ready");
     this.#attempt = 0;
     // Without a gap the missed events follow and move the mark themselves.
-    if (!event.resumed || event.gap) this.#seen = event.seq;
+    this.#epoch = event.epoch;
+    if (!event.resumed || event.gap) this.#see(event.seq);
     const { session, token } = event;
     this.#storage.setItem(STORAGE_KEY, JSON.stringify({ session, token }));
     if (this.#join !== null) this.#storage.setItem(JOINED_KEY, ending(this.#join));
@@ -208,6 +213,11 @@ export class Connection extends Emitter {
     this.#enter("open");
     this.#pingLater();
     for (const message of this.#unanswered.values()) this.#socket.send(JSON.stringify(message));
+  }
+
+  /** Events are numbered anew by each server that takes the session: each has an epoch. */
+  #see(seq) {
+    this.#seen = { after: seq, epoch: this.#epoch };
   }
 
   #pingLater() {
@@ -228,7 +238,10 @@ export class Connection extends Emitter {
       this.#seen = null;
       return this.#open();
     }
-    const retryMs = retryDelay(this.#attempt, this.#random);
+    const moves = code === RESTART && this.#attempt === 0;
+    const retryMs = moves
+      ? Math.round(LONGEST_MOVE_MS * this.#random())
+      : retryDelay(this.#attempt, this.#random);
     this.#attempt += 1;
     this.#after("retry", retryMs, () => this.#open());
     this.#enter("waiting", code, retryMs);
