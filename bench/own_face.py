@@ -55,7 +55,7 @@ SENTENCES = (
 TERMS = Terms("own", "a bench", "rendered")
 FRAMES = 100
 # Turns of each avatar for the ratio of speeds.
-ROUNDS = 3
+ROUNDS = 2
 JAWS = (0.25, 0.35, 0.45, 0.55, 0.65, 0.75)
 TARGETS = {
     "points_error_percent": report.Target("<= 2.5"),
