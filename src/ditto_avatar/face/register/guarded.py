@@ -16,7 +16,7 @@ from pathlib import Path
 from ditto_avatar.errors import DittoAvatarError, InvalidImage
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import open_pack
-from ditto_avatar.face.pack import check_name
+from ditto_avatar.face.pack import check_name, load_avatar
 from ditto_avatar.face.register.checks import Finding, Reason
 from ditto_avatar.face.register.writing import Terms, check_request
 from ditto_avatar.guard.inspector import Check, Inspector, inspect, one_line
@@ -92,7 +92,8 @@ async def register_face(
         await asyncio.to_thread(os.replace, folder, out)
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
-    return await open_pack(out)
+    # Checked a moment ago, and in nobody's hands since.
+    return await asyncio.to_thread(load_avatar, out)
 
 
 async def register_base_films(folder: Path) -> None:

@@ -20,7 +20,10 @@ from ditto_avatar.face.pack import check_name
 from ditto_avatar.media.colour import tag_colours
 from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
 
-IDLE_QUALITY = "16"  # x264's constant rate factor
+# x264's constant rate factors: pixels of large pictures are shown smaller, and cost more time.
+IDLE_QUALITY = 16
+LARGE_IDLE_QUALITY = 19
+LARGE_WIDTH_PX = 640
 IDLE_GROUP = 25  # frames from one keyframe to the next: an engine decodes whole groups
 POSTER_QUALITY = 90
 # Keyframes get no more bits than other frames: otherwise a face that hardly moves pulses once a
@@ -75,7 +78,7 @@ def write_idle(path: Path, frames: Iterable[ByteArray]) -> None:
         tag_colours(codec)
         codec.gop_size = IDLE_GROUP
         stream.options = {
-            "crf": IDLE_QUALITY,
+            "crf": str(LARGE_IDLE_QUALITY if stream.width >= LARGE_WIDTH_PX else IDLE_QUALITY),
             "preset": "veryfast",
             "bf": "0",
             "x264-params": _STEADY,
