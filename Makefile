@@ -40,7 +40,7 @@ run: $(RUN_READY)  ## Set everything up and serve http://localhost:7136
 	$(BIN)/ditto-avatar serve
 
 test: $(TEST_READY)  ## Run all tests, the browser's too
-	$(PYTEST) -m 'not e2e and not slow_kernels'
+	$(PYTEST) -m 'not e2e and not slow_kernels and not slow_voices'
 	$(BIN)/pytest -m e2e
 
 test-all: $(TEST_READY)  ## Run all tests, those too that take minutes without a GPU

@@ -163,6 +163,10 @@ class PageServer:
         self.refuse_with: int | None = None
         self.invitations: list[str] | None = None
         """Join tokens that are left; None opens a session to everybody."""
+        self.voices: list[dict[str, Any]] = []
+        self.offers: list[dict[str, Any]] = []
+        """Voices that can be downloaded, as `GET /api/voices/offers` tells them."""
+        self.may_download = True
         self.release = threading.Event()
         self.first_delay_s = 0.02
         self.url = ""
@@ -276,6 +280,9 @@ class PageServer:
             routes=[
                 Route("/", self._page),
                 Route("/api/avatars", self._avatars),
+                Route("/api/voices", self._voices),
+                Route("/api/voices/offers", self._offers),
+                Route("/api/voices/offers/{name}", self._get_voice, methods=["POST", "DELETE"]),
                 Route("/video/{name}.mp4", self._video),
                 Route("/audio/{name}.wav", self._sound),
                 Route("/idle/{name}.mp4", self._idle),
@@ -290,6 +297,25 @@ class PageServer:
 
     async def _avatars(self, request: Request) -> Response:
         return JSONResponse([describe("dot", 0), describe("dash", 60)])
+
+    async def _voices(self, request: Request) -> Response:
+        return JSONResponse(self.voices)
+
+    async def _offers(self, request: Request) -> Response:
+        answer = {
+            "may_download": self.may_download,
+            "speaking": {"en": "espeak", "ko": "espeak"},
+            "offers": self.offers,
+        }
+        return JSONResponse(answer)
+
+    async def _get_voice(self, request: Request) -> Response:
+        body = await request.body()
+        name, method = request.path_params["name"], request.method
+        self._note({"type": f"voice {method}", "name": name, "body": body.decode()})
+        state = {"state": "loading", "share": 0.25} if method == "POST" else {"state": "absent"}
+        self.offers[0] |= state
+        return JSONResponse(self.offers[0], 202)
 
     async def _video(self, request: Request) -> Response:
         clip = self._clips.get(request.path_params["name"])

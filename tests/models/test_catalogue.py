@@ -75,6 +75,27 @@ async def test_files_with_an_address_of_their_own_need_no_listing(tmp_path: Path
     assert (folder / "a.onnx").read_bytes() == content
 
 
+async def test_installed_wheels_make_up_a_file_without_a_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        package = tmp_path / "packages" / f"stand_in_part_{number}"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "part.bin").write_bytes(b"part %d," % number)
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    parts = ("stand_in_part_1", "stand_in_part_2")
+    right = hashlib.sha256(b"part 1,part 2,").hexdigest()
+    nowhere = "http://127.0.0.1:1/a.onnx"
+    file = CatalogueFile("a.onnx", "a.onnx", nowhere, 14, right, parts)
+    folder = await fetch_entry(entry(files=(file,), asks=False), tmp_path / "data")
+    assert (folder / "a.onnx").read_bytes() == b"part 1,part 2,"
+    wrong = replace(file, name="b.onnx", sha256="0" * 64)
+    with pytest.raises(InvalidCheckpoint, match=r"do not make up b\.onnx"):
+        await fetch_entry(entry(files=(wrong,), asks=False), tmp_path / "other")
+    assert list((tmp_path / "other").rglob("*.onnx")) == []
+
+
 def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
     with pytest.raises(NotFound, match="kristin"):
         find_entry("joe", "voices")

@@ -47,6 +47,7 @@ class Entry:
     kind: str
     family: str
     label: str
+    label_ko: str
     languages: tuple[Language, ...]
     license: str
     license_url: str
@@ -58,6 +59,7 @@ class Entry:
     revision: str
     files: tuple[CatalogueFile, ...]
     gender: str = ""
+    forbids_ko: str = ""
 
     def folder(self, data_dir: Path) -> Path:
         """Where its files lie below the data folder."""

@@ -75,13 +75,13 @@ def _offer(parts: ServerParts, entry: Entry) -> VoiceOffer:
     standing = parts.downloads.standing(entry)
     return VoiceOffer(
         name=entry.name,
-        label=entry.label,
+        label={Language.ENGLISH: entry.label, Language.KOREAN: entry.label_ko},
         languages=list(entry.languages),
         megabytes=entry.megabytes,
         license=entry.license,
         license_url=entry.license_url,
         asks_license=entry.asks,
-        forbids=entry.forbids,
+        forbids={Language.ENGLISH: entry.forbids, Language.KOREAN: entry.forbids_ko},
         state=standing.state,
         share=standing.share,
         message=standing.message,

@@ -101,15 +101,15 @@ class VoiceOffer(BaseModel):
     """A voice that can be downloaded, and how far it is."""
 
     name: str
-    label: str
+    label: dict[Language, str]
     languages: list[Language]
     megabytes: float
     license: str
     license_url: str
     asks_license: bool
     """Whether it is downloaded only when its licence is accepted."""
-    forbids: str
-    """What its licence does not allow; empty for those that allow everything."""
+    forbids: dict[Language, str]
+    """What its licence does not allow; empty texts for those that allow everything."""
     state: Literal["absent", "loading", "trying", "installed", "slow", "failed"]
     """`slow`: it is there and does not speak, for this machine is too slow for it."""
     share: float

@@ -64,7 +64,9 @@ export class VoicesView {
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#fillChoice();
-    const offers = this.#answer.offers.filter((offer) => offer.languages.includes(this.#language));
+    const offers = this.#answer.offers
+      .filter((offer) => offer.languages.includes(this.#language))
+      .map((offer) => ({ ...offer, label: offer.label[this.#language], forbids: offer.forbids[this.#language] }));
     this.#offers.replaceChildren(...offers.filter(({ state }) => state !== "installed").map((offer) => this.#row(offer)));
     this.#fillBar(offers);
   }
