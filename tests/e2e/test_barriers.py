@@ -64,6 +64,8 @@ def test_the_page_has_no_serious_barrier(
     ask(page, "What can you do?")
     expect_phase(page, "speaking")
     assert barriers(page) == []
+    page.locator("#saving-open").click()
+    assert barriers(page) == []
 
 
 @pytest.mark.parametrize("display", ["chat", "floating"])
