@@ -9,6 +9,30 @@ from hypothesis import strategies as st
 from ditto_avatar.dialogue.hidden import HiddenFilter
 
 CASES = [
+    # Thoughts within thoughts, and one that only speaks of its mark.
+    ("<think>a <think>b</think> still</think>The answer is 4.", "The answer is 4."),
+    ("<think>a <think>b <think>c</think></think> d</think>Yes.", "Yes."),
+    ("<think>a <think> is a mark</think>The answer is 4.", "The answer is 4."),
+    ("<mm:think>hm</mm:think>Yes.", "Yes."),
+    ("<think/>Yes.", "Yes."),
+    # An agent's plan, with the answer behind a label.
+    ("Thought: I should look.\nFinal Answer: Yes.", "Yes."),
+    ("**Thinking:** The user wants x.\n\n**Answer:** Yes.", "Yes."),
+    ("Thinking: fast and slow is a book.", "Thinking: fast and slow is a book."),
+    # What programs tell of themselves, and elements that people speak of.
+    ("<status>searching</status>We open at nine.", "We open at nine."),
+    ("[happy] <progress>10%</progress>Hello.", "[happy] Hello."),
+    ("First.\n<observation>{}</observation>\nSecond.", "First.\n\nSecond."),
+    ("I said <status>x</status> here.", "I said <status>x</status> here."),
+    ("Use the <search> element.", "Use the <search> element."),
+    ("<search>", "<search>"),
+    ("`<status>x</status>` is one.", "`<status>x</status>` is one."),
+    # Calls of tools.
+    ('[TOOL_CALLS][{"name": "x"}]', ""),
+    ('[TOOL_CALLS][{"name": "x"}]\nDone.', "Done."),
+    ("<function=clock>{}</function>Done.", "Done."),
+    ("<|tool_calls_section_begin|>x<|tool_calls_section_end|>Done.", "Done."),
+    ("<｜tool▁calls▁begin｜>x<｜tool▁calls▁end｜>Done.", "Done."),
     ("<tool>ls</tool><tool_result>x</tool_result>Done.", "Done."),
     ("<think>\nThe user greets me.\n</think>\n\nHello there.", "Hello there."),
     ("<think>Okay, a plan.", ""),

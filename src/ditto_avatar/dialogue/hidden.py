@@ -14,6 +14,8 @@ from ditto_avatar.dialogue import hidden_marks as marks
 
 # What is held back at most because it is probably a thought that was never opened.
 _MOST_HELD = 20_000
+# A line that has more in it than the tag of its sentence.
+_BEHIND_WORDS = re.compile(r"^\s*(?:\[[^\]]*\]\s*)?[^\s\[]")
 # Behind the mark of a citation an index may follow.
 _INDEX_BEGINS = re.compile(r"(?:\{[a-z=]*\d*)?")
 
@@ -47,7 +49,9 @@ class HiddenFilter:
         self._closed_any = False
         # Whether the beginning is held back, as a thought that lacks its opening; None until known.
         self._musing: bool | None = True if unmarked else None
-        self._tool = ""
+        # What ends the call of a tool, and how many thoughts were opened within a thought.
+        self._tool_ends = ""
+        self._nested = 0
 
     def feed(self, piece: str) -> str:
         """What is certain to be shown after `piece`."""
@@ -109,7 +113,9 @@ class HiddenFilter:
         closing = marks.closing_of_thought(text)
         if closing is not None:
             self._text = text[closing:].lstrip()
-            self.unmarked, self._closed_any, self._musing = True, True, None
+            self.unmarked |= not self._closed_any
+            self._nested = max(0, self._nested - 1)
+            self._closed_any, self._musing = True, True if self._nested else None
             return True
         first = text.lstrip()[:1]
         tagged = first == "[" or (first == "<" and marks.opening_of_thought(text))
@@ -121,7 +127,9 @@ class HiddenFilter:
 
     def _at_candidate(self, *, final: bool) -> bool:
         """The text begins with a character that opens a mark, perhaps."""
-        for handle in (self._piped, self._named, self._bracketed):
+        if (verdict := self._aside(final=final)) is not None:
+            return verdict
+        for handle in (self._piped, self._named, self._called, self._bracketed):
             if handle():
                 return True
         match = None if self._within_code else marks.CITATION.match(self._text)
@@ -143,7 +151,40 @@ class HiddenFilter:
         name = (match[1] or match[2]).strip("/").lower()
         closes = "/" in (match[1] or match[2])
         self._text = self._text[match.end() :]
-        self._token(name, closes=closes)
+        if name.startswith("tool") and name.endswith("begin"):
+            self._state, self._tool_ends = _State.TOOL, match[0].replace("begin", "end")
+        else:
+            self._token(name, closes=closes)
+        return True
+
+    def _aside(self, *, final: bool) -> bool | None:
+        """A line such as ``<status>searching</status>``; None where there is none."""
+        match = marks.NAMED.match(self._text)
+        if match is None or match[1] or match[2].lower() not in marks.ASIDES:
+            return None
+        if _BEHIND_WORDS.search(self._line) or self._within_code:
+            return None
+        closing = f"</{match[2]}>"
+        end = self._text.find(closing, 0, marks.LONGEST_ASIDE)
+        if end < 0:
+            return None if final or len(self._text) > marks.LONGEST_ASIDE else False
+        self._text = self._text[end + len(closing) :]
+        return True
+
+    def _called(self) -> bool:
+        """The call of a tool, as Llama and Mistral write it."""
+        if self._within_code:
+            return False
+        if (match := marks.CALLS.match(self._text)) and match[0].endswith("\n"):
+            self._text = self._text[match.end() :]
+            return True
+        if match is not None:
+            self._state, self._tool_ends, self._text = _State.TOOL, "\n", ""
+            return True
+        if (match := marks.FUNCTION.match(self._text)) is None:
+            return False
+        self._state, self._tool_ends = _State.TOOL, "</function>"
+        self._text = self._text[match.end() :]
         return True
 
     def _named(self) -> bool:
@@ -151,7 +192,7 @@ class HiddenFilter:
         match = marks.NAMED.match(self._text)
         if match is None:
             return False
-        closing, name, rest = match[1] == "/", match[2].lower(), match[3] or ""
+        closing, name, rest = match[1] == "/", marks.plain(match[2]), match[3] or ""
         if marks.NUMBERED.fullmatch(name):
             self._text = self._text[match.end() :]
             return True
@@ -160,10 +201,12 @@ class HiddenFilter:
         if name == "details" and "reasoning" not in rest:
             return False
         self._text = self._text[match.end() :]
+        if match[0].endswith("/>"):
+            return True  # opened and closed at once: there is nothing in it
         if name in marks.THOUGHTS or name == "details":
             self._thought(closing=closing)
         elif name in marks.TOOLS and not closing:
-            self._state, self._tool = _State.TOOL, name
+            self._state, self._tool_ends = _State.TOOL, f"</{match[2]}>"
         elif name in marks.TOKENS:
             self._token(name, closes=closing)
         return True
@@ -245,10 +288,9 @@ class HiddenFilter:
                 return match.end()
             return None
         if self._state is _State.TOOL:
-            closing = f"</{self._tool}>"
-            if (at := text.find(closing)) >= 0:
+            if (at := text.find(self._tool_ends)) >= 0:
                 self._state = _State.SHOWN
-                return at + len(closing)
+                return at + len(self._tool_ends)
             return None
         for match in re.finditer(r"<|\[|◁", text):
             end = self._hidden_mark(match.start())
@@ -281,9 +323,12 @@ class HiddenFilter:
                 return match.end()
             return self._header_in_words(at)
         if named := marks.NAMED.match(text, at):
-            name = named[2].lower()
+            name = marks.plain(named[2])
             if named[1] and (name in marks.THOUGHTS or name == "details"):
                 return self._closed(named.end())
+            if name in marks.THOUGHTS and not named[0].endswith("/>"):
+                self._nested += 1
+                return named.end()
             if not named[1] and name in {"answer", "final", "final_answer"}:
                 return self._closed(named.end())
             return None
@@ -301,6 +346,10 @@ class HiddenFilter:
 
     def _closed(self, end: int) -> int:
         self._state, self._closed_any = _State.SHOWN, True
+        if self._nested:
+            # A thought within a thought may have ended, or one that only spoke of the mark: what
+            # comes is held back until another closing, or the end, tells.
+            self._musing, self._said_anything = True, False
         return end
 
     # Giving out --------------------------------------------------------------------------------

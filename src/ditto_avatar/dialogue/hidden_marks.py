@@ -16,6 +16,13 @@ TOOLS = (
     "tool tool_call tool_calls tool_response tool_result tool_code tool_use tool_output "
     "function_call function_calls function_results function minimax:tool_call"
 ).split()
+# What a program that searches or works tells of itself; only at the beginning of a line, and only
+# with its closing: people and models also speak of elements with these names.
+ASIDES = frozenset(
+    "status search searching web_search search_query query observation action step progress "
+    "system_note note_to_self".split()
+)
+LONGEST_ASIDE = 400
 # Around the answer itself: only the tags go.
 _WRAPPERS = "answer final final_answer response output reply cite assistant_response".split()
 TOKENS = (
@@ -27,10 +34,15 @@ NAMES = frozenset([*THOUGHTS, *TOOLS, *_WRAPPERS, *TOKENS, "details"])
 LONGEST_TOKEN = 64
 LONGEST_TAG = 240
 LONGEST_HEADER = 80
+_LONGEST_UNKNOWN = 16
 _LONGEST_CITATION = 80
 
 PIPED = re.compile(r"<[|｜]([^<>|｜\s]{1,40})[|｜]?>|<([^<>|｜\s]{1,40})[|｜]>")
 NAMED = re.compile(r"<(/?)\s?([A-Za-z_][\w:]*?(?:\d+)?)(\s[^<>]*)?\s?/?>")
+# Llama's calls have their name within the mark.
+FUNCTION = re.compile(r"<function=[\w.\-]{1,60}>")
+# Mistral's calls, a list of JSON up to the end of the line.
+CALLS = re.compile(r"\[TOOL_CALLS\][^\n]*(?:\n|$)")
 NUMBERED = re.compile(r"(?:unused|ctrl|extra_id_|reserved_special_token_)\d+|0x[0-9A-Fa-f]{2}")
 _MAY_BE_NUMBERED = re.compile(
     r"u(?:nused|nuse|nus|nu|n)?\d*|ctrl\d*|extra_id_?\d*|0(?:x[0-9a-f]{0,2})?"
@@ -55,7 +67,7 @@ _CITATION_BEGINS = (
     "[ref",
     "[^",
 )
-_BRACKETS_BEGIN = ("[think]", "[/think]", "[inst]", "[/inst]", "<<sys>>", "<</sys>>")
+_BRACKETS_BEGIN = ("[tool_calls]", "[think]", "[/think]", "[inst]", "[/inst]", "<<sys>>", "<</sys>>")
 _TRIANGLES_BEGIN = ("◁think▷", "◁/think▷", "◁thinking▷", "◁/thinking▷")
 CANDIDATE = re.compile("[<\\[◁【:\ue200-\ue206]")
 
@@ -83,19 +95,30 @@ _USER_DOES = (
     "is was has wants want asks ask asked says say said greets greet greeted just seems seem sent "
     "wrote needs need might may would probably gave mentioned did"
 )
-_WE_DO = "answer respond reply figure think consider determine provide keep write say explain check"
+_WE_DO = (
+    "answer respond reply figure think consider determine provide keep write say explain check "
+    "compute calculate solve"
+)
 _LET_ME = "think figure recall consider break parse analyze analyse"
 MUSING = re.compile(
     rf"\s*(?:(?:{_OPENERS.replace(' ', '|')})[,.!:…]*\s+)*"
     rf"(?:the\s+(?:user|human)(?:'s|\s+(?:{_USER_DOES.replace(' ', '|')}))\b"
     rf"|(?:i|we)\s+(?:need|have|should|must)\s+(?:to\s+)?(?:{_WE_DO.replace(' ', '|')})\b"
     rf"|let\s+me\s+(?:{_LET_ME.replace(' ', '|')})\b"
-    r"|사용자(?:가|는|의|께서|님이)\s)",
+    r"|사용자(?:가|는|의|께서|님이)\s)"
+    # The plan of an agent, which writes its answer behind a label.
+    r"|\s*\**(?:thought|thinking|reasoning)\**:\**\s",
     re.IGNORECASE,
+)
+_AGENT_PLAN = re.compile(r"\s*\**(?:thought|thinking|reasoning)\**:", re.IGNORECASE)
+# The label before the answer of an agent.
+_ANSWER_LABEL = re.compile(
+    r"(?:^|\n)\s*\**(?:final answer|answer|response)\**:\**\s*(?=[^\s*])", re.IGNORECASE
 )
 _MUSING_WORDS = frozenset(
     f"{_OPENERS} {_USER_DOES} {_WE_DO} {_LET_ME} the user user's human human's i we need have "
-    "should must to let me 사용자가 사용자는 사용자의 사용자께서 사용자님이".split()
+    "should must to let me thought thinking reasoning 사용자가 사용자는 사용자의 사용자께서 "
+    "사용자님이".split()
 )
 # The longest beginning that may still become a musing one.
 MUSING_WITHIN = 60
@@ -105,11 +128,19 @@ BARE_FINAL = re.compile(r"(?:assistant)?final(?=[A-Z가-힣\[\"*])")
 BARE_MARKS = ("analysis", "commentary", "assistantanalysis", "assistantcommentary")
 
 
+def plain(name: str) -> str:
+    """Return `name` without the vendor's own part before a usual name, as in ``<mm:think>``."""
+    lower = name.lower()
+    return lower if lower in NAMES else lower.rpartition(":")[2]
+
+
 def closing_of_thought(text: str) -> int | None:
     """The end of the first mark in `text` that closes a thought."""
+    if _AGENT_PLAN.match(text) and (label := _ANSWER_LABEL.search(text)):
+        return label.end()
     for match in re.finditer(r"<|\[|◁", text):
         at = match.start()
-        if (named := NAMED.match(text, at)) and named[1] and named[2].lower() in THOUGHTS:
+        if (named := NAMED.match(text, at)) and named[1] and plain(named[2]) in THOUGHTS:
             return named.end()
         if (piped := PIPED.match(text, at)) and (piped[1] or piped[2]).lower() in CLOSES_THOUGHT:
             return piped.end()
@@ -121,14 +152,14 @@ def closing_of_thought(text: str) -> int | None:
 
 def opening_of_thought(text: str) -> bool:
     named = NAMED.match(text.lstrip())
-    return named is not None and not named[1] and named[2].lower() in THOUGHTS
+    return named is not None and not named[1] and plain(named[2]) in THOUGHTS
 
 
 def may_muse(start: str) -> bool:
     """Whether a beginning of an answer, in lower case, may become one that `MUSING` knows."""
     if not start:
         return False
-    words = re.split(r"[\s,.!:…]+", start)
+    words = re.split(r"[\s,.!:…*]+", start)
     *whole, last = words
     return all(word in _MUSING_WORDS for word in whole if word) and (
         not last or any(known.startswith(last) for known in _MUSING_WORDS)
@@ -158,9 +189,17 @@ def may_become_mark(text: str) -> bool:
         return len(text) < LONGEST_TOKEN and not re.search(r"\s", inside)
     name = re.match(r"[\w:]*", inside)
     word = name[0] if name else ""
+    if inside.startswith("function="):
+        return len(text) < LONGEST_TOKEN
+    if ":" in word and word not in NAMES:
+        vendor, _, last = word.rpartition(":")
+        word, inside = last, inside[len(vendor) + 1 :]
     if word == inside:
-        return any(known.startswith(word) for known in (*NAMES, *HEADERS)) or (
-            _MAY_BE_NUMBERED.fullmatch(word) is not None
+        # Short names wait for their end: a usual one may stand behind a vendor's.
+        return (
+            any(known.startswith(word) for known in (*NAMES, *HEADERS))
+            or _MAY_BE_NUMBERED.fullmatch(word) is not None
+            or (word[0].isalpha() and len(word) <= _LONGEST_UNKNOWN)
         )
     if inside[len(word)] in "|｜":
         return len(text) < LONGEST_TOKEN
