@@ -67,7 +67,15 @@ _CITATION_BEGINS = (
     "[ref",
     "[^",
 )
-_BRACKETS_BEGIN = ("[tool_calls]", "[think]", "[/think]", "[inst]", "[/inst]", "<<sys>>", "<</sys>>")
+_BRACKETS_BEGIN = (
+    "[tool_calls]",
+    "[think]",
+    "[/think]",
+    "[inst]",
+    "[/inst]",
+    "<<sys>>",
+    "<</sys>>",
+)
 _TRIANGLES_BEGIN = ("◁think▷", "◁/think▷", "◁thinking▷", "◁/thinking▷")
 CANDIDATE = re.compile("[<\\[◁【:\ue200-\ue206]")
 

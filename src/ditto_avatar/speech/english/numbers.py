@@ -188,10 +188,29 @@ _DAY = re.compile(
     r" (\d{1,2})/(\d{1,2})(?![\w/]|\.\d)",
     re.IGNORECASE,
 )
+_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+
+
+def _calendar(names: list[str]) -> tuple[re.Pattern[str], dict[str, str]]:
+    """Two short names of a calendar with a hyphen or a dash between, and what they stand for."""
+    short = {name[:3]: name for name in names}
+    name = rf"((?:{'|'.join(short)})(?:s|r|rs|t)?)"
+    end = r"(?:\.(?=\s+[a-z\d]))?(?![\w-])"  # a dot before a small letter ends no sentence
+    return re.compile(rf"\b{name}\.?\s?[-–]\s?{name}{end}"), short
+
+
+_CALENDARS = (_calendar(_WEEKDAYS), _calendar(MONTHS))
 _NAMED_DAYS = {"9/11": "nine eleven", "7/7": "seven seven", "24/7": "24 7", "20/20": "20 20"}
 _MIXED_FRACTION = re.compile(r"(?<![\w/.])(\d+)[ -](\d{1,3})[/⁄](\d{1,3})(?![\w/]|\.\d)")
 _FRACTION = re.compile(
     r"(?<![\w/.])(\d{1,3})[/⁄](\d{1,3})(?:(?:st|nd|rd|th|ths|rds)\b)?(?![\w/]|\.\d)"
+)
+# Where one is in a row of things, which is no part of one.
+_COUNTED = re.compile(
+    r"\b((?:page|step|slide|part|item|question|lesson|chapter|task|exercise|round|lap|track|frame|"
+    r"attempt|try|photo|image|issue|episode|level|stage|day|week|test|file|chunk|batch)s?) "
+    r"(\d{1,4})[/⁄](\d{1,4})(?![\w/]|\.\d)",
+    re.IGNORECASE,
 )
 _RATED = re.compile(r"(?:rat|scor|gave|give|got|get|grade|mark|is a|was a|solid|passed)\S*\W", re.I)
 
@@ -203,8 +222,17 @@ def read_dates(text: str) -> str:
     return _DAY.sub(_day, text)
 
 
+def read_calendar_ranges(text: str) -> str:
+    """Read ``Mon-Fri`` as Monday to Friday, ``Jan-Mar`` as January to March."""
+    for ranges, names in _CALENDARS:
+        text = ranges.sub(lambda m, n=names: f"{n[m[1][:3]]} to {n[m[2][:3]]}", text)
+    return text
+
+
 def read_fractions(text: str) -> str:
-    """Read ``1/2`` as one half, ``2 1/2`` as two and a half, ``7/10`` as seven out of ten."""
+    """Read ``1/2`` as one half, ``2 1/2`` as two and a half, ``7/10`` as seven out of ten,
+    ``page 3/12`` as page 3 of 12."""
+    text = _COUNTED.sub(r"\1 \2 of \3", text)
     text = _MIXED_FRACTION.sub(_mixed, text)
     return _FRACTION.sub(_fraction, text)
 
@@ -287,6 +315,7 @@ _RULERS = (
     "umberto|selim|mehmed|murad|suleiman|constantine|justinian|john|anne|robert|david|malcolm|"
     "kenneth|stephen|baldwin|godfrey|pope|king|queen|tsar|emperor|abbas|mohammed|hassan|rama"
 )
+_WORLD_WAR = re.compile(r"\bWW ?-?(I{1,3}|[123])(?![\w-])")
 _NUMERAL = r"(?P<roman>[IVXLC]+)(?P<tail>(?![\w'’.-]*\w))"
 _IN_WORK = re.compile(rf"\b(?P<name>(?i:{_PARTS_OF_WORKS})s?) {_NUMERAL}")
 _OF_RULER = re.compile(rf"\b(?P<name>(?i:{_RULERS})) (?P<roman>[IVX]+)(?P<own>['’]s)?(?![\w-])")
@@ -300,6 +329,7 @@ _RULER_GOES_ON = re.compile(
 
 def read_roman(text: str) -> str:
     """Read Roman numerals: of wars, acts and chapters as numbers, of rulers as ordinals."""
+    text = _WORLD_WAR.sub(lambda m: f"World War {roman(m[1]) or m[1]}", text)
     text = _OF_CENTURY.sub(lambda m: _ordinal_of(m["roman"], m[0]), text)
     text = _IN_WORK.sub(_in_work, text)
     text = _OF_RULER.sub(_of_ruler, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ditto_avatar.speech.english.numbers import (
+    read_calendar_ranges,
     read_dates,
     read_fractions,
     read_names,
@@ -58,6 +59,7 @@ _RANGE = re.compile(rf"(?<![\w.,-])({_NUMBER})(?:\s?[–~]\s?|\s?-\s?)({_NUMBER}
 _UNIT_RANGE = re.compile(
     rf"(?<![\w.,-])({_NUMBER})\s?[-–~]\s?({_NUMBER})(?=\s?(?:{_UNIT_NAMES})(?![\w/]))"
 )
+_INCHES = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[\"″](?!\w)")
 _NAMED_RANGE = re.compile(r"(?<=[A-Za-z])\s?–\s?(?=[A-Z])|(?<=\d)\s?–\s?(?=[A-Z])")
 _DECADE_RANGE = re.compile(r"(?<![\w.,-])(\d{2,4}s)\s?[-–]\s?(\d{2,4}s)\b")
 _UNIT = re.compile(rf"({_NUMBER})\s?({_UNIT_NAMES})(?![\w/²³])")
@@ -101,6 +103,7 @@ def read_english(text: str) -> str:
     text = _SHORT.sub(_short, text)
     text = _without_shouting(text)
     text = read_dates(text)
+    text = read_calendar_ranges(text)
     text = _MONEY.sub(_money, text)
     text = _MONEY_BEHIND.sub(_money_behind, text)
     text = _CODE.sub(lambda m: f"{m['a'] or m['b']} {CODES[m['before'] or m['behind']]}", text)
@@ -116,6 +119,8 @@ def read_english(text: str) -> str:
     text = _SIZE.sub(_size, text)
     text = _TIMES.sub(r"\1 times", text)
     text = _FEET.sub(r"\1 foot \2", text)
+    if text.count('"') % 2:  # else they are quotation marks
+        text = _INCHES.sub(lambda m: f"{m[1]} inch{'' if m[1] == '1' else 'es'}", text)
     text = _NEGATIVE.sub("minus ", text)
     text = _MINUS.sub(" minus ", text)
     text = _UNIT.sub(_unit, text)
@@ -186,7 +191,7 @@ def _money(match: re.Match[str]) -> str:
 def _sum(amount: str, one: str, several: str, part: str, parts: str) -> str:
     whole, _, fraction = amount.partition(".")
     cents = int(fraction) if len(fraction) == 2 else 0
-    if not whole and part and cents:
+    if not whole.strip("0") and part and cents:
         return f"{cents} {part if cents == 1 else parts}"
     said = f"{whole or '0'} {one if whole == '1' else several}"
     if part and cents:

@@ -46,6 +46,19 @@ _MEMORIAL = (
 _MIDDLE_DOT = re.compile(r"(?<![\d.])(\d{1,2})\s?[·・ㆍ]\s?(\d{1,2})(?![\d.])")
 _DOTTED_DAY = re.compile(rf"(?<![\d.])(1[0-2]|[1-9])\.(3[01]|[12]\d|[1-9])(?=\s?{_MEMORIAL})")
 
+# Generations have a number for each of their decades.
+_GENERATION = re.compile(
+    r"(?<![\d.,])(7080|8090|386|486|586|686)(?=\s?세대|\s?가수|\s?음악|\s?노래)"
+)
+# One bought, one given: shops say it in English.
+_GIVEN_AWAY = re.compile(
+    r"(?<![\d+])([1-3])\s?\+\s?([1-3])(?=\s?(?:행사|이벤트|상품|할인|증정|혜택))"
+)
+_SHOP_NUMBERS = {"1": "원", "2": "투", "3": "쓰리"}
+_AGAINST = re.compile(r"(?<=[가-힣A-Za-z\d)])\s*\b[vV][sS]\b\.?\s*(?=[가-힣A-Za-z\d(])")
+# Laughter and tears are written, not said.
+_LAUGHTER = re.compile(r"[ㄱ-ㅎㅏ-ㅣ]{2,}")
+
 _SIDE = r"[~∼〜～]"
 _WEEKDAYS = re.compile(
     r"(?<![가-힣])([월화수목금토일])\s?[~∼〜～–-]\s?([월화수목금토일])(?=$|[\s,.)(]|요일)"
@@ -72,6 +85,10 @@ _SCORE_BEHIND = re.compile(r"(?:로|으로)(?:$|\s)|승|패|무승부")
 
 def read_names(text: str) -> str:
     """Read telephone, account and code numbers digit by digit, 0 as 공."""
+    text = _LAUGHTER.sub("", text)
+    text = _AGAINST.sub(" 대 ", text)
+    text = _GENERATION.sub(lambda m: one_by_one(m[1], phone=True), text)
+    text = _GIVEN_AWAY.sub(lambda m: f"{_SHOP_NUMBERS[m[1]]} 플러스 {_SHOP_NUMBERS[m[2]]}", text)
     text = _TELEPHONE.sub(_telephone, text)
     text = _MOBILE.sub(lambda m: _groups(*m.groups()), text)
     text = _CUED.sub(lambda m: f"{m['cue']}{_groups(*re.findall('[0-9]+', m['digits']))}", text)
