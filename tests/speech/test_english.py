@@ -14,7 +14,7 @@ from ditto_avatar.speech.english import read_english
     [
         ("It costs $3.50.", "It costs 3 dollars and 50 cents."),
         ("It costs $1.", "It costs 1 dollar."),
-        ("It costs $3.00 or €0.99.", "It costs 3 dollars or 0 euros and 99 cents."),
+        ("It costs $3.00 or €0.99.", "It costs 3 dollars or 99 cents."),
         ("£2.01 and £2.50", "2 pounds and 1 penny and 2 pounds and 50 pence"),
         ("A $2.5 million deal, or $40k", "A 2.5 million dollars deal, or 40 thousand dollars"),
         ("₩10,000", "10,000 won"),

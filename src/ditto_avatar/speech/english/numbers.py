@@ -225,7 +225,9 @@ def read_dates(text: str) -> str:
 def read_calendar_ranges(text: str) -> str:
     """Read ``Mon-Fri`` as Monday to Friday, ``Jan-Mar`` as January to March."""
     for ranges, names in _CALENDARS:
-        text = ranges.sub(lambda m, n=names: f"{n[m[1][:3]]} to {n[m[2][:3]]}", text)
+        for match in reversed(list(ranges.finditer(text))):
+            said = f"{names[match[1][:3]]} to {names[match[2][:3]]}"
+            text = f"{text[: match.start()]}{said}{text[match.end() :]}"
     return text
 
 
