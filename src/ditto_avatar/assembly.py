@@ -48,7 +48,9 @@ async def open_avatars(settings: Settings) -> AvatarLibrary:
         from ditto_avatar.face.register.guarded import register_base_films
 
         await register_base_films(own)
-    return await open_library(BUNDLED, own)
+    library = await open_library(BUNDLED, own)
+    # Workers send pictures that are encoded already.
+    return library.without_cutouts() if settings.workers else library
 
 
 def open_budgets(settings: Settings, metrics: Metrics) -> Budgets:

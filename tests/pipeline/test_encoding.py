@@ -33,7 +33,7 @@ async def test_abandoning_waits_for_the_picture_that_is_being_encoded(
     executor: ThreadPoolExecutor,
 ) -> None:
     encoder = ThreadedEncoder(FragmentEncoder(64, 64), executor)
-    encoding = asyncio.create_task(encoder.encode(PICTURE, SILENCE))
+    encoding = asyncio.create_task(encoder.encode(lambda: PICTURE, SILENCE))
     await asyncio.sleep(0)
     encoding.cancel()
     encoder.abandon()
@@ -73,7 +73,7 @@ async def test_an_encoder_is_finished_after_the_picture_that_is_in_it(
 ) -> None:
     slow = SlowEncoder()
     encoder = ThreadedEncoder(slow, executor)
-    encoding = asyncio.create_task(encoder.encode(PICTURE, SILENCE))
+    encoding = asyncio.create_task(encoder.encode(lambda: PICTURE, SILENCE))
     assert await asyncio.to_thread(slow.entered.wait, TEST_DEADLINE_S)
     finishing = asyncio.create_task(encoder.finish())
     await asyncio.sleep(0)

@@ -40,12 +40,19 @@ export interface AvatarOut {
   fps: number;
   /** Frames of the idle loop. */
   frames: number;
+  /** Whether its films are packed pictures without a background: twice as high, the colours
+   * above, multiplied by the opacity, and the opacity below. */
+  alpha: boolean;
+  /** The name under which it is shown without its background; null where it cannot be. */
+  cutout: string | null;
 }
 
 /** Chooses the presenter from the next turn on. Answered by `avatar.selected`. */
 export interface AvatarSelect {
   type: "avatar.select";
   avatar: string;
+  /** Whether it is to be shown without its background, where it can be. */
+  cutout?: boolean;
 }
 
 /** Tells every viewer of a session which presenter it has from the next turn on. */
@@ -123,6 +130,9 @@ export interface Hello {
   language?: Language | null;
   /** Whether the page plays fragments (Media Source Extensions) or whole clips. */
   playback?: PlaybackMode;
+  /** Whether the presenter of a new session is to be shown without its background, where it can
+   * be. */
+  cutout?: boolean;
   /** A join token, needed for a new session where the server has keys; it is not looked at for a
    * session that there is already. */
   join?: string | null;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from ditto_avatar.face.idle import IdleFrames
 from ditto_avatar.face.unpack import UnpackedFolder
 from ditto_avatar.types import ByteArray, FloatArray
+
+if TYPE_CHECKING:
+    from ditto_avatar.face.cutout import Cutout
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -79,6 +83,12 @@ class Avatar:
     """Changes with the pack's files."""
     idle_frames: IdleFrames = field(repr=False)
     """The pictures of the idle loop."""
+    cutout_frames: IdleFrames | None = field(default=None, repr=False)
+    """The packed pictures of the idle loop without its background, where the pack has them."""
+    cutout: Cutout | None = field(default=None, repr=False)
+    """Takes the background out of what is drawn; None where it is shown with its background."""
+    drawn: Avatar | None = field(default=None, repr=False)
+    """What the face engine draws, where that is another: the same with its background."""
     # Keeps the temporary folder of an unpacked zip for as long as the avatar is in use.
     _unpacked: UnpackedFolder | None = field(default=None, repr=False)
 
@@ -90,7 +100,12 @@ class Avatar:
     @property
     def idle_path(self) -> Path:
         """The idle loop as a file that a browser plays."""
-        return self.folder / "idle.mp4"
+        return self.folder / ("idle.mp4" if self.cutout is None else "cutout.mp4")
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height of the pictures that are sent: twice as high where they are packed."""
+        return self.width, self.height * (1 if self.cutout is None else 2)
 
     @property
     def poster_path(self) -> Path:

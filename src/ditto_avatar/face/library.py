@@ -10,10 +10,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from ditto_avatar.errors import DittoAvatarError, InvalidAvatar, NotFound
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.cutout import SUFFIX, without_background
 from ditto_avatar.face.idle import IdleMemory
 from ditto_avatar.face.pack import find_avatars, load_avatar, load_folder, pack_digest
 from ditto_avatar.face.unpack import MAX_BYTES, UnpackedFolder, pack_in
@@ -39,13 +42,37 @@ class AvatarLibrary:
         self.refused = refused
         # Avatars that are in no list, and the key that alone may use each, or None for any.
         self._unlisted: dict[str, str | None] = {}
+        self._cutouts: WeakKeyDictionary[Avatar, Avatar] = WeakKeyDictionary()
 
     def __iter__(self) -> Iterator[Avatar]:
         listed = [a for name, a in self._avatars.items() if name not in self._unlisted]
         return iter(sorted(listed, key=lambda avatar: avatar.name))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._avatars
+        return isinstance(name, str) and self._named(name) is not None
+
+    def cutout_name(self, name: str) -> str:
+        """The name under which the avatar `name` is shown without its background; `name` itself
+        where it cannot be."""
+        return cutout if (cutout := name + SUFFIX) in self else name
+
+    def without_cutouts(self) -> AvatarLibrary:
+        """Show every avatar with its background only; this library."""
+        for name, avatar in self._avatars.items():
+            self._avatars[name] = replace(avatar, cutout_frames=None)
+        return self
+
+    def _named(self, name: str) -> Avatar | None:
+        found = self._avatars.get(name)
+        if found is not None or not name.endswith(SUFFIX):
+            return found
+        avatar = self._avatars.get(name.removesuffix(SUFFIX))
+        if avatar is None:
+            return None
+        known = self._cutouts.get(avatar)
+        if known is None and (known := without_background(avatar)) is not None:
+            self._cutouts[avatar] = known
+        return known
 
     def add_unlisted(self, avatar: Avatar, key: str | None = None) -> None:
         """Add an avatar that is found by its name only, by the holders of `key` where one is
@@ -64,13 +91,13 @@ class AvatarLibrary:
 
     def find(self, name: str) -> Avatar:
         """The avatar of that name. Raises `NotFound`, naming those that there are."""
-        return self._found(name, self._avatars.get(name))
+        return self._found(name, self._named(name))
 
     def find_for(self, name: str, key: str | None) -> Avatar:
         """The avatar of that name for a holder of `key`. Raises `NotFound` as well where the avatar
         belongs to another key."""
-        owner = self._unlisted.get(name)
-        return self._found(name, self._avatars.get(name) if owner in (None, key) else None)
+        owner = self._unlisted.get(name.removesuffix(SUFFIX))
+        return self._found(name, self._named(name) if owner in (None, key) else None)
 
     def _found(self, name: str, avatar: Avatar | None) -> Avatar:
         if avatar is None:

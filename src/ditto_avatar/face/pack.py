@@ -36,7 +36,7 @@ MAX_PLACE_PX = 4 * MAX_SIDE_PX
 MAX_WEIGHT = 10
 
 DRAWN_FILES = ("idle.mp4", "avatar.npz", "mouth.webp")
-PACK_FILES = (*DRAWN_FILES, "poster.webp", "about.json")
+PACK_FILES = (*DRAWN_FILES, "cutout.mp4", "poster.webp", "about.json")
 
 _BLOCK_BYTES = 1 << 20
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -81,8 +81,35 @@ def load_folder(
     idle = IdleFrames(folder / "idle.mp4", count, width, height, memory)
     fingerprint = pack_fingerprint(folder)
     return Avatar(
-        about.name, folder, about, arrays, atlas, width, height, fingerprint, idle, unpacked
+        about.name,
+        folder,
+        about,
+        arrays,
+        atlas,
+        width,
+        height,
+        fingerprint,
+        idle,
+        _cutout_frames(folder, (count, width, height), memory),
+        _unpacked=unpacked,
     )
+
+
+def _cutout_frames(
+    folder: Path, loop: tuple[int, int, int], memory: IdleMemory | None
+) -> IdleFrames | None:
+    """The packed loop of a pack that has one: as many frames as the `loop`, twice as high."""
+    path = folder / "cutout.mp4"
+    if not path.is_file():
+        return None
+    count, width, height = loop
+    found = _probe_idle(path)
+    if found != (count, width, 2 * height):
+        raise InvalidAvatar(
+            f"cutout.mp4: expected {count} frames of {width}x{2 * height} px, "
+            f"came {found[0]} of {found[1]}x{found[2]}."
+        )
+    return IdleFrames(path, count, width, 2 * height, memory)
 
 
 def find_avatars(folder: Path) -> list[Path]:
@@ -103,6 +130,11 @@ def _may_be_a_pack(entry: Path) -> bool:
 def pack_fingerprint(folder: Path) -> str:
     """What `Avatar.fingerprint` says of the pack in `folder`."""
     return _digest(folder, DRAWN_FILES)[:16]
+
+
+def cutout_fingerprint(folder: Path) -> str:
+    """Digest of the loop without background of the pack in `folder`."""
+    return _digest(folder, ("cutout.mp4",))[:16]
 
 
 def pack_digest(folder: Path) -> str:
@@ -198,21 +230,21 @@ def _probe_idle(path: Path) -> tuple[int, int, int]:
     """Number of frames, width and height, from the container and without decoding."""
     with expecting(path.name, "an MP4 with H.264"), open_media(path, MP4) as container:
         if not container.streams.video:
-            raise InvalidAvatar("idle.mp4: expected a video stream, came none.")
+            raise InvalidAvatar(f"{path.name}: expected a video stream, came none.")
         stream = container.streams.video[0]
         codec, pixels = stream.codec_context.name, stream.codec_context.pix_fmt
         rate, count = stream.average_rate, stream.frames
         width, height = stream.codec_context.width, stream.codec_context.height
     if codec != "h264" or pixels != "yuv420p":
-        raise InvalidAvatar(f"idle.mp4: expected H.264 in yuv420p, came {codec} in {pixels}.")
+        raise InvalidAvatar(f"{path.name}: expected H.264 in yuv420p, came {codec} in {pixels}.")
     if rate != FRAME_RATE_HZ:
-        raise InvalidAvatar(f"idle.mp4: expected {FRAME_RATE_HZ} frames/s, came {rate}.")
+        raise InvalidAvatar(f"{path.name}: expected {FRAME_RATE_HZ} frames/s, came {rate}.")
     if width % 2 or height % 2 or not 0 < max(width, height) <= MAX_SIDE_PX:
         raise InvalidAvatar(
-            f"idle.mp4: expected even sides of at most {MAX_SIDE_PX} px, came {width}x{height}."
+            f"{path.name}: expected even sides of at most {MAX_SIDE_PX} px, came {width}x{height}."
         )
     if not 0 < count <= MAX_FRAMES:
-        raise InvalidAvatar(f"idle.mp4: expected 1 to {MAX_FRAMES} frames, came {count}.")
+        raise InvalidAvatar(f"{path.name}: expected 1 to {MAX_FRAMES} frames, came {count}.")
     return count, width, height
 
 

@@ -28,6 +28,8 @@ def check_pack(path: Path, into: str | None) -> Answer:
     avatar = load_folder(folder, name, None, None)
     for _ in avatar.idle_frames:
         pass  # decoding is the check
+    for _ in avatar.cutout_frames or ():
+        pass
     for features in sorted(avatar.features_folder.glob("*.npz")):
         with ArraysFile(features) as file:
             for key in file.keys:

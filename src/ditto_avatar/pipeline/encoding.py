@@ -56,10 +56,10 @@ class ThreadedEncoder:
         """The picture that was encoded last."""
         return self._encoder.newest
 
-    async def encode(self, yuv: ByteArray, audio: FloatArray) -> list[Fragment]:
-        """Encode the next picture and samples, as `FragmentEncoder.encode` takes them. Cancelling
-        is safe: the thread finishes the picture."""
-        return await self._run(lambda: self._encoder.encode(yuv, audio))
+    async def encode(self, picture: Callable[[], ByteArray], audio: FloatArray) -> list[Fragment]:
+        """Encode the next picture and samples, as `FragmentEncoder.encode` takes them; `picture` is
+        called in the thread. Cancelling is safe: the thread finishes the picture."""
+        return await self._run(lambda: self._encoder.encode(picture(), audio))
 
     async def finish(self) -> list[Fragment]:
         """End the stream; return the fragments that remain."""
@@ -81,6 +81,15 @@ class ThreadedEncoder:
         made = await asyncio.shield(self._running)
         self.fragments.extend(made)
         return made
+
+
+def picture_of(frame: VideoFrame, avatar: Avatar) -> Callable[[], ByteArray]:
+    """How to get what is encoded of `frame`: for an avatar without its background a packed
+    picture."""
+    cutout = avatar.cutout
+    if cutout is None:
+        return lambda: frame.yuv
+    return lambda: cutout.packed(frame.idle_frame, frame.yuv)
 
 
 NO_PICTURE = EncodedPicture(b"", key=False)
@@ -167,9 +176,7 @@ class EncodingSink(Sink):
     def begin(self, segment: Segment) -> None:
         """Open an encoder for `segment`."""
         if self._encodes:
-            encoder = ThreadedEncoder(
-                FragmentEncoder(self._avatar.width, self._avatar.height), self._executor
-            )
+            encoder = ThreadedEncoder(FragmentEncoder(*self._avatar.coded_size), self._executor)
             encoder.open()
             self._encoders[segment.id] = encoder
         else:
@@ -183,7 +190,8 @@ class EncodingSink(Sink):
         else:
             encoder = self._encoders[segment.id]
             assert isinstance(encoder, ThreadedEncoder)
-            fragments = await encoder.encode(frame.yuv, _audio_for(segment, encoder))
+            picture = picture_of(frame, self._avatar)
+            fragments = await encoder.encode(picture, _audio_for(segment, encoder))
             made = Encoded(fragments, encoder.newest, samples)
         for output in self._outputs:
             output.encoded(segment, made)

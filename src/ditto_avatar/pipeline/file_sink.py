@@ -11,7 +11,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.media.clip import write_mp4
 from ditto_avatar.media.encode import FragmentEncoder
 from ditto_avatar.pipeline.cache import SegmentMedia
-from ditto_avatar.pipeline.encoding import ThreadedEncoder
+from ditto_avatar.pipeline.encoding import ThreadedEncoder, picture_of
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sinks import Sink
 from ditto_avatar.types import FloatArray, VideoFrame
@@ -25,9 +25,10 @@ class FileSink(Sink):
         self, avatar: Avatar, path: Path, executor: Executor, drawn: Callable[[int], object]
     ) -> None:
         """Call `drawn` after each picture with their number."""
+        self._avatar = avatar
         self._path = path
         self._drawn = drawn
-        self._encoder = ThreadedEncoder(FragmentEncoder(avatar.width, avatar.height), executor)
+        self._encoder = ThreadedEncoder(FragmentEncoder(*avatar.coded_size), executor)
         self._open = True
 
     @property
@@ -37,7 +38,7 @@ class FileSink(Sink):
 
     async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> None:
         """Encode a picture."""
-        await self._encoder.encode(frame.yuv, samples)
+        await self._encoder.encode(picture_of(frame, self._avatar), samples)
         self._drawn(self.frames)
 
     async def replay(self, segment: Segment, media: SegmentMedia) -> None:

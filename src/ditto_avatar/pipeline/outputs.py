@@ -36,7 +36,7 @@ class ViewerOutput(Output):
         self, avatar: Avatar, notify: Notify, clock: Clock, packets: PacketFeed | None = None
     ) -> None:
         self._packets = packets or PacketFeed(lambda: False)
-        self._mime = mime_type(avatar.width, avatar.height)
+        self._mime = mime_type(*avatar.coded_size)
         self._notify = notify
         self._clock = clock
         self._begun: str | None = None

@@ -100,7 +100,7 @@ class Speaking:
         request = self._flow.request
         if self._next_frame is None:
             self._next_frame = request.start_frame()
-        stream = await self._face.open(request.avatar, self._next_frame)
+        stream = await self._face.open(request.avatar.drawn or request.avatar, self._next_frame)
         self._flow.streams.append(stream)
         self._stretch = Stretch(stream)
         await self._flow.drawings.put(self._stretch)

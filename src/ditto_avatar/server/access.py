@@ -41,6 +41,8 @@ class Asked:
     """The page that asks; None for a program."""
     avatar: str | None = None
     language: Language | None = None
+    cutout: bool = False
+    """Whether the presenter is wanted without its background."""
 
 
 @dataclass(frozen=True, slots=True)

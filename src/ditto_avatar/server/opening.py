@@ -15,9 +15,10 @@ async def open_session(
     loaded again. Raises like `Access.admit`, `Registry.open` and `Session.keep`. Cancelling is
     safe: then the token is not used up."""
     with parts.access.admit(asked) as admitted:
-        session = await parts.registry.open(
-            visitor, admitted.avatar, admitted.language, admitted.grant
-        )
+        avatar = admitted.avatar
+        if asked.cutout:
+            avatar = parts.avatars.cutout_name(avatar or parts.settings.avatar)
+        session = await parts.registry.open(visitor, avatar, admitted.language, admitted.grant)
         if keep or admitted.grant is not None:
             await session.keep()
     return session

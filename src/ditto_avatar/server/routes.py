@@ -89,7 +89,7 @@ async def create_session(
 ) -> SessionOut:
     """Open a session; where the server has keys, with a join token or a key."""
     origin = request.headers.get("origin")
-    asked = Asked(bearer(authorization), origin, wanted.avatar, wanted.language)
+    asked = Asked(bearer(authorization), origin, wanted.avatar, wanted.language, wanted.cutout)
     session = await open_session(parts, visitor_of(request), asked, keep=True)
     return SessionOut(
         session=session.id,

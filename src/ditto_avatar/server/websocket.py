@@ -144,7 +144,7 @@ async def _session_for(
             log.info("a viewer came back to a session that has ended")
     # A page remembers its presenter; one that was removed gives way to the default.
     avatar = hello.avatar if hello.avatar in parts.avatars else None
-    asked = Asked(hello.join, socket.headers.get("origin"), avatar, hello.language)
+    asked = Asked(hello.join, socket.headers.get("origin"), avatar, hello.language, hello.cutout)
     return await open_session(parts, visitor, asked), False
 
 
@@ -220,8 +220,9 @@ class _Viewer:
                 await session.submit(SAY, text, client_id, idle_frame, asker=self.outbox)
             case messages.Interrupt():
                 await session.interrupt()
-            case messages.AvatarSelect(avatar=avatar):
-                await session.select_avatar(avatar)
+            case messages.AvatarSelect(avatar=avatar, cutout=cutout):
+                library = self.parts.avatars
+                await session.select_avatar(library.cutout_name(avatar) if cutout else avatar)
             case messages.LanguageSelect(language=language):
                 await session.select_language(language)
             case messages.VoiceSelect(voices=voices):

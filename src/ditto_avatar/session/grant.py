@@ -8,6 +8,7 @@ from typing import Any
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.errors import Forbidden, UsedUp
+from ditto_avatar.face.cutout import SUFFIX
 from ditto_avatar.session.limits import RateLimit
 
 
@@ -67,4 +68,4 @@ class Allowance:
 
 def may_show(avatars: tuple[str, ...] | None, name: str) -> bool:
     """Return whether `name` is among the presenters that are allowed; None allows all."""
-    return avatars is None or name in avatars
+    return avatars is None or name.removesuffix(SUFFIX) in avatars

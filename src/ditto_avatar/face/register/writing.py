@@ -65,7 +65,7 @@ def i420(picture: ByteArray) -> ByteArray:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
 
 
-def write_idle(path: Path, frames: Iterable[ByteArray]) -> None:
+def write_idle(path: Path, frames: Iterable[ByteArray], quality: str | None = None) -> None:
     """Write I420 pictures as H.264 that a browser loops without a seam: no frames out of order,
     and no pulse at the keyframes."""
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
@@ -78,7 +78,7 @@ def write_idle(path: Path, frames: Iterable[ByteArray]) -> None:
         tag_colours(codec)
         codec.gop_size = IDLE_GROUP
         stream.options = {
-            "crf": str(LARGE_IDLE_QUALITY if stream.width >= LARGE_WIDTH_PX else IDLE_QUALITY),
+            "crf": quality or _quality_for(stream.width),
             "preset": "veryfast",
             "bf": "0",
             "x264-params": _STEADY,
@@ -88,6 +88,10 @@ def write_idle(path: Path, frames: Iterable[ByteArray]) -> None:
             frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE_HZ)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _quality_for(width_px: int) -> str:
+    return str(LARGE_IDLE_QUALITY if width_px >= LARGE_WIDTH_PX else IDLE_QUALITY)
 
 
 def write_poster(path: Path, picture: ByteArray) -> None:

@@ -62,6 +62,9 @@ class Hello(Incoming):
     """Language of a new session."""
     playback: PlaybackMode = PlaybackMode.STREAM
     """Whether the page plays fragments (Media Source Extensions) or whole clips."""
+    cutout: bool = False
+    """Whether the presenter of a new session is to be shown without its background, where it can
+    be."""
     join: Join | None = None
     """A join token, needed for a new session where the server has keys; it is not looked at for a
     session that there is already."""
@@ -116,6 +119,8 @@ class AvatarSelect(Incoming):
 
     type: Literal["avatar.select"]
     avatar: Id
+    cutout: bool = False
+    """Whether it is to be shown without its background, where it can be."""
 
 
 class LanguageSelect(Incoming):

@@ -10,6 +10,7 @@ from typing import Any
 from ditto_avatar.dialogue.base import Role
 from ditto_avatar.dialogue.cleaning import joined_halves
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.cutout import SUFFIX
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.server.sub_path import url
 from ditto_avatar.server.wire.server_messages import AvatarOut, ClipOut, EntryOut
@@ -78,6 +79,12 @@ def entry_out(entry: HistoryEntry) -> EntryOut:
     return EntryOut(role=role, text=entry.text, turn=entry.turn, clips=clips, **own)
 
 
+def _cutout_name(avatar: Avatar) -> str | None:
+    if avatar.cutout is not None:
+        return avatar.name
+    return None if avatar.cutout_frames is None else avatar.name + SUFFIX
+
+
 def avatar_out(avatar: Avatar) -> AvatarOut:
     """Give a presenter the URLs of its files."""
     about = avatar.about
@@ -94,4 +101,6 @@ def avatar_out(avatar: Avatar) -> AvatarOut:
         height=avatar.height,
         fps=FRAME_RATE_HZ,
         frames=avatar.frame_count,
+        alpha=avatar.cutout is not None,
+        cutout=_cutout_name(avatar),
     )

@@ -14,6 +14,8 @@ from ditto_avatar.types import Language
 class NewSession(Incoming):
     avatar: Id | None = None
     language: Language | None = None
+    cutout: bool = False
+    """Whether the presenter is to be shown without its background, where it can be."""
 
 
 class NewToken(Incoming):

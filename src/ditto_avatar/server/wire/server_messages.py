@@ -29,6 +29,8 @@ _AVATAR = {
     "height": 512,
     "fps": 25,
     "frames": 250,
+    "alpha": False,
+    "cutout": "mina.cutout",
 }
 _TURN = "0c9be2f4a7d14e21"
 _SEGMENT = "5f3a9c0d11e2b470"
@@ -66,6 +68,11 @@ class AvatarOut(Outgoing):
     fps: int
     frames: int
     """Frames of the idle loop."""
+    alpha: bool
+    """Whether its films are packed pictures without a background: twice as high, the colours above,
+    multiplied by the opacity, and the opacity below."""
+    cutout: str | None
+    """The name under which it is shown without its background; null where it cannot be."""
 
 
 class ClipOut(Outgoing):

@@ -33,6 +33,7 @@ export class AvatarClient extends Emitter {
   #timeline = new Timeline();
   #connection;
   #server;
+  #cutout;
   #invitation = null;
 
   /**
@@ -41,11 +42,13 @@ export class AvatarClient extends Emitter {
    * @param storage as of `Connection`
    * @param language of a new session
    * @param avatar as of `AvatarClient.avatar`
+   * @param cutout whether the presenter is shown without its background, where it can be
    */
-  constructor({ videos, server, storage, language, avatar = null }) {
+  constructor({ videos, server, storage, language, avatar = null, cutout = false }) {
     super();
     this.#server = server;
     this.avatar = avatar;
+    this.#cutout = cutout;
     this.conversation.state.language = language;
     this.player = new Player({ videos, timeline: this.#timeline });
     this.#connection = new Connection({
@@ -56,7 +59,7 @@ export class AvatarClient extends Emitter {
         // A token says which presenters there are: the one of the last session may not be.
         const name = (!joining && state.avatar?.name) || this.avatar;
         const { playback } = this.player;
-        return { language: state.language, playback, ...(name && { avatar: name }) };
+        return { language: state.language, playback, ...(name && { avatar: name }), ...(this.#cutout && { cutout: true }) };
       },
     });
     this.voice = new Voice({
@@ -116,7 +119,7 @@ export class AvatarClient extends Emitter {
   }
 
   setAvatar(name) {
-    this.#connection.send({ type: "avatar.select", avatar: name });
+    this.#connection.send({ type: "avatar.select", avatar: name, ...(this.#cutout && { cutout: true }) });
   }
 
   /** Ids of voices, one for each language; without any the presenter's own speak. */

@@ -9,6 +9,10 @@ import { TEXTS } from "./texts.js";
 
 const HERE = new URL("../../", import.meta.url).href;
 const EVENTS = ["ready", "speaking", "caption", "interrupted", "ended", "error"];
+// The presenter's own background. Anything else is CSS and lies behind the presenter alone.
+const OWN = "avatar";
+// What keying programs expect, not CSS's dark green.
+const COLOURS = { green: "#00b140" };
 const ACTIVITY = ["click", "keydown", "touchend"];
 
 export class DittoAvatarElement extends HTMLElement {
@@ -19,6 +23,7 @@ export class DittoAvatarElement extends HTMLElement {
   #started = false;
   #stop = new AbortController();
   #items = new Map();
+  #cutout = null;
   #drawing = false;
   #unlock = () => this.#client?.player.unlock();
 
@@ -50,11 +55,13 @@ export class DittoAvatarElement extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, value) {
-    if (name === "background") this.style.setProperty("--background", value);
+    if (name === "background") this.#paintBackground(value);
     // The attributes that the element comes with are told before it is connected.
     if (!this.#client || before === value) return;
     if (name === "avatar") this.#client.avatar = value;
-    if (name === "server" || name === "start") this.#reopen();
+    const cut = (background) => Boolean(background) && background !== OWN;
+    if (name === "background" && cut(before) === cut(value)) return;
+    if (["server", "start", "background"].includes(name)) this.#reopen();
     else if (name === "token" && value) this.#client.join(value);
     else if (name === "avatar" && value) this.#client.setAvatar(value);
     else if (name === "language") this.#client.setLanguage(this.language);
@@ -95,6 +102,32 @@ export class DittoAvatarElement extends HTMLElement {
     this.#client?.voice.set(null);
   }
 
+  get #wantsCutout() {
+    const background = this.getAttribute("background");
+    return Boolean(background) && background !== OWN && Boolean(globalThis.WebGLRenderingContext);
+  }
+
+  #paintBackground(value) {
+    if (!value || value === OWN) this.style.removeProperty("--background");
+    else this.style.setProperty("--background", COLOURS[value] ?? value);
+  }
+
+  /** Draws packed films by a module that is loaded for them alone. */
+  async #showCutout(packed) {
+    this.#part(".stage").classList.toggle("cutout", packed);
+    if (packed === (this.#cutout !== null)) return;
+    this.#cutout?.close?.();
+    this.#cutout = packed ? {} : null;
+    if (!packed) return;
+    const client = this.#client;
+    const { CutoutStage } = await import("../core/cutout.js");
+    if (client !== this.#client || this.#cutout === null) return;
+    // A canvas whose context was given back gets no other.
+    const canvas = this.#part("canvas").cloneNode();
+    this.#part("canvas").replaceWith(canvas);
+    this.#cutout = new CutoutStage(canvas, [...this.#root.querySelectorAll("video")]);
+  }
+
   /** The client; a conversation that waits for a click begins now. */
   #talk() {
     if (!this.isConnected) throw new Error("The element is not in the page.");
@@ -112,6 +145,7 @@ export class DittoAvatarElement extends HTMLElement {
       storage: storageFor(this),
       language: this.language,
       avatar: this.getAttribute("avatar"),
+      cutout: this.#wantsCutout,
     });
     this.#client = client;
     client.conversation.on("changed", () => this.#draw());
@@ -150,6 +184,7 @@ export class DittoAvatarElement extends HTMLElement {
     this.#stop.abort();
     this.#client?.close();
     this.#client = null;
+    this.#showCutout(false);
     this.#started = false;
     this.#items.clear();
     this.#part("ol").replaceChildren();
@@ -240,6 +275,7 @@ export class DittoAvatarElement extends HTMLElement {
     const notice = state.notices.at(-1);
     this.#write(".notice", notice ? notice.message || texts.failed : "");
     if (state.avatar) this.#showPoster(state.avatar);
+    this.#showCutout(Boolean(state.avatar?.alpha));
     this.#renderLog(state.messages);
   }
 

@@ -5,9 +5,12 @@ export const MARKUP = `
   <div class="panel" part="panel" tabindex="-1">
     <section class="stage" part="stage">
       <img class="poster" alt="">
-      <video muted playsinline tabindex="-1" aria-hidden="true"></video>
-      <video muted playsinline tabindex="-1" aria-hidden="true"></video>
-      <video muted playsinline tabindex="-1" aria-hidden="true"></video>
+      <canvas aria-hidden="true"></canvas>
+      <div class="layers">
+        <video muted playsinline tabindex="-1" aria-hidden="true"></video>
+        <video muted playsinline tabindex="-1" aria-hidden="true"></video>
+        <video muted playsinline tabindex="-1" aria-hidden="true"></video>
+      </div>
       <div class="over">
         <p class="row">
           <span class="pill" part="status" role="status"></span>
@@ -52,10 +55,15 @@ const STYLES = `
   svg { width: 24px; height: 24px; fill: none; stroke: currentColor; stroke-width: 2;
     stroke-linecap: round; stroke-linejoin: round; vertical-align: middle; }
   .panel { display: flex; flex-direction: column; overflow: hidden; border-radius: 20px;
-    background: var(--ground); border: 1px solid var(--line); }
+    border: 1px solid var(--line); }
   .stage { position: relative; isolation: isolate; overflow: hidden;
     aspect-ratio: var(--ratio, 1); background: var(--background, #888); }
-  .stage > img, video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
+  .stage > img, video, canvas, .layers { position: absolute; inset: 0; width: 100%; height: 100%;
+    object-fit: cover; }
+  .layers { isolation: isolate; }
+  /* Packed films are drawn into the canvas; the player goes on with the elements. */
+  .cutout .layers { opacity: 0; }
+  .cutout > img, :not(.cutout) > canvas { display: none; }
   img:not([src]) { visibility: hidden; }
   .over { position: absolute; inset: 0; z-index: 2147483647; padding: 12px; display: flex;
     flex-direction: column; align-items: center; justify-content: flex-end; gap: 8px;
@@ -72,7 +80,7 @@ const STYLES = `
   .caption { border-radius: 12px; padding: 6px 12px; overflow-wrap: anywhere; }
   .caption:empty, .notice:empty, .log:has(ol:empty) { display: none; }
   .start, .unmute { padding: 0 20px; background: var(--accent); color: var(--on-accent); }
-  .talk { display: flex; flex-direction: column; min-height: 0; }
+  .talk { display: flex; flex-direction: column; min-height: 0; background: var(--ground); }
   .log { max-height: 14rem; overflow-y: auto; padding: 12px; }
   ol { display: flex; flex-direction: column; gap: 8px; }
   .log li { border-radius: 14px; padding: 6px 12px; align-self: start; overflow-wrap: anywhere; }
