@@ -1,9 +1,19 @@
 """How heavy the embedded element is, how soon it shows the presenter on a page of another origin,
-and what content credentials take (results/embed.json)."""
+what content credentials take, what a presenter without its background costs, and whether a kiosk
+survives (results/embed.json).
+
+    python -m bench.embed                             everything but what follows
+    python -m bench.embed --soak 1800                 a kiosk for half an hour as well
+    python -m bench.embed --pictures studio/out       the edge against the studio's own pictures
+
+What was not measured this time keeps its figure."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,11 +22,14 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from playwright.sync_api import Browser
 
 from bench import report
 from bench.browser import browser_page
+from bench.embed_cutout import alpha_errors, transparent_to_opaque
+from bench.kiosk_soak import soak
 from bench.report import Scale, Target
 from bench.serving import Serving, serving
 from bench.yardstick import Yardstick
@@ -29,7 +42,11 @@ from ditto_avatar.server.page_files import compressed, page_file
 
 VISITS = 12
 FILMS = 20
+KEPT = ("kiosk_", "alpha_")
 TARGETS = {
+    "transparent_to_opaque_ratio": Target(">= 0.6"),
+    "alpha_error_mean": Target("<= 2"),
+    "kiosk_dead_ends": Target("0"),
     "embed_kb_gzipped": Target("<= 30"),
     "connect_to_first_picture_ms_p50": Target("<= 500", Scale.TIME),
     "connect_to_first_picture_ms_p95": Target("", Scale.TIME),
@@ -112,8 +129,30 @@ async def _credentials_ms(yardstick: Yardstick) -> float:
     return report.p50(took[1:])
 
 
-async def measure() -> None:
-    """Run the visits, sign the films and write the file."""
+def _kept() -> dict[str, Any]:
+    """The figures of the last time that are measured only when asked for."""
+    path = report.RESULTS / "embed.json"
+    figures: dict[str, Any] = json.loads(path.read_text())["figures"] if path.is_file() else {}
+    return {name: value for name, value in figures.items() if name.startswith(KEPT)}
+
+
+async def _kiosk(seconds: float) -> dict[str, Any]:
+    async with serving(DITTO_LANGUAGE="en") as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        seen = await asyncio.to_thread(soak, port, seconds)
+    for end in seen.ends:
+        sys.stderr.write(f"a dead end: {end}\n")
+    return {
+        "kiosk_soak_s": seconds,
+        "kiosk_reloads": seen.reloads,
+        "kiosk_network_cuts": seen.network_cuts,
+        "kiosk_questions": seen.questions,
+        "kiosk_dead_ends": seen.dead_ends,
+    }
+
+
+async def measure(soak_s: float | None, pictures: Path | None) -> None:
+    """Run the visits, sign the films, do what else is asked for, and write the file."""
     with Yardstick() as yardstick, _shop() as shop:
         async with serving(DITTO_ALLOWED_ORIGINS=shop) as server:
             took = await asyncio.to_thread(_first_pictures, server, shop, yardstick)
@@ -125,13 +164,22 @@ async def measure() -> None:
         "visits": len(took),
         "credentials_ms_per_film": round(signing_ms, 1),
         "films": FILMS,
+        "transparent_to_opaque_ratio": transparent_to_opaque(),
+        **_kept(),
+        **(alpha_errors(pictures) if pictures else {}),
+        **(await _kiosk(soak_s) if soak_s else {}),
     }
     report.write("embed", figures, TARGETS, yardstick)
 
 
 def main() -> None:
     """Measure on this machine."""
-    asyncio.run(measure())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="use a kiosk for so long")
+    parser.add_argument("--pictures", type=Path, help="the studio's pictures with alpha")
+    # `python -m bench` runs this with arguments of its own.
+    given, _ = parser.parse_known_args()
+    asyncio.run(measure(given.soak, given.pictures))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from ditto_avatar import assembly, cli_ditto, cli_films, cli_keys, cli_voices
 from ditto_avatar.credentials.opening import open_credentials
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.backdrop import before
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import open_pack
 from ditto_avatar.settings import Settings
@@ -111,12 +112,39 @@ def render(
     motion_in: Annotated[
         Path | None, typer.Option(help="Play this motion (Live Link Face CSV) to the sound.")
     ] = None,
+    background: Annotated[
+        str,
+        typer.Option(
+            help="avatar (its own), a colour (green, #00b140), a picture, or transparent (packed: "
+            "colours above, opacity below)."
+        ),
+    ] = "avatar",
 ) -> None:
     """Make a video file of a presenter who speaks a text or a sound file."""
     if (text is None and audio is None) == (script is None):
         raise InvalidInput("Give --script, or else --text, --audio or both.")
     source = _Source(text, audio, script, language)
-    asyncio.run(_render(_settings(), out, avatar, source, engine, motion, motion_in))
+    asyncio.run(_render(_settings(), out, (avatar, background), source, engine, motion, motion_in))
+
+
+@app.command()
+def cutout(
+    pack: Annotated[Path, typer.Argument(help="The folder of an avatar pack.")],
+) -> None:
+    """Cut a presenter out of its background, so that it can be shown before another one."""
+    from ditto_avatar.face.cutting import make_cutout
+
+    if not pack.is_dir():
+        raise InvalidInput(f"There is no folder {str(pack)!r}.")
+    avatar = asyncio.run(open_pack(pack))
+    with _progress_bar() as bar:
+        task = bar.add_task("cutting out", total=None, frames=_count(0, None))
+
+        def cut(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, frames=_count(done, total))
+
+        path = make_cutout(avatar, progress=cut)
+    console.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
@@ -160,7 +188,7 @@ def doctor() -> None:
 async def _render(
     settings: Settings,
     out: Path,
-    avatar_name: str,
+    shown: tuple[str, str],
     source: _Source,
     engine: str | None,
     motion: Path | None,
@@ -169,7 +197,8 @@ async def _render(
     from ditto_avatar import render as rendering
 
     credentials = await asyncio.to_thread(open_credentials, settings)
-    avatar = await _find_avatar(settings, avatar_name)
+    name, background = shown
+    avatar = await asyncio.to_thread(before, await _find_avatar(settings, name), background)
     speech = assembly.open_speech(settings)
     try:
         if (local := assembly.local_voices(speech)) is not None:

@@ -15,6 +15,7 @@ from ditto_avatar.face.unpack import UnpackedFolder
 from ditto_avatar.types import ByteArray, FloatArray
 
 if TYPE_CHECKING:
+    from ditto_avatar.face.backdrop import Backed
     from ditto_avatar.face.cutout import Cutout
 
 BoolArray = npt.NDArray[np.bool_]
@@ -85,7 +86,7 @@ class Avatar:
     """The pictures of the idle loop."""
     cutout_frames: IdleFrames | None = field(default=None, repr=False)
     """The packed pictures of the idle loop without its background, where the pack has them."""
-    cutout: Cutout | None = field(default=None, repr=False)
+    cutout: Cutout | Backed | None = field(default=None, repr=False)
     """Takes the background out of what is drawn; None where it is shown with its background."""
     drawn: Avatar | None = field(default=None, repr=False)
     """What the face engine draws, where that is another: the same with its background."""
@@ -105,7 +106,7 @@ class Avatar:
     @property
     def coded_size(self) -> tuple[int, int]:
         """Width and height of the pictures that are sent: twice as high where they are packed."""
-        return self.width, self.height * (1 if self.cutout is None else 2)
+        return self.width, self.height * (1 if self.cutout is None else self.cutout.rows)
 
     @property
     def poster_path(self) -> Path:

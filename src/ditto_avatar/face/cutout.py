@@ -36,6 +36,9 @@ class Cutout:
     `cutout.mp4`, from which the background was taken out.
     """
 
+    rows = 2
+    """How many heights of the avatar a picture has."""
+
     def __init__(self, frames: IdleFrames, width: int, height: int) -> None:
         self._frames = frames
         self._size = (width, height)

@@ -39,7 +39,7 @@ def make_cutout(
     looks = [_rgb(avatar, index) for index in range(0, count, max(1, count // _LOOKS))]
     plate = matting.find_plate(looks, _face(avatar, 0))
     if backdrop is not None:
-        plate = matting.Plate(backdrop.astype(np.float32), plate.reach)
+        plate = matting.Plate(backdrop.astype(np.float32), plate.reach, known=True)
     path = avatar.folder / FILE
     part = path.with_suffix(".part.mp4")
     try:

@@ -37,10 +37,12 @@ class Plate:
     """What is behind the person.
 
     `backdrop` (h, w, 3) float32 RGB, 0 to 255; `reach` (h, w) is true wherever the person may be.
+    One that is `known` is right behind the person, too.
     """
 
     backdrop: FloatArray
     reach: BoolArray
+    known: bool = False
 
 
 def find_plate(pictures: Sequence[ByteArray], head: FloatArray) -> Plate:
@@ -91,12 +93,14 @@ def matte(picture: ByteArray, plate: Plate, inside: BoolArray) -> FloatArray:
     """How much of each pixel of `picture` (h, w, 3) RGB is the person, (h, w) from 0 to 1. `inside`
     is the person for sure."""
     colour = picture.astype(np.float32)
+    difference = colour - plate.backdrop
+    quiet = np.abs(difference).max(axis=2) < _NOISE
+    if plate.known:
+        inside = inside & ~_open_space(quiet)
     near = _near_colours(colour, inside)
     towards = near - plate.backdrop
     strength = np.maximum((towards**2).sum(axis=2), 1.0)
-    difference = colour - plate.backdrop
     alpha = (difference * towards).sum(axis=2) / strength
-    quiet = np.abs(difference).max(axis=2) < _NOISE
     alpha = np.where(quiet | ~plate.reach, 0.0, np.where(inside, 1.0, np.clip(alpha, 0, 1)))
     alpha = guided(
         alpha.astype(np.float32), cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) / np.float32(255)
@@ -138,6 +142,14 @@ def _grown(mask: BoolArray, pixels: int) -> BoolArray:
 def shrunk(mask: BoolArray, pixels: int) -> BoolArray:
     """`mask` without its outermost `pixels`."""
     return np.asarray(cv2.erode(mask.astype(np.uint8), _disc(pixels), borderValue=1) > 0)
+
+
+def _open_space(quiet: BoolArray) -> BoolArray:
+    """Where the backdrop is seen, and some pixels around it; not where a spot happens to be as
+    bright."""
+    filled = cv2.morphologyEx(quiet.astype(np.uint8), cv2.MORPH_CLOSE, _disc(1))
+    opened = cv2.morphologyEx(filled, cv2.MORPH_OPEN, _disc(4))
+    return _grown(opened > 0, 5)
 
 
 def _disc(radius: int) -> ByteArray:
