@@ -93,10 +93,10 @@ lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all
 	$(LOCK) --extra voices --extra rtc --extra credentials --output-file requirements/run.txt
 	$(LOCK) requirements/torch.in --extra dev --extra ditto --extra voices \
 		--constraints requirements/run.txt --output-file requirements/test.txt
-	$(LOCK) --extra voices --extra rtc --extra postgres --extra credentials \
+	$(LOCK) --extra voices --extra rtc --extra postgres --extra s3 --extra credentials \
 		--constraints requirements/test.txt --output-file requirements/image-cpu.txt
-	$(LOCK) requirements/torch.in --extra rtc --extra postgres --extra credentials --extra ditto-gpu \
-		--constraints requirements/test.txt --output-file requirements/image-cuda.txt
+	$(LOCK) requirements/torch.in --extra rtc --extra postgres --extra s3 --extra credentials \
+		--extra ditto-gpu --constraints requirements/test.txt --output-file requirements/image-cuda.txt
 
 test-floors:  ## Run some tests with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear $(FLOOR_VENV)

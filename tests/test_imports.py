@@ -40,6 +40,7 @@ OPTIONAL = {
     "starlette": ["server/"],
     "uvicorn": ["server/serving.py", "server/connections.py"],
     "h11": ["server/connections.py", "server/forwarding.py"],
+    "obstore": ["pipeline/bucket_clips.py"],
     "torch": ["face/ditto/"],
     "onnxruntime": ["face/ditto/", "speech/neural/child.py"],
     "faster_whisper": ["speech/hearing/child.py"],

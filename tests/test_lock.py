@@ -21,12 +21,14 @@ WANTED = {
         *EXTRAS["rtc"],
         *EXTRAS["postgres"],
         *EXTRAS["credentials"],
+        *EXTRAS["s3"],
     ],
     "image-cuda": [
         *PROJECT["dependencies"],
         *EXTRAS["rtc"],
         *EXTRAS["postgres"],
         *EXTRAS["credentials"],
+        *EXTRAS["s3"],
         *EXTRAS["ditto-gpu"],
     ],
 }

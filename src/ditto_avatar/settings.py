@@ -295,6 +295,19 @@ class Settings(RtcSettings):
         description="conversations, clips and cached sentences older than this are removed "
         "(default: idle sessions end, nothing else goes by age)",
     )
+    clips_url: str | None = Field(
+        None,
+        description="where finished clips are kept for all servers, such as s3://bucket/prefix "
+        "(default: in the data folder alone)",
+    )
+    clips_endpoint: str | None = Field(
+        None, description="address of a store that speaks S3's protocol, instead of Amazon's"
+    )
+    clips_region: str = Field("us-east-1", description="region of the bucket")
+    clips_key_id: SecretStr | None = Field(
+        None, description="access key of the bucket (default: the machine's own role)"
+    )
+    clips_secret: SecretStr | None = Field(None, description="secret of that access key")
     clip_max_age_s: Seconds = Field(86_400, description="clips older than this are removed")
     clip_max_mb: Positive = Field(
         2_048, description="clips beyond this total are removed, oldest first"

@@ -25,10 +25,10 @@ from ditto_avatar.types import Emotion, FloatArray
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{22}")
-_KINDS = {"video": ".mp4", "audio": ".wav"}
-_FILM, _UNSIGNED, _STATEMENT = ".mp4", ".unsigned", ".json"
+KINDS = {"video": ".mp4", "audio": ".wav"}
+FILM, UNSIGNED, STATEMENT = ".mp4", ".unsigned", ".json"
 # The unsigned film goes first: see `settle`.
-_SUFFIXES = (_UNSIGNED, _STATEMENT, *_KINDS.values())
+SUFFIXES = (UNSIGNED, STATEMENT, *KINDS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ class ClipFolder:
         try:
             if statement is not None:
                 text = json.dumps(asdict(statement))
-                write_whole(self._path(name, _STATEMENT), lambda path: path.write_text(text))
-            write_mp4(stream, self._path(name, _FILM if statement is None else _UNSIGNED))
-            write_wav(audio, self._path(name, _KINDS["audio"]))
+                write_whole(self._path(name, STATEMENT), lambda path: path.write_text(text))
+            write_mp4(stream, self._path(name, FILM if statement is None else UNSIGNED))
+            write_wav(audio, self._path(name, KINDS["audio"]))
         except BaseException:
             with contextlib.suppress(OSError):
                 self.remove([name])
@@ -76,7 +76,7 @@ class ClipFolder:
     def find(self, kind: str, file_name: str) -> Path:
         """Return the file behind ``/video/<file_name>`` or ``/audio/<file_name>``. Raises
         `NotFound` for anything that is not the name of a clip that exists."""
-        path = self._path(self._stem(kind, file_name), _KINDS[kind])
+        path = self._path(self._stem(kind, file_name), KINDS[kind])
         if not path.is_file():
             raise NotFound(f"There is no {kind} clip of that name.")
         return path
@@ -84,19 +84,19 @@ class ClipFolder:
     def has(self, kind: str, file_name: str) -> bool:
         """Return whether `find` finds that file, now or once it is signed."""
         stem = self._stem(kind, file_name)
-        suffixes = (_FILM, _UNSIGNED) if kind == "video" else (_KINDS[kind],)
+        suffixes = (FILM, UNSIGNED) if kind == "video" else (KINDS[kind],)
         return any(self._path(stem, suffix).is_file() for suffix in suffixes)
 
     def unsigned(self, file_name: str) -> tuple[Path, Statement] | None:
         """Return the film that waits for a signature before it becomes ``<file_name>``, with what
         is to be stated; None where none waits. Raises `NotFound` for what is no name."""
-        film = self._path(self._stem("video", file_name), _UNSIGNED)
+        film = self._path(self._stem("video", file_name), UNSIGNED)
         statement = self.statement(file_name)
         return (film, statement) if statement is not None and film.is_file() else None
 
     def statement(self, file_name: str) -> Statement | None:
         """Return what the credentials of a clip state; None for one without."""
-        path = self._path(self._stem("video", file_name), _STATEMENT)
+        path = self._path(self._stem("video", file_name), STATEMENT)
         try:
             return Statement(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -115,13 +115,13 @@ class ClipFolder:
 
     def target(self, file_name: str) -> Path:
         """Return where a film of that name belongs."""
-        return self._path(self._stem("video", file_name), _FILM)
+        return self._path(self._stem("video", file_name), FILM)
 
     def settle(self, file_name: str, *, signed: bool) -> None:
         """Forget the film that waited, now that the signed one is there; or put it there as it is.
         A clip that was removed meanwhile stays removed."""
         stem = self._stem("video", file_name)
-        film, waited = self._path(stem, _FILM), self._path(stem, _UNSIGNED)
+        film, waited = self._path(stem, FILM), self._path(stem, UNSIGNED)
         if not signed:
             with contextlib.suppress(FileNotFoundError):
                 waited.replace(film)
@@ -130,7 +130,7 @@ class ClipFolder:
         waited.unlink(missing_ok=True)
 
     def _stem(self, kind: str, file_name: str) -> str:
-        suffix = _KINDS[kind]
+        suffix = KINDS[kind]
         stem = file_name.removesuffix(suffix)
         if not file_name.endswith(suffix) or not _NAME.fullmatch(stem):
             raise NotFound(f"There is no {kind} clip of that name.")
@@ -147,7 +147,7 @@ class ClipFolder:
     def remove(self, names: Iterable[str]) -> None:
         """Delete clips by name; those that are gone already are no error."""
         for name in names:
-            for suffix in _SUFFIXES:
+            for suffix in SUFFIXES:
                 self._path(name, suffix).unlink(missing_ok=True)
 
     def sweep(self) -> int:
@@ -178,8 +178,11 @@ class ClipFolder:
                 stat = path.stat()
                 yield stat.st_mtime, stat.st_size, path
 
-    def clear_unfinished(self) -> None:
-        """Remove the temporary files of a process that was killed; call before serving."""
-        if self._folder.is_dir():
-            for path in self._folder.glob(".*"):
+    def clear_unfinished(self, older_than_s: float = 0.0) -> None:
+        """Remove the temporary files of a process that was killed; call before serving. Where
+        other servers write to the same folder, leave alone what is younger than
+        `older_than_s`."""
+        newest = self._clock.now() - older_than_s
+        for made_at, _, path in list(self._files()):
+            if path.name.startswith(".") and (not older_than_s or made_at < newest):
                 path.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ _SENT_ON = ("host", "authorization", "content-type", "accept", "origin", "range"
 # What the visitor's own server adds to every answer is left to it.
 _BROUGHT_BACK = (
     b"content-type", b"content-length", b"content-disposition", b"cache-control", b"retry-after",
+    b"location",
 )  # fmt: skip
 # A command waits for what is being stored; an export begins at once.
 _ANSWER_S = 60.0
