@@ -46,6 +46,8 @@ class Server:
             "DITTO_DIALOGUE": "offline",
             "DITTO_SPEECH": "espeak",
             "DITTO_SHUTDOWN_S": "1",
+            # Tests of the fragments; those of WebRTC turn it on.
+            "DITTO_RTC": "off",
             **self._settings,
         }
         command = [sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(self.port)]

@@ -32,6 +32,9 @@ async def open_rtc(
     except ImportError as error:
         log.info("no WebRTC (%s is missing): pip install -e '.[rtc]'", error.name)
         return None
+    for name in ("aioice", "aiortc"):
+        # They log the addresses of visitors.
+        logging.getLogger(name).setLevel(logging.ERROR)
     service = RtcService(options, metrics, AiortcPeer)
     service.start()
     stack.push_async_callback(service.close)

@@ -73,6 +73,10 @@ class RtcViewer:
         self._link: RtcLink | None = None
         self._held: dict[str, _Held] = {}
         self._shows: asyncio.Task[None] | None = None
+        # Fragments that the page has not played to their end: a segment of WebRTC would begin on
+        # top of them.
+        self._streamed: dict[str, int] = {}
+        outbox.route = self
 
     async def offer(self, sdp: str, avatar: Avatar) -> str:
         """Open a peer in the place of the one there was; the answer. Raises `Busy` and
@@ -87,7 +91,6 @@ class RtcViewer:
             foreign=self._foreign,
         )
         self._link = link
-        self._outbox.route = self
         self._show_idle(avatar)
         return answer
 
@@ -106,13 +109,15 @@ class RtcViewer:
         log.info("a viewer goes back from WebRTC to fragments (%s)", reason)
         self._clear()
         held, self._held = self._held, {}
-        for segment in held.values():
+        for name, segment in held.items():
+            self._streamed[name] = segment.generation
             for item in segment.fragments:
                 self._outbox.add(item)
 
     def played(self, segment: str) -> None:
         """Forget the fragments of a segment that the viewer has seen to its end."""
         self._held.pop(segment, None)
+        self._streamed.pop(segment, None)
 
     def pass_on(self, item: NumberedEvent) -> NumberedEvent | None:
         """Take from an event what goes over WebRTC; return what goes into the outbox."""
@@ -133,6 +138,7 @@ class RtcViewer:
             case AvatarSelected(avatar):
                 self._show_idle(avatar)
         if isinstance(event, SegmentStarted):
+            self._streamed[event.segment] = event.generation
             self._metrics.segments.labels("stream").inc()
         return item
 
@@ -140,7 +146,6 @@ class RtcViewer:
         """Close the peer, if there is one. Cancelling is safe: it is closed all the same."""
         self.up = False
         self._held.clear()
-        self._outbox.route = None
         if self._shows is not None:
             self._shows.cancel()
         link, self._link = self._link, None
@@ -149,7 +154,7 @@ class RtcViewer:
 
     def _take(self, event: SegmentLive) -> None:
         packets = event.packets
-        if self.up and self._link is not None:
+        if self.up and self._link is not None and not self._streamed:
             self._held[packets.segment] = _Held(event.generation, [])
             self._metrics.segments.labels("rtc").inc()
             self._link.play(packets)
@@ -169,6 +174,7 @@ class RtcViewer:
         if len(kept) < len(self._held):
             self._clear()
         self._held = kept
+        self._streamed = {id: at for id, at in self._streamed.items() if at > newest}
 
     def _clear(self) -> None:
         if self._link is not None:

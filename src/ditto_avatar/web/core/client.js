@@ -35,6 +35,8 @@ export class AvatarClient extends Emitter {
   #server;
   #cutout;
   #invitation = null;
+  #line = null;
+  #videos;
 
   /**
    * @param videos three video elements on top of one another
@@ -47,6 +49,7 @@ export class AvatarClient extends Emitter {
   constructor({ videos, server, storage, language, avatar = null, cutout = false }) {
     super();
     this.#server = server;
+    this.#videos = videos;
     this.avatar = avatar;
     this.#cutout = cutout;
     this.conversation.state.language = language;
@@ -135,6 +138,7 @@ export class AvatarClient extends Emitter {
   /** The window is back, or the network: come back at once, and play on. */
   wake() {
     this.#connection.retryNow();
+    this.#line?.wake();
     this.player.wake();
   }
 
@@ -196,6 +200,8 @@ export class AvatarClient extends Emitter {
       return;
     }
     if (event.type === "session.ready") this.#begin(event);
+    if (event.type === "rtc.answer") return void this.#line?.answer(event.sdp);
+    if (event.type === "error" && event.id?.startsWith("rtc-")) return this.#line?.refused();
     if (!this.#timeline.apply(event)) return;
     this.conversation.apply(event);
     if (event.type === "transcript" && event.final) this.player.expectAnswer();
@@ -211,16 +217,33 @@ export class AvatarClient extends Emitter {
     }
   }
 
-  #begin({ resumed, gap, running_turn: running }) {
+  #begin({ resumed, gap, running_turn: running, rtc }) {
     // The conversation before an invitation that was refused goes on.
     if (this.#invitation === "refused") this.conversation.notify("join_refused");
     this.#invitation = null;
     if (!resumed) this.#timeline.reset();
     else if (gap) this.#timeline.skip(running ?? null);
+    if (rtc && globalThis.RTCPeerConnection) this.#openLine(rtc);
+    else this.#line?.close();
+  }
+
+  /** What WebRTC needs is loaded where the server has it. */
+  async #openLine(settings) {
+    const [{ RtcLine }, { systemClock }] = await Promise.all([import("./rtc.js"), import("./clock.js")]);
+    if (!this.#line) {
+      const last = this.#videos.at(-1);
+      const video = last.cloneNode(false);
+      last.after(video);
+      const send = (message) => this.#connection.send(message);
+      this.#line = new RtcLine({ send, video, clock: systemClock });
+      this.player.showLive(this.#line);
+    }
+    await this.#line.start(settings);
   }
 
   #lineChanged(line, code) {
     const { conversation } = this;
+    if (line !== "open") this.#line?.close();
     if (line === "waiting") this.#timeline.breakOff();
     if (code === 1013) this.#notify("busy");
     if (code === FOREIGN_PAGE) this.#notify("foreign_page");

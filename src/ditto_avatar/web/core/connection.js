@@ -125,7 +125,7 @@ export class Connection extends Emitter {
 
   /** Sends now, or, for a message with an `id`, as soon as the session is back. */
   send(message) {
-    if (message.id !== undefined) this.#remember(message);
+    if (message.id !== undefined && message.type !== "rtc.offer") this.#remember(message);
     if (this.#state === "open") this.#socket.send(JSON.stringify(message));
     return this.#state === "open" || this.#unanswered.has(message.id);
   }

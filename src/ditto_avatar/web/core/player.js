@@ -50,6 +50,7 @@ export class Player extends Emitter {
   #textAt = null;
   #startupMs = 60;
   #neededSeconds = LEAST_AHEAD_SECONDS;
+  #live = null;
 
   /** @param videos three video elements on top of one another */
   constructor({ videos, timeline, clock = systemClock, MediaSource = findMediaSource() }) {
@@ -88,6 +89,11 @@ export class Player extends Emitter {
   /** What is on the screen, for the overlay of developers. */
   get current() {
     return this.#onScreen;
+  }
+
+  /** Shows segments that come over WebRTC with `line` (see `RtcLine`) from now on. */
+  showLive(line) {
+    this.#live = line;
   }
 
   /** Another presenter, from the next idle moment on. */
@@ -144,28 +150,24 @@ export class Player extends Emitter {
     this.#onScreen = null;
     if (this.#idle) this.#release(this.#idle);
     this.#idle = null;
+    this.#live?.close();
   }
 
   #refresh() {
     if (!this.#idle) return;
     for (const segment of this.#timeline.segments.slice(0, 2)) this.#load(segment);
     const first = this.#showings.get(this.#timeline.segments[0]);
-    if (first?.ready && !first.begun && !this.#starting) this.#begin(first);
+    if (this.#starting) return;
+    if (first?.ready && !first.begun) return this.#begin(first);
+    // Pictures of WebRTC come when they come: the next sentence is waited for while this one ends.
+    const next = this.#showings.get(this.#timeline.segments[1]);
+    if (first?.live && next?.live && next.ready && !next.begun) this.#begin(next);
   }
 
   #load(segment) {
-    const streamable = this.#MediaSource && segment.streamable;
-    if (this.#showings.has(segment) || !(streamable || segment.clipUrl)) return;
-    const layer = this.#layers.take(segment);
-    if (!layer) return;
-    const showing = new Showing({
-      segment,
-      layer,
-      layers: this.#layers,
-      clock: this.#clock,
-      MediaSource: this.#MediaSource,
-      neededSeconds: this.#neededSeconds,
-    });
+    if (this.#showings.has(segment)) return;
+    const showing = this.#showingOf(segment);
+    if (!showing) return;
     this.#showings.set(segment, showing);
     showing.on("changed", () => this.#refresh());
     showing.on("ending", () => this.#startNext(showing));
@@ -173,6 +175,25 @@ export class Player extends Emitter {
     showing.on("failed", (failure) => this.#failed(showing, failure));
     showing.on("tick", () => this.#keepInStep(showing));
     showing.on("report", (report) => this.#report(segment, report));
+  }
+
+  /** The best way that there is for `segment` now; null when there is none yet. */
+  #showingOf(segment) {
+    const layers = this.#layers;
+    if (segment.live && this.#live?.up) return this.#live.show({ segment, layers });
+    segment.live = false;
+    const streams = this.#MediaSource && segment.streamable;
+    if (!(streams || segment.clipUrl)) return null;
+    const layer = layers.take(segment);
+    if (!layer) return null;
+    return new Showing({
+      segment,
+      layer,
+      layers,
+      clock: this.#clock,
+      MediaSource: this.#MediaSource,
+      neededSeconds: this.#neededSeconds,
+    });
   }
 
   /** The next sentence starts, behind the last pictures of this one, when it takes just the time
@@ -189,7 +210,7 @@ export class Player extends Emitter {
   async #begin(showing) {
     this.#starting = showing;
     const fromIdle = this.#onScreen === null;
-    if (fromIdle) {
+    if (fromIdle && !showing.live) {
       await this.#idle.reach(showing.segment.firstFrame ?? this.#idle.frame, this.#startupMs);
     }
     try {
@@ -278,12 +299,14 @@ export class Player extends Emitter {
     this.#showings.delete(segment);
     if (showing === this.#onScreen) {
       showing.drop();
-      showing.layer.video.pause();
+      if (!showing.live) showing.layer.video.pause();
       // A decoder that failed may show nothing at all, and then a fade would begin from nothing.
       this.#toIdle(this.#pose(showing), BACK.failed);
     } else showing.close();
     if (!showing.streamed) return this.#timeline.remove(segment);
-    segment.broken = true;
+    // After WebRTC the fragments follow; after them the clip.
+    if (showing.live) segment.live = false;
+    else segment.broken = true;
     segment.resumeAt = at;
     this.#refresh();
   }

@@ -60,9 +60,14 @@ export class Showing extends Emitter {
     Object.assign(video, { loop: false, volume: 1, preload: "auto" });
     const streamed = MediaSource && segment.streamable && segment.clipUrl === null;
     this.#source = streamed
-      ? new StreamSource(video, segment, { MediaSource, neededSeconds })
+      ? new StreamSource(video, segment, {
+          MediaSource,
+          neededSeconds,
+          startSeconds: segment.resumeAt,
+        })
       : new ClipSource(video, segment.clipUrl, segment.resumeAt);
     this.streamed = streamed;
+    this.way = streamed ? "stream" : "clip";
     this.#source.onchange = () => this.emit("changed");
     // What has come of a broken stream is played; before that there is nothing to lose.
     segment.on("broken", () => this.streamed && !this.begun && this.#fail("The stream broke off."));
@@ -79,7 +84,7 @@ export class Showing extends Emitter {
 
   /** Media seconds since the first picture. */
   get position() {
-    return Math.max(0, this.layer.video.currentTime - (this.streamed ? this.#source.start : 0));
+    return Math.max(0, this.layer.video.currentTime - this.#source.zero);
   }
 
   /** Media seconds that are left, Infinity as long as nobody knows. */
@@ -193,7 +198,7 @@ export class Showing extends Emitter {
   #fail(reason) {
     if (this.closed) return;
     this.#cancelStall();
-    this.emit("failed", { reason, at: this.begun ? this.position : 0 });
+    this.emit("failed", { reason, at: this.begun ? this.position : this.segment.resumeAt });
   }
 
   #report(state) {

@@ -3,7 +3,8 @@
  * while it is still being drawn, or its finished clip by URL. Both offer
  *
  * - `ready`    there is enough to begin
- * - `start`    media seconds of the first picture
+ * - `zero`     media seconds of the first picture
+ * - `start`    media seconds where it begins to play
  * - `onchange` called when `ready` may have changed
  * - `onfail`   called once with a sentence when it cannot be shown this way
  * - `close()`  frees the element
@@ -30,8 +31,12 @@ export class StreamSource {
   #failed = false;
   #stop;
 
-  /** `neededSeconds`: how much must lie ahead before it is `ready`. */
-  constructor(video, segment, { MediaSource, neededSeconds }) {
+  #from;
+
+  /** `neededSeconds`: how much must lie ahead before it is `ready`; `startSeconds`: where to go on,
+   * when it began another way. */
+  constructor(video, segment, { MediaSource, neededSeconds, startSeconds = 0 }) {
+    this.#from = startSeconds;
     this.#video = video;
     this.#segment = segment;
     this.#needed = neededSeconds;
@@ -39,7 +44,7 @@ export class StreamSource {
     this.#mediaSource.addEventListener("sourceopen", () => this.#open(), { once: true });
     this.#stop = segment.on("grown", () => this.#pump());
     video.onerror = () => this.#fail(video.error?.message || "The stream cannot be decoded.");
-    video.oncanplay = () => this.onchange();
+    video.oncanplay = video.onseeked = () => this.onchange();
     // A managed source is granted only to a video that cannot be sent to another screen.
     video.disableRemotePlayback = true;
     this.#url = URL.createObjectURL(this.#mediaSource);
@@ -47,11 +52,17 @@ export class StreamSource {
   }
 
   get ready() {
-    if (this.#failed || this.#video.readyState < HAVE_FUTURE_DATA) return false;
+    const { readyState, seeking, currentTime } = this.#video;
+    if (this.#failed || readyState < HAVE_FUTURE_DATA) return false;
+    if (this.#from > 0 && (seeking || currentTime < this.start)) return false;
     return this.#mediaSource.readyState === "ended" || this.#ahead >= this.#needed;
   }
 
   get start() {
+    return this.zero + this.#from;
+  }
+
+  get zero() {
     const { buffered } = this.#video;
     return buffered.length ? buffered.start(0) : 0;
   }
@@ -74,10 +85,18 @@ export class StreamSource {
       return this.#fail(error.message);
     }
     this.#buffer.addEventListener("updateend", () => {
+      this.#seek();
       this.onchange();
       this.#pump();
     });
     this.#pump();
+  }
+
+  /** Goes to where it begins, as soon as that has come. */
+  #seek() {
+    const { buffered, currentTime } = this.#video;
+    if (this.#from === 0 || currentTime >= this.start || !buffered.length) return;
+    if (buffered.end(buffered.length - 1) > this.start) this.#video.currentTime = this.start;
   }
 
   #pump() {
@@ -107,6 +126,7 @@ export class StreamSource {
 export class ClipSource {
   onchange = () => {};
   onfail = () => {};
+  zero = 0;
   start;
   #video;
 

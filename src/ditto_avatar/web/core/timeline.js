@@ -8,6 +8,8 @@
  */
 import { Emitter } from "./emitter.js";
 
+const RTP_PER_FRAME = 3_600;
+
 /** One spoken sentence. Its fragments arrive one by one, its clip when it is finished. */
 export class Segment extends Emitter {
   fragments = [];
@@ -18,11 +20,16 @@ export class Segment extends Emitter {
   duration = null;
   /** Media second at which the clip goes on, when the stream stopped in the middle. */
   resumeAt = 0;
+  /** Whether its pictures come over WebRTC. */
+  live;
+  /** Where it is in RTP time: {rtp, frame, frames}, the newest last. */
+  places = [];
   /** Whether it comes from the history. */
   replayed = false;
 
-  constructor({ turn, generation, segment, index, text, mime = null, first_frame: firstFrame }) {
+  constructor({ turn, generation, segment, index, text, mime = null, first_frame: firstFrame, transport }) {
     super();
+    this.live = transport === "rtc";
     this.turn = turn;
     this.generation = generation;
     this.id = segment;
@@ -53,6 +60,19 @@ export class Segment extends Emitter {
     this.emit("broken");
   }
 
+  /** The server says at which RTP timestamp one of its frames is. */
+  place({ rtp, frame, frames }) {
+    this.places.push({ rtp, frame, frames });
+    this.emit("placed");
+  }
+
+  /** The frame that has this RTP timestamp; null before the first one. */
+  frameAt(rtp) {
+    // The difference of two timestamps of 32 bits, with its sign.
+    const place = this.places.findLast((candidate) => ((rtp - candidate.rtp) | 0) >= 0);
+    return place ? place.frame + Math.floor(((rtp - place.rtp) | 0) / RTP_PER_FRAME) : null;
+  }
+
   finish({ video_url: url, duration, last_frame: lastFrame }) {
     Object.assign(this, { clipUrl: url, duration, lastFrame });
     this.emit("finished");
@@ -79,6 +99,7 @@ export class Timeline extends Emitter {
 
   /** Feed a server event; others than those of a turn are ignored. Returns false for a stale one. */
   apply(event) {
+    if (event.type === "segment.placed") this.#segment(event.segment)?.place(event);
     if (event.generation === undefined) return true;
     if (this.#isStale(event)) return false;
     this.#generation = Math.max(this.#generation, event.generation);
@@ -93,7 +114,7 @@ export class Timeline extends Emitter {
 
   /** Feed a fragment; false when it is stale or nobody's. */
   addFragment(header, bytes) {
-    const segment = this.#segments.find(({ id }) => id === header.segment);
+    const segment = this.#segment(header.segment);
     if (!segment || this.#isStale(header)) return false;
     segment.add(header, bytes);
     this.emit("changed");
@@ -149,6 +170,10 @@ export class Timeline extends Emitter {
     this.emit("changed");
   }
 
+  #segment(wanted) {
+    return this.#segments.find(({ id }) => id === wanted);
+  }
+
   #isStale({ generation, turn }) {
     const old = Math.max(this.#floor, this.#generation);
     return generation < old || (turn !== undefined && turn === this.#deadTurn);
@@ -163,7 +188,7 @@ export class Timeline extends Emitter {
 
   #find(event) {
     if (this.#shown.has(event.segment)) return null;
-    const known = this.#segments.find(({ id }) => id === event.segment);
+    const known = this.#segment(event.segment);
     if (known) return known;
     const segment = new Segment(event);
     const later = this.#segments.findIndex(({ index }) => index > segment.index);

@@ -22,7 +22,7 @@ export class DebugView {
     const showing = player.current;
     const facts = {
       state: phase,
-      playback: showing ? (showing.streamed ? "stream" : "clip") : player.playback,
+      playback: showing ? showing.way : player.playback,
       segment: showing?.segment.id ?? "–",
       "A/V drift": this.#reports.drift === null ? "–" : `${this.#reports.drift} ms`,
       "idle frame": player.idleFrame ?? "–",

@@ -1,0 +1,236 @@
+/**
+ * WebRTC beside the WebSocket: connects, watches over itself, and gives up before a person notices
+ * much. A browser says only after 15 s that packets do not come any more; here it is one second.
+ *
+ * Emits
+ * - `up`    packets and pictures arrive: the next sentence may come this way
+ * - `down`  {reason} it was up
+ * - `frame` {rtp, now}: a picture was painted
+ */
+import { Emitter } from "./emitter.js";
+import { LiveShowing } from "./live_showing.js";
+import { Layer } from "./layers.js";
+
+export const CONNECT_WITHIN_MS = 2_000;
+export const SILENT_MS = 1_000;
+export const RETRY_MS = 60_000;
+const POLL_MS = 250;
+const PROOF_PACKETS = 25;
+const LOSS_SHARE = 0.1;
+const LOSS_MS = 3_000;
+const FREEZE_MS = 1_500;
+const HUSH_STEPS = 4;
+const DRIFT_WEIGHT = 0.2;
+
+export class RtcLine extends Emitter {
+  layer;
+  /** Whether sentences may come this way. */
+  up = false;
+  /** Milliseconds by which the picture is behind the sound, as the browser estimates it. */
+  driftMs = 0;
+  #send;
+  #clock;
+  #PeerConnection;
+  #settings = null;
+  #peer = null;
+  #offer = 0;
+  #poll = null;
+  #retry = null;
+  #watch = null;
+  #microphone = null;
+
+  /** @param send (message) => void, over the WebSocket
+   * @param video an element of its own, on top of the others */
+  constructor({ send, video, clock, PeerConnection = globalThis.RTCPeerConnection }) {
+    super();
+    this.#send = send;
+    this.#clock = clock;
+    this.#PeerConnection = PeerConnection;
+    this.layer = new LiveLayer(video, clock);
+    this.layer.owner = this;
+  }
+
+  /** Begins anew with what `session.ready` says of WebRTC. */
+  async start(settings) {
+    this.close();
+    if (!this.#PeerConnection) return;
+    this.#settings = settings;
+    const peer = new this.#PeerConnection({
+      iceServers: settings.ice_servers.map(known),
+      bundlePolicy: "max-bundle",
+    });
+    this.#peer = peer;
+    const stream = new MediaStream();
+    peer.ontrack = ({ track }) => stream.addTrack(track);
+    peer.onconnectionstatechange = () => {
+      if (["failed", "closed"].includes(peer.connectionState)) this.#fail(peer, "ended");
+    };
+    const audio = peer.addTransceiver("audio", { direction: settings.microphone ? "sendrecv" : "recvonly" });
+    this.#microphone = settings.microphone ? audio.sender : null;
+    peer.addTransceiver("video", { direction: "recvonly" });
+    this.#play(stream);
+    await peer.setLocalDescription();
+    if (peer !== this.#peer) return;
+    this.#offer += 1;
+    this.#send({ type: "rtc.offer", sdp: peer.localDescription.sdp, id: `rtc-${this.#offer}` });
+  }
+
+  /** The server answers the offer. */
+  async answer(sdp) {
+    const peer = this.#peer;
+    if (!peer) return;
+    try {
+      await peer.setRemoteDescription({ type: "answer", sdp });
+    } catch {
+      return this.#fail(peer, "connect");
+    }
+    this.#mind(peer);
+  }
+
+  /** The server takes no offer: it stays as it is, and is tried again. */
+  refused() {
+    if (this.#peer) this.#fail(this.#peer, "connect");
+  }
+
+  /** Sends what a microphone hears this way; null for nothing. False where it does not go. */
+  async listen(track) {
+    if (!this.up || !this.#microphone) return false;
+    await this.#microphone.replaceTrack(track);
+    return true;
+  }
+
+  /** Shows `segment`, whose pictures come this way. */
+  show({ segment, layers }) {
+    return new LiveShowing({ segment, line: this, layers, clock: this.#clock });
+  }
+
+  /** The network is another one, or back. */
+  wake() {
+    if (this.#settings && !this.#peer) this.start(this.#settings);
+  }
+
+  /** Ends it without a word: the server ends it as well, or never knew. */
+  close() {
+    this.#drop();
+    this.#settings = null;
+  }
+
+  #play(stream) {
+    const { video } = this.layer;
+    Object.assign(video, { srcObject: stream, muted: true, playsInline: true });
+    video.play().catch(() => {});
+    this.layer.watch((now, { rtpTimestamp }) => {
+      if (rtpTimestamp !== undefined) this.emit("frame", { rtp: rtpTimestamp, now });
+    });
+  }
+
+  /** Looks at the packets, from the answer on. */
+  #mind(peer) {
+    const begun = this.#clock.now();
+    const watch = { packets: 0, heardAt: begun, firstAt: null, first: 0, lost: [], decoded: 0, shown: 0, shownAt: begun };
+    this.#watch = watch;
+    const poll = async () => {
+      const stats = await read(peer);
+      if (peer !== this.#peer) return;
+      const reason = this.#judge(watch, stats, begun, peer);
+      if (reason) return this.#fail(peer, reason);
+      this.#poll = this.#clock.setTimeout(poll, POLL_MS);
+    };
+    poll();
+  }
+
+  /** Why it has to be given up, or null. */
+  #judge(watch, { packets, lost, decoded, pictures, driftMs }, begun, peer) {
+    const now = this.#clock.now();
+    // A picture stands still when its packets come and nothing is made of them. None at all come
+    // when nobody speaks, or when the server has none yet.
+    if (decoded > watch.decoded || pictures === watch.shown) watch.shownAt = now;
+    Object.assign(watch, { decoded, shown: pictures });
+    if (packets > watch.packets) watch.heardAt = now;
+    if (packets > 0 && watch.firstAt === null) Object.assign(watch, { firstAt: now, first: packets });
+    watch.packets = packets;
+    watch.lost.push({ at: now, lost, packets: packets + pictures });
+    while (watch.lost[1]?.at <= now - LOSS_MS) watch.lost.shift();
+    if (driftMs !== null) this.driftMs += DRIFT_WEIGHT * (driftMs - this.driftMs);
+    const proved = watch.firstAt !== null && packets - watch.first >= PROOF_PACKETS && decoded > 0;
+    if (!this.up && proved) {
+      this.up = true;
+      this.#send({ type: "rtc.state", state: "up" });
+      this.emit("up");
+    }
+    if (watch.firstAt === null) return now - begun >= CONNECT_WITHIN_MS ? "connect" : null;
+    if (now - watch.heardAt >= SILENT_MS) return "silent";
+    const [oldest] = watch.lost;
+    const gone = lost - oldest.lost;
+    const whole = now - oldest.at >= LOSS_MS;
+    if (whole && gone > LOSS_SHARE * (gone + packets + pictures - oldest.packets)) return "loss";
+    if (now - watch.shownAt >= FREEZE_MS) return "freeze";
+    return peer.connectionState === "failed" ? "ended" : null;
+  }
+
+  #fail(peer, reason) {
+    if (peer !== this.#peer) return;
+    const wasUp = this.up;
+    this.#drop();
+    if (wasUp) this.#send({ type: "rtc.state", state: "down", reason });
+    if (wasUp) this.emit("down", { reason });
+    this.#retry = this.#clock.setTimeout(() => this.wake(), RETRY_MS);
+  }
+
+  #drop() {
+    this.up = false;
+    this.#clock.clearTimeout(this.#poll);
+    this.#clock.clearTimeout(this.#retry);
+    this.layer.unwatch();
+    const peer = this.#peer;
+    this.#peer = this.#microphone = null;
+    if (!peer) return;
+    peer.onconnectionstatechange = peer.ontrack = null;
+    peer.close();
+  }
+}
+
+/** The video element of WebRTC: it plays all the time, and is only heard when it is seen. */
+class LiveLayer extends Layer {
+  /** Who shows something in it now. */
+  shown = null;
+  #clock;
+
+  constructor(video, clock) {
+    super(video, clock);
+    this.#clock = clock;
+  }
+
+  async hush(ms) {
+    const { video } = this;
+    const { volume } = video;
+    for (let step = 1; step <= HUSH_STEPS; step++) {
+      video.volume = volume * (1 - step / HUSH_STEPS);
+      await new Promise((resolve) => this.#clock.setTimeout(resolve, ms / HUSH_STEPS));
+    }
+    video.muted = true;
+    video.volume = volume;
+  }
+}
+
+async function read(peer) {
+  const found = { packets: 0, lost: 0, decoded: 0, pictures: 0, driftMs: null };
+  const played = {};
+  for (const report of (await peer.getStats()).values()) {
+    if (report.type !== "inbound-rtp") continue;
+    if (report.kind === "audio") found.packets = report.packetsReceived;
+    else {
+      found.decoded = report.framesDecoded ?? 0;
+      found.pictures = report.packetsReceived ?? 0;
+    }
+    found.lost += Math.max(0, report.packetsLost ?? 0);
+    played[report.kind] = report.estimatedPlayoutTimestamp;
+  }
+  if (played.audio && played.video) found.driftMs = played.audio - played.video;
+  return found;
+}
+
+/** Without the fields that are null: a browser takes no such password. */
+function known(server) {
+  return Object.fromEntries(Object.entries(server).filter(([, value]) => value !== null));
+}

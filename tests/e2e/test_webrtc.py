@@ -1,0 +1,213 @@
+"""WebRTC as a person has it: a real server, a real browser, a network that may go silent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, WebSocket, expect
+
+from tests.e2e.conftest import Server
+from tests.fakes.udp_relay import UdpRelay, free_port
+from tests.web.screen import (
+    ask,
+    assert_never_blank,
+    expect_phase,
+    open_page,
+    wait_until,
+    watch,
+    watched,
+)
+
+pytestmark = pytest.mark.e2e
+
+pytest.importorskip("aiortc", reason="the extra rtc is not installed")
+
+# Drawn before: whatever else the machine does, a sentence lies ready.
+TEXT = "Ask a short question and I will answer it in a sentence or two, as well as I can."
+LIVE = "[...document.querySelectorAll('#layers video')].find((video) => video.srcObject)"
+# Notes where the page is, and offers a way to it.
+PEER = """
+const Real = RTCPeerConnection;
+globalThis.RTCPeerConnection = class extends Real {
+  constructor(...given) { super(...given); globalThis.peer = this; }
+  setRemoteDescription(answer) {
+    const { from, to } = globalThis.relay ?? {};
+    if (from) answer.sdp = answer.sdp.replaceAll(` ${from} typ`, ` ${to} typ`);
+    return super.setRemoteDescription(answer);
+  }
+};
+globalThis.inbound = async (kind) =>
+  [...(await globalThis.peer.getStats()).values()]
+    .find((report) => report.type === "inbound-rtp" && report.kind === kind);
+"""
+
+
+class Wire:
+    """What page and server say to each other."""
+
+    def __init__(self, page: Page) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.fragments = 0
+        page.on("websocket", self._listen)
+
+    def of(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        return [m for m in self.messages if m["type"] == kind and fields.items() <= m.items()]
+
+    def _listen(self, socket: WebSocket) -> None:
+        socket.on("framesent", self._note)
+        socket.on("framereceived", self._note)
+
+    def _note(self, frame: str | bytes) -> None:
+        if isinstance(frame, str):
+            self.messages.append(json.loads(frame))
+        else:
+            self.fragments += 1
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[tuple[UdpRelay, int]]:
+    port = free_port()
+    relay = UdpRelay(port)
+    yield relay, port
+    relay.close()
+
+
+@pytest.fixture(scope="module")
+def rtc_server(
+    tmp_path_factory: pytest.TempPathFactory, relay: tuple[UdpRelay, int]
+) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("rtc")
+    (folder / "phrases.txt").write_text(f"{TEXT}\n")
+    server = Server(
+        folder,
+        DITTO_RTC="auto",
+        DITTO_RTC_BIND="127.0.0.1",
+        DITTO_RTC_PORTS=f"{relay[1]}-{relay[1]}",
+        DITTO_WARM_UP=str(folder / "phrases.txt"),
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def wire(page: Page, rtc_server: Server, relay: tuple[UdpRelay, int]) -> Iterator[Wire]:
+    """A page that has opened, through the relay."""
+    relay[0].silent, relay[0].loss = False, 0.0
+    wire = Wire(page)
+    page.add_init_script(PEER)
+    page.add_init_script(f"globalThis.relay = {{from: {relay[1]}, to: {relay[0].port}}};")
+    open_page(page, f"{rtc_server.url}/?debug")
+    yield wire
+    # Its one port is free for the next.
+    page.close()
+
+
+def until(page: Page, found: Any) -> None:
+    """Let the page go on until `found()` is true."""
+    for _ in range(400):
+        if found():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it did not happen")
+
+
+def say(page: Page, text: str = TEXT) -> None:
+    ask(page, text)
+
+
+def stat(page: Page, kind: str, name: str) -> float:
+    return float(page.evaluate(f"inbound('{kind}').then((report) => report?.{name} ?? 0)"))
+
+
+def test_an_answer_comes_over_webrtc_and_the_next_one_too(page: Page, wire: Wire) -> None:
+    until(page, lambda: wire.of("rtc.state", state="up"))
+    watch(page)
+    say(page, "Hello")
+    expect_phase(page, "speaking")
+    wait_until(page, f"!{LIVE}.muted && !{LIVE}.paused")
+    expect(page.locator("#debug")).to_contain_text("webrtc")
+    expect_phase(page, "ready")
+    samples = watched(page)
+    assert_never_blank(samples)
+    segments = wire.of("segment.started")
+    assert {m["transport"] for m in segments} == {"rtc"}
+    assert wire.fragments == 0
+    painted = wire.of("playback", state="painted")
+    assert [m["segment"] for m in painted] == [m["segment"] for m in segments]
+    ended = wire.of("playback", state="ended")
+    assert [m["segment"] for m in ended] == [m["segment"] for m in segments]
+    assert stat(page, "audio", "totalAudioEnergy") > 0.01
+    decoder = page.evaluate("inbound('video').then((report) => report.framesDecoded)")
+    assert decoder > 50
+
+
+def test_nothing_but_silence_is_sent_while_nobody_speaks(page: Page, wire: Wire) -> None:
+    until(page, lambda: wire.of("rtc.state", state="up"))
+    page.wait_for_timeout(2_500)
+    before = stat(page, "video", "bytesReceived"), stat(page, "audio", "packetsReceived")
+    page.wait_for_timeout(2_000)
+    assert stat(page, "video", "bytesReceived") == before[0]
+    assert stat(page, "audio", "packetsReceived") - before[1] > 60
+
+
+def test_an_interruption_is_silent_at_once(page: Page, wire: Wire) -> None:
+    until(page, lambda: wire.of("rtc.state", state="up"))
+    say(page, "Do I need a GPU?")
+    expect_phase(page, "speaking")
+    page.keyboard.press("Escape")
+    expect_phase(page, "ready")
+    until(page, lambda: wire.of("turn.interrupted"))
+    assert wire.of("playback", state="dropped")
+    wait_until(page, f"{LIVE}.muted")
+
+
+def test_a_path_that_goes_silent_is_left_without_losing_a_word(
+    page: Page, wire: Wire, relay: tuple[UdpRelay, int]
+) -> None:
+    until(page, lambda: wire.of("rtc.state", state="up"))
+    say(page, "Do I need a GPU?")
+    until(page, lambda: wire.of("playback", state="painted"))
+    page.wait_for_timeout(600)
+    relay[0].silent = True
+    until(page, lambda: wire.of("rtc.state", state="down"))
+    first = wire.of("segment.started")[0]["segment"]
+    expect_phase(page, "ready")
+    # The same sentence goes on as fragments, from where it was, and is heard to its end.
+    reports = [m for m in wire.of("playback") if m["segment"] == first]
+    broken = next(m for m in reports if m["state"] == "dropped")
+    again = reports[reports.index(broken) + 1]
+    assert -300 <= again["media_ms"] - broken["media_ms"] <= 300
+    ended = [m["segment"] for m in wire.of("playback", state="ended")]
+    assert ended == [m["segment"] for m in wire.of("segment.started")]
+    assert wire.fragments > 0
+
+
+def test_an_answer_does_not_wait_for_udp_that_is_blocked(
+    page: Page, rtc_server: Server, relay: tuple[UdpRelay, int]
+) -> None:
+    relay[0].silent = True
+    wire = Wire(page)
+    page.add_init_script(PEER)
+    page.add_init_script(f"globalThis.relay = {{from: {relay[1]}, to: {relay[0].port}}};")
+    open_page(page, rtc_server.url)
+    say(page, "Hello")
+    expect_phase(page, "speaking")
+    expect_phase(page, "ready")
+    assert {m["transport"] for m in wire.of("segment.started")} == {"stream"}
+    assert not wire.of("rtc.state")
+    page.close()
+
+
+def test_lost_packets_are_repaired(page: Page, wire: Wire, relay: tuple[UdpRelay, int]) -> None:
+    until(page, lambda: wire.of("rtc.state", state="up"))
+    relay[0].loss = 0.05
+    say(page, "Do I need a GPU?")
+    expect_phase(page, "speaking")
+    expect_phase(page, "ready")
+    assert not wire.of("rtc.state", state="down")
+    assert stat(page, "video", "retransmittedPacketsReceived") > 0
+    assert stat(page, "video", "framesDecoded") > 100
