@@ -33,7 +33,7 @@ ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics",
 ANYWHERE |= {"settings_rtc"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
-ASSEMBLY = {"assembly", "doctor", "render", "subtitled", "worker"}
+ASSEMBLY = {"integrations", "assembly", "doctor", "render", "subtitled", "worker"}
 
 OPTIONAL = {
     "fastapi": ["server/"],
@@ -47,6 +47,8 @@ OPTIONAL = {
     "tensorrt": ["face/ditto/runtime/tensorrt/"],
     "triton": ["face/ditto/runtime/"],
     "aiortc": ["transport/rtc/aiortc_peer.py"],
+    "livekit": ["integrations/livekit.py"],
+    "pipecat": ["integrations/pipecat.py"],
     "aioice": ["transport/rtc/aiortc_peer.py"],
     "jwt": ["server/access.py"],
     "sqlalchemy": ["session/"],
