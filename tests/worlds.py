@@ -29,6 +29,7 @@ from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cleaning import Cleaning
 from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.erasure import Erasure
+from ditto_avatar.session.exports import Exports
 from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.ownership import Ownership
@@ -101,6 +102,7 @@ class World:
     """Real sessions on a real store, with engines that tests can hold up."""
 
     registry: Registry
+    exports: Exports
     cleaning: Cleaning
     services: Services
     clips: GatedClips
@@ -227,6 +229,7 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         cleaning = Cleaning(registry, services, erasure, idle_s=idle_s)
         world = World(
             registry,
+            Exports(services),
             cleaning,
             services,
             clips,

@@ -18,7 +18,7 @@ from tests.worlds import World, Worlds
 
 
 async def exported(world: World, session: Session) -> zipfile.ZipFile:
-    data = b"".join([chunk async for chunk in await world.registry.export(session)])
+    data = b"".join([chunk async for chunk in await world.exports.clips(session)])
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert archive.testzip() is None
     return archive
@@ -80,7 +80,7 @@ async def test_a_long_conversation_is_exported_piece_by_piece(world: World) -> N
             )
             for number in range(1, 131)
         )
-    chunks = [chunk async for chunk in await world.registry.export(session)]
+    chunks = [chunk async for chunk in await world.exports.clips(session)]
     told = conversation(zipfile.ZipFile(io.BytesIO(b"".join(chunks))))
     assert [turn["generation"] for turn in told["turns"]] == list(range(1, 131))
     assert max(map(len, chunks)) < sum(map(len, chunks))
@@ -96,9 +96,9 @@ async def test_a_reader_that_leaves_early_leaves_nothing_open(world: World) -> N
     async with world.viewer(session) as viewer:
         await session.submit(SAY, "Hi.")
         await viewer.until(events.TurnFinished)
-    whole = len([chunk async for chunk in await world.registry.export(session)])
+    whole = len([chunk async for chunk in await world.exports.clips(session)])
     for count in range(1, whole):
-        chunks = await world.registry.export(session)
+        chunks = await world.exports.clips(session)
         for _ in range(count):
             await anext(chunks)
         await chunks.aclose()
@@ -112,4 +112,4 @@ async def test_exports_count_as_messages(open_world: Worlds) -> None:
     session = await world.registry.open("me")
     await exported(world, session)
     with pytest.raises(RateLimited):
-        await world.registry.export(session)
+        await world.exports.clips(session)

@@ -19,7 +19,7 @@ from tests.worlds import World
 
 
 async def film_of(world: World, session: Session) -> zipfile.ZipFile:
-    data = b"".join([chunk async for chunk in await world.registry.export_film(session)])
+    data = b"".join([chunk async for chunk in await world.exports.film(session)])
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert archive.testzip() is None
     return archive
@@ -98,7 +98,7 @@ async def test_a_conversation_without_clips_has_no_film(world: World) -> None:
 
 async def test_two_conversations_are_joined_at_once_and_no_more(world: World) -> None:
     session, _ = await said(world, "Hi.")
-    running = [await world.registry.export_film(session) for _ in range(2)]
+    running = [await world.exports.film(session) for _ in range(2)]
     for film in running:
         await anext(film)
     with pytest.raises(Busy):
@@ -113,7 +113,7 @@ async def test_cancelling_leaves_nothing(world: World) -> None:
     session, _ = await said(world, "Hi.")
 
     async def export() -> None:
-        async for _ in world.registry._films.export(session.id):
+        async for _ in world.exports.films.export(session.id):
             pass
 
     async for _ in cancelled_everywhere(export):

@@ -44,6 +44,7 @@ from ditto_avatar.server.whep_viewers import WhepViewers
 from ditto_avatar.session.admission import Admission
 from ditto_avatar.session.cleaning import Cleaning
 from ditto_avatar.session.drain import Drain
+from ditto_avatar.session.exports import Exports
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.overview import Overview
 from ditto_avatar.session.ownership import Ownership
@@ -79,6 +80,7 @@ class ServerParts:
     clip_signer: ClipSigner
     admission: Admission
     registry: Registry
+    exports: Exports
     ownership: Ownership
     relays: Relays
     cleaning: Cleaning
@@ -169,6 +171,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             storage.clip_signer,
             services.admission,
             registry,
+            Exports(services),
             ownership,
             Relays(),
             cleaning,

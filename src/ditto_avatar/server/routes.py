@@ -129,11 +129,11 @@ async def export_session(
     """Return everything that is kept of the session, as a ZIP of a JSON file and its clips; or,
     with `as=film`, what the presenter said as one film with captions (WebVTT and SRT)."""
     if kind == "film":
-        chunks = await parts.registry.export_film(session)
+        chunks = await parts.exports.film(session)
         # What goes wrong is told with a status: nothing is sent before there is a film.
         chunks = _continued(await anext(chunks), chunks)
     else:
-        chunks = await parts.registry.export(session)
+        chunks = await parts.exports.clips(session)
     return StreamingResponse(
         chunks,
         media_type="application/zip",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -17,8 +17,6 @@ from ditto_avatar.errors import (
     Unauthorized,
 )
 from ditto_avatar.session.erasure import Erasure
-from ditto_avatar.session.export import export
-from ditto_avatar.session.film import FilmExport
 from ditto_avatar.session.grant import Grant, key_of
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.places import MemoryPlaces
@@ -47,7 +45,6 @@ class Registry:
         default_language: Language,
     ) -> None:
         self._services = services
-        self._films = FilmExport(services.store, services.clips, services.clip_signer)
         self._erasure = erasure
         self._session_limit = session_limit
         self._shared_limit = shared_limit
@@ -164,21 +161,6 @@ class Registry:
     async def _erase_at_once(self, session_id: str, reason: str) -> None:
         await self.erase_stored(session_id, reason)
         await self._erasure.purge()
-
-    async def export(self, session: Session) -> AsyncGenerator[bytes, None]:
-        """Begin a ZIP of everything that is kept of `session`; see `session.export`. Counts as
-        one of its messages. Raises `RateLimited`, `SessionEnded` and `StorageFailed`."""
-        services = self._services
-        services.turn_limit.take(session.id)
-        await session.keep()
-        return export(session.id, services.store, services.clips, services.clip_signer)
-
-    async def export_film(self, session: Session) -> AsyncGenerator[bytes, None]:
-        """Begin a ZIP of the films of `session`; see `FilmExport.export`, whose errors come before
-        the first byte. Counts as one of its messages. Raises `RateLimited` and `StorageFailed`."""
-        self._services.turn_limit.take(session.id)
-        await session.keep()
-        return self._films.export(session.id)
 
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all."""
