@@ -200,6 +200,7 @@ def _calendar(names: list[str]) -> tuple[re.Pattern[str], dict[str, str]]:
 
 
 _CALENDARS = (_calendar(_WEEKDAYS), _calendar(MONTHS))
+_LISTED_DAY = re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\.?(?=:)")
 _NAMED_DAYS = {"9/11": "nine eleven", "7/7": "seven seven", "24/7": "24 7", "20/20": "20 20"}
 _MIXED_FRACTION = re.compile(r"(?<![\w/.])(\d+)[ -](\d{1,3})[/⁄](\d{1,3})(?![\w/]|\.\d)")
 _FRACTION = re.compile(
@@ -223,12 +224,13 @@ def read_dates(text: str) -> str:
 
 
 def read_calendar_ranges(text: str) -> str:
-    """Read ``Mon-Fri`` as Monday to Friday, ``Jan-Mar`` as January to March."""
+    """Read ``Mon-Fri`` as Monday to Friday, ``Jan-Mar`` as January to March, and the days of a
+    list, ``Sat: 10 to 4``."""
     for ranges, names in _CALENDARS:
         for match in reversed(list(ranges.finditer(text))):
             said = f"{names[match[1][:3]]} to {names[match[2][:3]]}"
             text = f"{text[: match.start()]}{said}{text[match.end() :]}"
-    return text
+    return _LISTED_DAY.sub(lambda m: f"{_CALENDARS[0][1][m[1]]}", text)
 
 
 def read_fractions(text: str) -> str:

@@ -59,6 +59,10 @@ _RANGE = re.compile(rf"(?<![\w.,-])({_NUMBER})(?:\s?[–~]\s?|\s?-\s?)({_NUMBER}
 _UNIT_RANGE = re.compile(
     rf"(?<![\w.,-])({_NUMBER})\s?[-–~]\s?({_NUMBER})(?=\s?(?:{_UNIT_NAMES})(?![\w/]))"
 )
+# Written as in most of Europe; before a unit it can be nothing else.
+_DECIMAL_COMMA = re.compile(
+    rf"(?<![\d.,])(\d{{1,3}}),(\d{{1,2}})(?=\s?(?:[%°]|{_UNIT_NAMES})(?!\w))"
+)
 _INCHES = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[\"″](?!\w)")
 _NAMED_RANGE = re.compile(r"(?<=[A-Za-z])\s?–\s?(?=[A-Z])|(?<=\d)\s?–\s?(?=[A-Z])")
 _DECADE_RANGE = re.compile(r"(?<![\w.,-])(\d{2,4}s)\s?[-–]\s?(\d{2,4}s)\b")
@@ -66,7 +70,7 @@ _UNIT = re.compile(rf"({_NUMBER})\s?({_UNIT_NAMES})(?![\w/²³])")
 _PER_UNIT = re.compile(rf"(?<=[a-z%])\s?/\s?({_PER_NAMES})\b")
 _SHORT_UNIT = re.compile(rf"({_NUMBER})\s?({'|'.join(SHORT_UNITS)})(?![\w/'’-])")
 _FEET = re.compile(r"(?<![\w.])(\d{1,2})['′]\s?(\d{1,2})(?:[\"″]|'')")
-_VERSION = re.compile(r"\b[vV]\.?\s?(\d+(?:\.\d+)*)\b")
+_VERSION = re.compile(r"(?:\b[vV]ersion )?\b[vV]\.?\s?(\d+(?:\.\d+)*)\b")
 _DOTTED = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w|\.\d)")
 _PERCENT_RANGE = re.compile(r"(?<=\d%)\s?[-–~]\s?(?=\d)|(?<=\d°)\s?[-–~]\s?(?=\d)")
 _NEGATIVE = re.compile(rf"(?<![\w)\]%°])[-−](?={_NUMBER})")
@@ -104,6 +108,7 @@ def read_english(text: str) -> str:
     text = _without_shouting(text)
     text = read_dates(text)
     text = read_calendar_ranges(text)
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text)
     text = _MONEY.sub(_money, text)
     text = _MONEY_BEHIND.sub(_money_behind, text)
     text = _CODE.sub(lambda m: f"{m['a'] or m['b']} {CODES[m['before'] or m['behind']]}", text)

@@ -41,7 +41,14 @@ _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "�
 
 _DATE = re.compile(r"\b(\d{4})\s?[-/.]\s?(\d{1,2})\s?[-/.]\s?(\d{1,2})(?!\d)\.?")
 _MONTH = re.compile(r"(?<!\d)(\d{1,2})월")
-_CLOCK = re.compile(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
+_CLOCK = re.compile(
+    r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])(?:\s?([aApP])\.?[mM](?![A-Za-z])\.?)?"
+)
+# English halves of the day behind an hour alone: 9am.
+_HALF_DAY = re.compile(r"(?<![\d:.,])(1[0-2]|[1-9])\s?([aApP])\.?[mM](?![A-Za-z])\.?")
+_HALVES = {"a": "오전", "p": "오후"}
+# Sums with the decimals that English writes and nobody says.
+_NO_CENTS = re.compile(r"(\d)\.00?(?=\s?원)")
 # A score or a ratio; what could be a time of day has been read before.
 _SCORE = re.compile(r"(?<![\d:.])(\d{1,3})\s?:\s?(\d{1,3})(?![\d:])")
 _HOUR = re.compile(r"(?<!\d)(\d{1,2})\s?시(?!간|[가-힣]*[장도민])")
@@ -90,6 +97,7 @@ def read_korean(text: str) -> str:
     says them in English.
     """
     text = text.replace("℃", "°C").replace("㎡", "m²")
+    text = _NO_CENTS.sub(r"\1", text)
     text = re.sub(r"[½⅓⅔¼¾⅛]", lambda m: _VULGAR[m[0]], text)
     text = read_hanja(text)
     text = _MIXED.sub(lambda m: MIXED[m[0].lower()], text)
@@ -123,6 +131,7 @@ def _read_names_and_times(text: str) -> str:
     text = read_memorials(text)
     text = read_names(text)
     text = _CLOCK.sub(_read_clock, text)
+    text = _HALF_DAY.sub(lambda m: f"{_HALVES[m[2].lower()]} {_hour(int(m[1]))} 시", text)
     text = _SCORE.sub(lambda m: f"{sino(int(m[1]))} 대 {sino(int(m[2]))}", text)
     return _VERSUS.sub(lambda m: f"{sino(int(m[1]))}대{sino(int(m[2]))}", text)
 
@@ -160,7 +169,8 @@ def _read_money(match: re.Match[str]) -> str:
 
 
 def _read_clock(match: re.Match[str]) -> str:
-    said = f"{_hour(int(match[1]))} 시"
+    half = f"{_HALVES[match[4].lower()]} " if match[4] else ""
+    said = f"{half}{_hour(int(match[1]))} 시"
     if int(match[2]):
         said += f" {sino(int(match[2]))} 분"
     if match[3]:
