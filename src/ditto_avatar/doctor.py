@@ -218,7 +218,7 @@ async def _engines(settings: Settings) -> list[Finding]:
         await opening("speech", lambda: [*assembly.open_speech(settings).engines])
         transcriber = assembly.open_transcriber(settings)
         if transcriber is None:
-            text = "left to the browser: there is no key for a service"
+            text = "left to the browser: no service has a key, and no recogniser was downloaded"
             findings.append(Finding("transcription", State.ABSENT, text))
         else:
             await opening("transcription", lambda: [transcriber])

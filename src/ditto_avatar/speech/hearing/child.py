@@ -42,6 +42,8 @@ def transcribe(model: Any, head: dict[str, Any], arrays: dict[str, Any]) -> dict
         beam_size=1,
         condition_on_previous_text=False,
         without_timestamps=True,
+        # One second attempt where the words repeat themselves: each costs as long again.
+        temperature=[0.0, 0.4],
         # The detection of speech has been at work before.
         vad_filter=False,
         no_speech_threshold=0.6,
