@@ -25,7 +25,7 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """`ditto-avatar serve` on a free port; stopped at the end. Its log is added to `log`, or goes
     where ours goes; its data are kept in `data`, or in a folder that is removed at the end. An
-    empty setting leaves the server's default."""
+    empty setting leaves the server's default; ``{port}`` in one stands for the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -40,7 +40,7 @@ async def serving(
             "DITTO_SESSIONS_PER_MINUTE": "100000",
             "DITTO_MAX_CONNECTIONS_PER_ADDRESS": "1000",
             "DITTO_SHUTDOWN_S": "1",
-            **settings,
+            **{name: value.replace("{port}", str(port)) for name, value in settings.items()},
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(port),

@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from ditto_avatar.metrics import Metrics
 from tests.deploy.tools import ROOT, program, run, unknown_variables, variables
 
 CHART = "deploy/chart"
@@ -28,7 +29,19 @@ EVERYTHING = (
     "gateway.name=front",
     "serviceMonitor.enabled=true",
 )
-CHOICES = {"defaults": (), "gpu": GPU, "everything": EVERYTHING}
+SHARED = (
+    "server.replicas=3",
+    "server.trustedProxies=10.0.0.0/8",
+    "database.secret=database",
+)
+SCALED = (*SHARED, "server.autoscaling.enabled=true", "server.autoscaling.maxReplicas=9")
+CHOICES = {
+    "defaults": (),
+    "gpu": GPU,
+    "everything": EVERYTHING,
+    "shared": SHARED,
+    "scaled": SCALED,
+}
 # Of operators, not of Kubernetes itself: no schema comes with it.
 FOREIGN = {"HTTPRoute", "ServiceMonitor"}
 CLAIMS_OF_OTHERS = {"weights", "ditto-checkpoints"}
@@ -153,7 +166,9 @@ def test_running_answers_are_finished_before_the_pod_is_killed(objects: Objects)
     assert pod(objects)["terminationGracePeriodSeconds"] >= waits + shutdown_s + 10
 
 
-def test_two_servers_never_share_a_database(objects: Objects) -> None:
+@pytest.mark.parametrize("choice", ["defaults", "gpu", "everything"])
+def test_servers_that_do_not_share_never_run_side_by_side(choice: str) -> None:
+    objects = rendered(choice)
     [deployment] = of_kind(objects, "Deployment")
     assert deployment["spec"]["replicas"] == 1
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
@@ -188,7 +203,8 @@ def test_every_mounted_volume_is_there_and_writable_where_it_must_be(objects: Ob
 
 
 def test_every_variable_is_a_setting(objects: Objects) -> None:
-    assert set(environment(objects)) <= variables()
+    of_kubernetes = {"POD_IP"}  # stands in the address of a server
+    assert set(environment(objects)) <= variables() | of_kubernetes
 
 
 def test_weights_come_with_a_card_and_a_card_with_weights(objects: Objects) -> None:
@@ -286,3 +302,39 @@ def test_only_the_server_reaches_the_workers() -> None:
         selector = spec.get("podSelector", spec["selector"] if "selector" in spec else None)
         assert selector.get("matchLabels", selector).items() <= worker.items()
     assert policy["egress"] == []
+
+
+def test_several_servers_share_a_database_and_move_one_at_a_time() -> None:
+    objects = template(*SHARED)
+    [deployment] = of_kind(objects, "Deployment")
+    assert deployment["spec"]["replicas"] == 3
+    rolling = deployment["spec"]["strategy"]
+    assert rolling["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    named = {one["name"]: one for one in container(objects)["env"]}
+    assert named["DITTO_PEER_URL"]["value"] == "http://$(POD_IP):7136"
+    names = list(named)
+    assert names.index("POD_IP") < names.index("DITTO_PEER_URL")  # or it is not filled in
+    assert of_kind(objects, "PersistentVolumeClaim") == []
+    [budget] = of_kind(objects, "PodDisruptionBudget")
+    [policy] = of_kind(objects, "NetworkPolicy")
+    pods = deployment["spec"]["selector"]["matchLabels"]
+    assert budget["spec"]["selector"]["matchLabels"] == pods
+    assert {"podSelector": {"matchLabels": pods}} in policy["spec"]["ingress"][0]["from"]
+
+
+def test_servers_are_added_by_the_turns_that_speak() -> None:
+    objects = template(*SCALED)
+    [scaler] = of_kind(objects, "HorizontalPodAutoscaler")
+    [deployment] = of_kind(objects, "Deployment")
+    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]  # or every upgrade would set it back
+    [metric] = scaler["spec"]["metrics"]
+    name = metric["pods"]["metric"]["name"]
+    assert f"# TYPE {name} gauge".encode() in Metrics().exposition()
+
+
+@pytest.mark.parametrize("missing", ["database.secret", "server.trustedProxies"])
+def test_several_servers_without_what_they_need_are_refused(missing: str) -> None:
+    values = [value for value in SHARED if not value.startswith(missing)]
+    with pytest.raises(AssertionError, match="several servers need"):
+        template(*values)
