@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from ditto_avatar.cluster import remote
 from ditto_avatar.cluster.fleet import SILENT_S
 from ditto_avatar.cluster.remote import RemoteEngine, RemoteStream
 from ditto_avatar.errors import Busy, InvalidAvatar, InvalidInput, Unavailable
@@ -23,6 +24,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import EncodedFrame
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import SAMPLES_PER_FRAME, FloatArray
+from tests.cancelling import cancelled_everywhere
 from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.packs import make_pack
 from tests.fakes.worker_process import worker_process
@@ -253,3 +255,53 @@ def avatar_brightness(avatar: Avatar, frames: int) -> FloatArray:
     height = avatar.height
     means = [avatar.idle_frames[i % avatar.frame_count][:height].mean() for i in range(frames)]
     return np.array(means, np.float32)
+
+
+async def test_a_worker_that_speaks_and_does_not_draw_is_lost(
+    workers: Workers, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_STUCK_S", 0.5)
+    hour_ms = 3_600_000
+    stuck, other = workers.start(places=5, picture_ms=hour_ms), workers.start(places=1)
+    async with engine_at(stuck, other) as (engine, moved):
+        stream = await engine.open(avatar)
+        await speak(stream)
+        frames = [frame async for frame in stream]
+        await stream.cancel()
+        assert [frame.index for frame in frames] == list(range(FRAMES))
+        assert len(moved) == 1
+        # It still tells its places: it was not silent.
+        assert stuck in {worker.address for worker in engine.fleet.workers}
+
+
+async def test_finding_workers_and_drawing_can_be_cancelled_at_every_wait(
+    workers: Workers, avatar: Avatar
+) -> None:
+    address = workers.start(places=2)
+    async with engine_at(address):
+        pass  # it is ready
+    ours = {"remote stream", "workers", address}
+
+    async def draw() -> bool:
+        engine = await RemoteEngine.connect([address], None, lambda: None)
+        try:
+            stream = await engine.open(avatar)
+            try:
+                await speak(stream, 5)
+                async for _ in stream:
+                    pass
+            finally:
+                await stream.cancel()
+        finally:
+            await engine.close()
+        return False
+
+    async for wait in cancelled_everywhere(draw):
+        left = [task for task in asyncio.all_tasks() if task.get_name() in ours]
+        if left:  # told to end, and has not had the time
+            _, running = await asyncio.wait(left, timeout=TEST_DEADLINE_S)
+            assert not running, wait
+    async with engine_at(address) as (engine, _):
+        [worker] = engine.fleet.workers
+        while worker.free < 2:
+            await engine.fleet.changed()

@@ -68,7 +68,7 @@ class Fleet:
 
     async def open(self) -> pb.Places:
         """Begin to watch; return what the first worker says. Raises `Unavailable` when none speaks
-        in time."""
+        in time. Cancelling is safe: then nothing is watched."""
         self._resolving = asyncio.create_task(self._keep_resolving(), name="workers")
         try:
             async with asyncio.timeout(self._first_s), self._changed:
@@ -79,8 +79,10 @@ class Fleet:
                     await self._changed.wait_for(
                         lambda: len(self.workers) == len(self._workers) > 0
                     )
-        except TimeoutError as error:
+        except BaseException as error:
             await self.close()
+            if not isinstance(error, TimeoutError):
+                raise
             names = ", ".join(f"{host}:{port}" for host, port in self._names)
             raise Unavailable(f"DITTO_WORKERS: no worker answers at {names}.") from error
         places = self.workers[0].places
@@ -88,16 +90,17 @@ class Fleet:
         return places
 
     async def close(self) -> None:
-        """Stop watching."""
-        tasks = [worker.watching for worker in self._workers.values()]
-        for task in (self._resolving, *tasks):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-        for worker in self._workers.values():
+        """Stop watching. Cancelling is safe: nothing is watched any more; call it again to wait
+        for the end of the connections."""
+        watching = [worker.watching for worker in self._workers.values()]
+        tasks = [task for task in (self._resolving, *watching) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        while self._workers:
+            _, worker = self._workers.popitem()
             await worker.channel.close()
-        self._workers.clear()
 
     def choose(self, fingerprint: str, besides: set[KnownWorker]) -> KnownWorker | None:
         """Return the worker with the most free places that draws alike; None where all are full."""

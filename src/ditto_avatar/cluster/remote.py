@@ -121,10 +121,12 @@ class RemoteEngine:
         return stream
 
     async def close(self) -> None:
-        """Cancel what runs and stop watching the workers."""
-        for stream in list(self._streams):
-            await stream.cancel()
-        await self.fleet.close()
+        """Cancel what runs and stop watching the workers. Cancelling is safe: nothing goes on."""
+        try:
+            for stream in list(self._streams):
+                await stream.cancel()
+        finally:
+            await self.fleet.close()
 
 
 class RemoteStream:
@@ -190,17 +192,18 @@ class RemoteStream:
         return self._loop[(index - self._loop_from) % len(self._loop)]
 
     async def cancel(self) -> None:
-        """End the call; the worker stops drawing."""
+        """End the call; the worker stops drawing. Cancelling is safe: it ends all the same."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        if not self._began.done():
-            self._began.cancel()
-        while not self._frames.empty():
-            self._frames.get_nowait()
-        self._frames.put_nowait(None)
-        self._kept.clear()
-        self._closed(self)
+        try:
+            await asyncio.wait([self._task])
+        finally:
+            if not self._began.done():
+                self._began.cancel()
+            while not self._frames.empty():
+                self._frames.get_nowait()
+            self._frames.put_nowait(None)
+            self._kept.clear()
+            self._closed(self)
 
     async def __aiter__(self) -> AsyncIterator[EncodedFrame]:
         """Yield the pictures in order, each once."""
