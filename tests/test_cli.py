@@ -81,13 +81,14 @@ def test_a_folder_of_avatars_that_is_not_there_is_an_error(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Give --text, --audio or both"),
+        ([], "Give --script, or else --text, --audio or both"),
         (["--text", "Hi", "--audio", "x.wav"], "x.wav"),
         (["--text", "Hi", "--motion-in", "missing.csv"], "missing.csv"),
         (["--text", "Hi", "--engine", "ditto"], "DITTO_CHECKPOINTS"),
         (["--text", "Hi", "--engine", "clay"], "no face engine 'clay'"),
         (["--text", "Hi", "--avatar", "nobody"], "There is no avatar named 'nobody'"),
         (["--text", "   "], "nothing to say"),
+        (["--text", "Hi", "--background", "green"], "has no cutout.mp4"),
         (["--audio", "missing.wav"], "missing.wav"),
         (["--audio", "packs/oval/about.json"], "about.json"),
     ],
