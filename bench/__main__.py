@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from bench import cluster, cpu, embed, latency, latency_services, load, reading, throughput, voices
+from bench import (
+    cluster,
+    cpu,
+    embed,
+    latency,
+    latency_services,
+    load,
+    reading,
+    rtc,
+    throughput,
+    voices,
+)
 from bench.abuse import figures as abuse
 
 
@@ -19,6 +30,7 @@ def main() -> None:
         "latency_services": latency_services.main,
         "load": load.main,
         "reading": reading.main,
+        "rtc": rtc.main,
         "throughput": throughput.main,
         "voices": voices.main,
     }

@@ -9,7 +9,12 @@ from typing import Self
 
 import av
 import numpy as np
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import MediaStreamError
 
 from tests.deadlines import TEST_DEADLINE_S
@@ -18,8 +23,12 @@ from tests.deadlines import TEST_DEADLINE_S
 class RtcPlayer:
     """Receives a picture and a sound, and counts them."""
 
-    def __init__(self, microphone: MediaStreamTrack | None = None) -> None:
-        self.connection = RTCPeerConnection()
+    def __init__(
+        self,
+        microphone: MediaStreamTrack | None = None,
+        configuration: RTCConfiguration | None = None,
+    ) -> None:
+        self.connection = RTCPeerConnection(configuration)
         self.pictures = 0
         self.sounds = 0
         self.loudest = 0

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from ditto_avatar.errors import Busy, InvalidInput
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.transport.rtc.channels import RtcPlace
 from ditto_avatar.transport.rtc.service import RtcLink, RtcService
+from ditto_avatar.types import FloatArray
 from tests.deadlines import TEST_DEADLINE_S
 from tests.transport.rtc.conftest import spoken
 
 pytest.importorskip("aiortc", reason="the extra rtc is not installed")
+
+from aiortc.mediastreams import AudioStreamTrack
 
 from tests.fakes.rtc_player import RtcPlayer
 
@@ -139,6 +143,23 @@ async def test_a_player_that_says_goodbye_is_noticed(open_service: OpenService) 
     async with asyncio.timeout(TEST_DEADLINE_S):
         await over.wait()
     await link.close()
+
+
+async def test_a_microphone_is_heard_at_16_khz(open_service: OpenService) -> None:
+    heard: list[FloatArray] = []
+    enough = asyncio.Event()
+
+    def hear(samples: FloatArray) -> None:
+        heard.append(samples)
+        if sum(map(len, heard)) >= 8_000:
+            enough.set()
+
+    async with RtcPlayer(microphone=AudioStreamTrack()) as player:
+        link = await connected(open_service(hears=True), player, heard=hear)
+        async with asyncio.timeout(TEST_DEADLINE_S):
+            await enough.wait()
+        await link.close()
+    assert all(samples.dtype == np.float32 for samples in heard)
 
 
 async def test_ports_come_out_of_the_range(open_service: OpenService) -> None:

@@ -71,6 +71,7 @@ export class AvatarClient extends Emitter {
       idleFrame: () => this.player.idleFrame,
       onText: (text) => this.ask(text),
       onSpeech: () => this.interrupt(),
+      line: () => this.#line,
     });
     this.#listen();
   }

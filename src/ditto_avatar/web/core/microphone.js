@@ -26,6 +26,11 @@ export class Microphone {
     }
   }
 
+  /** What the microphone hears, before it is cut into blocks; null while it is off. */
+  get track() {
+    return this.#stream?.getAudioTracks()[0] ?? null;
+  }
+
   async stop() {
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
     this.#stream = null;

@@ -38,6 +38,7 @@ export class RtcLine extends Emitter {
   #retry = null;
   #watch = null;
   #microphone = null;
+  #listening = false;
 
   /** @param send (message) => void, over the WebSocket
    * @param video an element of its own, on top of the others */
@@ -92,11 +93,17 @@ export class RtcLine extends Emitter {
     if (this.#peer) this.#fail(this.#peer, "connect");
   }
 
-  /** Sends what a microphone hears this way; null for nothing. False where it does not go. */
+  /** Whether the microphone's sound goes this way now. */
+  get listening() {
+    return this.up && this.#listening;
+  }
+
+  /** Sends what a microphone hears this way, where the server wants that; null for nothing. */
   async listen(track) {
-    if (!this.up || !this.#microphone) return false;
+    this.#listening = false;
+    if (!this.up || !this.#microphone) return;
     await this.#microphone.replaceTrack(track);
-    return true;
+    this.#listening = track !== null;
   }
 
   /** Shows `segment`, whose pictures come this way. */
@@ -184,6 +191,7 @@ export class RtcLine extends Emitter {
     this.layer.unwatch();
     const peer = this.#peer;
     this.#peer = this.#microphone = null;
+    this.#listening = false;
     if (!peer) return;
     peer.onconnectionstatechange = peer.ontrack = null;
     peer.close();

@@ -18,10 +18,13 @@ export class Voice {
   #mode = null;
   #serverListens = false;
   #changing = Promise.resolve();
+  #line;
 
   /** @param onText (text) => void: the recogniser understood a question
-   * @param onSpeech () => void: the person begins to speak */
-  constructor({ connection, conversation, idleFrame, onText, onSpeech }) {
+   * @param onSpeech () => void: the person begins to speak
+   * @param line () => the `RtcLine`, or null: the other way that a microphone may take */
+  constructor({ connection, conversation, idleFrame, onText, onSpeech, line = () => null }) {
+    this.#line = line;
     this.#connection = connection;
     this.#conversation = conversation;
     this.#idleFrame = idleFrame;
@@ -81,8 +84,12 @@ export class Voice {
         const begun = { type: "audio.start", mode, idle_frame: this.#idleFrame() };
         this.#serverListens = this.#mode === mode && this.#connection.send(begun);
       },
-      onblock: (block) => this.#serverListens && this.#connection.sendAudio(block),
+      onblock: (block) => {
+        // Over WebRTC until that breaks, in the middle of a word if need be.
+        if (this.#serverListens && !this.#line()?.listening) this.#connection.sendAudio(block);
+      },
     });
+    await this.#line()?.listen(this.#microphone.track);
   }
 
   async #startRecognition(mode) {
@@ -114,6 +121,7 @@ export class Voice {
   async #stop() {
     this.#recognition?.stop();
     this.#hearing?.reset();
+    if (this.#microphone) await this.#line()?.listen(null);
     await this.#microphone?.stop();
     if (this.#serverListens) this.#connection.send({ type: "audio.stop" });
     this.#serverListens = false;
