@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from tests.deadlines import TEST_DEADLINE_S
-from tests.fakes.proxies import NAME, NotInstalled, Proxy, caddy, nginx
+from tests.fakes.proxies import NAME, NotInstalled, Proxy, caddy, caddy_below, nginx, nginx_below
 from tests.server.conftest import ServeWith, Socket, packs, serve, small_presenters
 
 __all__ = ["packs", "serve", "small_presenters"]  # fixtures
@@ -149,3 +149,31 @@ async def test_nginx_slows_down_one_visitor_and_no_other(serve: ServeWith, tmp_p
             assert (await other.get("/healthz")).status_code == 200
     except NotInstalled as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("start", [nginx_below, caddy_below], ids=["nginx", "caddy"])
+async def test_the_page_works_below_a_path_as_documented(
+    start: Start, serve: ServeWith, tmp_path: Path
+) -> None:
+    known = {"allowed_hosts": NAME, "trusted_proxies": "127.0.0.1"}
+    async with serve(**known) as server:
+        try:
+            async with start(tmp_path, server.port) as proxy, proxy.http(VISITORS[0]) as http:
+                moved = await http.get("/avatar")
+                assert moved.status_code == 308
+                assert moved.headers["location"].endswith("/avatar/")
+                assert 'src="static/main.js"' in (await http.get("/avatar/")).text
+                assert (await http.get("/avatar/static/main.js")).status_code == 200
+                async with connect(
+                    f"ws://{NAME}:{proxy.port}/avatar/ws",
+                    host="127.0.0.1",
+                    port=proxy.port,
+                    origin=Origin(proxy.origin),
+                ) as raw:
+                    client = Socket(raw)
+                    await client.send(type="hello")
+                    idle = (await client.next())["avatar"]["idle_url"]
+                    assert idle.startswith("/avatar/avatars/")
+                assert (await http.get(idle)).status_code == 200
+        except NotInstalled as error:
+            pytest.skip(str(error))

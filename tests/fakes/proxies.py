@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -19,6 +20,7 @@ import httpx
 from tests.deadlines import TEST_DEADLINE_S
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "proxy"
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 NAME = "avatar.example.org"
 
 # What Debian's package has in /etc/nginx/nginx.conf, without its folders.
@@ -125,6 +127,49 @@ async def caddy(folder: Path, upstream: int) -> AsyncIterator[Proxy]:
     command = [program, "run", "--config", str(configuration), "--adapter", "caddyfile"]
     async with _running(command, port, HOME=str(folder), XDG_DATA_HOME=str(folder)):
         yield Proxy("http", port, None)
+
+
+@asynccontextmanager
+async def nginx_below(folder: Path, upstream: int) -> AsyncIterator[Proxy]:
+    """nginx with the example of docs/operations.md for a path of a site, without TLS. Raises
+    `NotInstalled`."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        raise NotInstalled("nginx is not installed (Debian's package: nginx-light)")
+    port = free_port()
+    locations = _documented("nginx", upstream)
+    site = f"server {{\n    listen 127.0.0.1:{port};\n{locations}\n}}\n"
+    (folder / "ditto-avatar.conf").write_text(site, encoding="utf-8")
+    configuration = folder / "nginx.conf"
+    whole = _NGINX.format(folder=folder)
+    if os.geteuid() == 0:
+        whole = f"user {_owner(folder)};\n{whole}"
+    configuration.write_text(whole, encoding="utf-8")
+    async with _running([program, "-c", str(configuration), "-p", str(folder)], port):
+        yield Proxy("http", port, None)
+
+
+@asynccontextmanager
+async def caddy_below(folder: Path, upstream: int) -> AsyncIterator[Proxy]:
+    """Caddy with the example of docs/operations.md for a path of a site. Raises `NotInstalled`."""
+    program = shutil.which("caddy")
+    if program is None:
+        raise NotInstalled("Caddy is not installed (Debian's package: caddy)")
+    port = free_port()
+    site = f"{{\n\tadmin off\n}}\nhttp://{NAME}:{port} {{\n\tbind 127.0.0.1\n"
+    configuration = folder / "Caddyfile"
+    configuration.write_text(f"{site}{_documented('caddyfile', upstream)}\n}}\n", encoding="utf-8")
+    command = [program, "run", "--config", str(configuration), "--adapter", "caddyfile"]
+    async with _running(command, port, HOME=str(folder), XDG_DATA_HOME=str(folder)):
+        yield Proxy("http", port, None)
+
+
+def _documented(language: str, upstream: int) -> str:
+    """The block of this language in docs/operations.md, in front of the port `upstream`."""
+    (block,) = re.findall(
+        rf"```{language}\n(.*?)```", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL
+    )
+    return _changed(block, {"127.0.0.1:7136": f"127.0.0.1:{upstream}"})
 
 
 def free_port() -> int:

@@ -30,7 +30,7 @@ function listening({ continuous = true } = {}) {
   const recognition = new Recognition();
   const told = [];
   const tell = (name) => (value) => told.push(value === undefined ? name : `${name} ${value}`);
-  const names = ["onVoice", "onInterim", "onFinal", "onError", "onEnd"];
+  const names = ["onVoice", "onInterim", "onFinal", "onError", "onNothing", "onEnd"];
   const handlers = Object.fromEntries(names.map((name) => [name, tell(name)]));
   const start = () => recognition.start({ language: "ko", continuous }, handlers);
   start();
@@ -56,10 +56,18 @@ test("what was said before the stop is still told", () => {
   equal(told, ["onFinal 안녕하세요"]);
 });
 
+test("a button that held a silence is told of", () => {
+  const { recognition, told } = listening({ continuous: false });
+  FakeEngine.made[0].onerror({ error: "no-speech" });
+  recognition.stop();
+  FakeEngine.made[0].onend();
+  equal(told, ["onNothing"]);
+});
+
 test("one that ends by itself says so, and goes on where it is continuous", () => {
   const once = listening({ continuous: false });
   FakeEngine.made[0].onend();
-  equal(once.told, ["onEnd"]);
+  equal(once.told, ["onNothing", "onEnd"]);
   const on = listening();
   FakeEngine.made[0].onerror({ error: "no-speech" });
   FakeEngine.made[0].onend();

@@ -7,9 +7,10 @@ export class Recognition {
 
   /** Listens until `stop`; `continuous` goes on after each utterance. What was said before `stop`
    * is still told after it, an error as well.
-   * @param handlers {onVoice(timeStamp), onInterim(text), onFinal(text), onError(code), onEnd()}:
+   * @param handlers {onVoice(timeStamp), onInterim(text), onFinal(text), onError(code),
+   * onNothing(), onEnd()}: `onNothing` when one that is not continuous ended without a word,
    * `onEnd` when it ended by itself, or after an error */
-  start({ language, continuous }, { onVoice, onInterim, onFinal, onError, onEnd }) {
+  start({ language, continuous }, { onVoice, onInterim, onFinal, onError, onNothing, onEnd }) {
     const Engine = globalThis.SpeechRecognition ?? globalThis.webkitSpeechRecognition;
     const recognition = Object.assign(new Engine(), {
       lang: TAGS[language],
@@ -17,9 +18,11 @@ export class Recognition {
       continuous,
     });
     let failed = false;
+    let heard = false;
     recognition.onspeechstart = ({ timeStamp }) => onVoice(timeStamp);
     recognition.onresult = ({ results, resultIndex }) => {
       const news = [...results].slice(resultIndex);
+      heard = true;
       for (const result of news.filter(({ isFinal }) => isFinal)) onFinal(result[0].transcript.trim());
       const interim = news.filter(({ isFinal }) => !isFinal).map((result) => result[0].transcript);
       if (interim.length) onInterim(interim.join("").trim());
@@ -31,6 +34,7 @@ export class Recognition {
       onError(error);
     };
     recognition.onend = () => {
+      if (!continuous && !heard && !failed) onNothing();
       // One that was stopped has nothing to say about its successor.
       if (this.#recognition !== recognition) return;
       // It ends by itself after a silence; hands-free means going on.

@@ -106,6 +106,7 @@ export class Voice {
         onInterim: (text) => this.#heard(text, false),
         onFinal: (text) => this.#heard(text, true),
         onError: (code) => this.#failed(code),
+        onNothing: () => this.#conversation.notify("nothing_heard"),
         onEnd: () => this.set(null),
       },
     );
