@@ -1,5 +1,7 @@
 """`python -m bench voices`: local voices beside espeak-ng (results/voices.json).
 
+`python -m bench.voices 7` takes the first seven sentences only, and the file says so.
+
 Every voice that is installed is measured; the file says which ones of the catalogue were not. Words
 are counted by Whisper, which is installed like a voice: ``ditto-avatar voices download
 whisper-base``. Lips: where the sound of m, b and p between 0.8 and 4 kHz is weakest within 130 ms,
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -73,11 +76,15 @@ class Measured:
 
 
 async def measure(
-    engine: SpeechEngine, voice: Voice, whisper: WhisperTranscriber, yardstick: Yardstick
+    engine: SpeechEngine,
+    voice: Voice,
+    sentences: Sequence[str],
+    whisper: WhisperTranscriber,
+    yardstick: Yardstick,
 ) -> Measured:
     """Let `voice` say every sentence, and Whisper write it down."""
     found = Measured()
-    for index, sentence in enumerate(SENTENCES.read_text(encoding="utf-8").splitlines()):
+    for index, sentence in enumerate(sentences):
         if index % 5 == 0:
             yardstick.sample()
         said = joined([chunk async for chunk in engine.speak(sentence, voice)])
@@ -88,9 +95,11 @@ async def measure(
     return found
 
 
-async def measure_time(engine: ModelSpeech, voice: Voice, found: Measured) -> None:
+async def measure_time(
+    engine: ModelSpeech, voice: Voice, sentences: Sequence[str], found: Measured
+) -> None:
     """Add the processor time of every fifth sentence: of its first take, and of all."""
-    for sentence in SENTENCES.read_text(encoding="utf-8").splitlines()[::5]:
+    for sentence in sentences[::5]:
         async with aclosing(engine.takes(sentence, voice, 1.0)) as takes:
             made = [take async for take in takes]
         found.first_cpu_s.append(made[0].cpu_s)
@@ -168,14 +177,14 @@ def peak_mb(pid: int) -> float:
     return int(match[1]) / 1024 if match else 0.0
 
 
-async def figures(data_dir: Path, yardstick: Yardstick) -> dict[str, Any]:
+async def figures(data_dir: Path, sentences: Sequence[str], yardstick: Yardstick) -> dict[str, Any]:
     """Measure espeak-ng and everything that is installed."""
     made: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
         espeak = await stack.enter_async_context(EspeakEngine(children=1))
         whisper = WhisperTranscriber(data_dir / HEARING / "whisper-base", threads=1)
         stack.push_async_callback(whisper.close)
-        plain = await measure(espeak, espeak.voices()[0], whisper, yardstick)
+        plain = await measure(espeak, espeak.voices()[0], sentences, whisper, yardstick)
         made["espeak_word_error_percent"] = round(100 * plain.wrong / plain.words, 1)
         made["espeak_lip_error_ms_median"] = round(1_000 * median(plain.lips_s), 1)
         models = await asyncio.to_thread(find_models, data_dir / VOICES)
@@ -184,8 +193,8 @@ async def figures(data_dir: Path, yardstick: Yardstick) -> dict[str, Any]:
             stack.push_async_callback(engine.close)
             voice = next(v for v in engine.voices() if v.language is Language.ENGLISH)
             await engine.measure()
-            found = await measure(engine, voice, whisper, yardstick)
-            await measure_time(engine, voice, found)
+            found = await measure(engine, voice, sentences, whisper, yardstick)
+            await measure_time(engine, voice, sentences, found)
             made[f"{model.name}_voice"] = voice.id
             values = {
                 "first_sound_cpu_s": median(found.first_cpu_s),
@@ -198,7 +207,7 @@ async def figures(data_dir: Path, yardstick: Yardstick) -> dict[str, Any]:
                 values["lip_error_ms_median"] = 1_000 * median(found.lips_s)
             made |= {f"{model.name}_{key}": round(value, 2) for key, value in values.items()}
     installed = {model.name for model in models}
-    made["sentences"] = len(SENTENCES.read_text(encoding="utf-8").splitlines())
+    made["sentences"] = len(sentences)
     made["not_run"] = [
         entry.name
         for entry in catalogue().values()
@@ -213,8 +222,11 @@ def main() -> None:
     if not find_entry("whisper-base").is_installed(data_dir):
         Console().print("voices: first, ditto-avatar voices download whisper-base")
         return
+    sentences = SENTENCES.read_text(encoding="utf-8").splitlines()
+    if sys.argv[1:]:
+        sentences = sentences[: int(sys.argv[1])]
     with Yardstick(time.process_time) as yardstick:
-        made = asyncio.run(figures(data_dir, yardstick))
+        made = asyncio.run(figures(data_dir, sentences, yardstick))
     targets = {
         key: target
         for key in made
