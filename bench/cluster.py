@@ -27,9 +27,10 @@ from bench.report import Scale, Target, p50, percentile, write
 from bench.yardstick import Yardstick
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import Sound
-from ditto_avatar.cluster.remote import RemoteEngine, RemoteStream
+from ditto_avatar.cluster.remote import RemoteEngine
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.base import FaceStream
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray
 from tests.fakes.packs import make_pack
@@ -207,7 +208,7 @@ def sound(frames: int) -> FloatArray:
     return np.full(frames * SAMPLES_PER_FRAME, 0.2, np.float32)
 
 
-async def speak(stream: RemoteStream, frames: int) -> None:
+async def speak(stream: FaceStream, frames: int) -> None:
     """Push one sentence, as a speech engine does, in quarters of a second."""
     samples = sound(frames)
     for start in range(0, len(samples), 4_000):

@@ -58,8 +58,12 @@ def make_pack(
     atlas: bool = True,
     blendshapes: bool = True,
     about: Mapping[str, Any] | None = None,
+    enlarged: int = 1,
 ) -> Path:
-    """Write a pack into `folder` (its name is the avatar's) and return it."""
+    """Write a pack into `folder` (its name is the avatar's) and return it; its pictures `enlarged`
+    times as wide and high, which the atlas is not drawn for."""
+    if atlas and enlarged != 1:
+        raise ValueError("an atlas is drawn in one size")
     folder.mkdir(parents=True, exist_ok=True)
     neutral, shapes = neutral_points(), shape_basis()
     landmarks = np.repeat(neutral[None], frames, axis=0)
@@ -68,8 +72,13 @@ def make_pack(
     landmarks[:, :, 1] += 1.0 * np.sin(2 * phase)[:, None]
     closure = np.repeat(np.clip(1 - np.abs(np.arange(frames) - 20) / 3, 0, 1)[:, None], 2, axis=1)
     landmarks += closure[:, :1, None] * (shapes[BLINK_LEFT] + shapes[BLINK_RIGHT])
-    _write_idle(folder / "idle.mp4", [draw(points) for points in landmarks])
-    _write_picture(folder / "poster.webp", draw(landmarks[0]))
+    pictures = [
+        cv2.resize(draw(points), None, fx=enlarged, fy=enlarged).astype(np.uint8)
+        for points in landmarks
+    ]
+    _write_idle(folder / "idle.mp4", pictures)
+    _write_picture(folder / "poster.webp", pictures[0])
+    landmarks, neutral, shapes = landmarks * enlarged, neutral * enlarged, shapes * enlarged
     arrays: dict[str, npt.NDArray[Any]] = {
         "landmarks": landmarks.astype(np.float32),
         "visibility": np.ones((frames, 478), np.bool_),

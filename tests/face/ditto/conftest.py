@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
+from ditto_avatar.face.ditto.checkpoint_files import weights_key
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.runtime.base import Runners
@@ -26,10 +24,8 @@ from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
     exported_jobs,
 )
 from ditto_avatar.face.ditto.runtime.tensorrt.runners import fitting_engines, tensorrt_runners
-from ditto_avatar.face.ditto.weights import manifest
 from ditto_avatar.face.pack import load_avatar
 from tests.face.ditto import standins
-from tests.face.ditto.reference import tensors
 from tests.face.ditto.small import SMALL, small_networks
 from tests.fakes import packs, tensorrt
 
@@ -59,22 +55,7 @@ def options(tmp_path: Path) -> DittoOptions:
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkpoint folder with stand-in weights of full size, in files as they are released."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    for entry in FILES.values():
-        (root / entry.path).parent.mkdir(parents=True, exist_ok=True)
-    for name, entry in FILES.items():
-        if entry.network is not None:
-            save_network(place(root, name), entry.network)
-    standins.write_onnx_models(root / "models")
-    for name, file in (
-        ("audio_encoder", "hubert_streaming_fix_kv.onnx"),
-        ("landmarks", "landmark203.onnx"),
-        ("face_detector", "blaze_face.onnx"),
-        ("face_mesh", "face_mesh.onnx"),
-    ):
-        (root / "models" / file).replace(place(root, name))
-    values = {"online_mode": True, "overlap_v2": 70, "delta_eye_arr": np.zeros((15, 63))}
-    place(root, "config").write_bytes(pickle.dumps({"default_kwargs": values}))
+    root = standins.write_checkpoints(tmp_path_factory.mktemp("checkpoints"))
     yield root
     shutil.rmtree(root)  # half a gigabyte
 
@@ -104,12 +85,6 @@ def engine_runners(engine_checkpoints: Path, fake_tensorrt: None) -> Runners:
     """The backend tensorrt with the small networks, over the processor's memory."""
     engines = fitting_engines(engine_checkpoints, torch.device("cuda"), SMALL)
     return tensorrt_runners(engines, torch.device("cpu"), SMALL)
-
-
-def save_network(path: Path, network: str) -> None:
-    released = manifest()[network]
-    state = {released.prefix + name: value for name, value in tensors(network).items()}
-    torch.save(state if released.container is None else {released.container: state}, path)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ the detector sees a second person; the more blue a face is, the more it is turne
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmark
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.source import FaceReader
+from ditto_avatar.face.ditto.weights import manifest
+from tests.face.ditto.reference import tensors
 from tests.face.ditto.small import small_networks
 from tests.fakes import packs
 
@@ -38,6 +41,33 @@ def write_network_files(root: Path) -> Path:
         if entry.network is not None:
             place(root, name).parent.mkdir(parents=True, exist_ok=True)
             place(root, name).write_bytes(name.encode())
+    return root
+
+
+def save_network(path: Path, network: str) -> None:
+    """Write the stand-in of one network as it is released."""
+    released = manifest()[network]
+    state = {released.prefix + name: value for name, value in tensors(network).items()}
+    torch.save(state if released.container is None else {released.container: state}, path)
+
+
+def write_checkpoints(root: Path) -> Path:
+    """A checkpoint folder with stand-in weights of full size, in files as they are released: half a
+    gigabyte. The ONNX models are the small ones."""
+    for name, entry in FILES.items():
+        place(root, name).parent.mkdir(parents=True, exist_ok=True)
+        if entry.network is not None:
+            save_network(place(root, name), entry.network)
+    write_onnx_models(root / "models")
+    for name, file in (
+        ("audio_encoder", "hubert_streaming_fix_kv.onnx"),
+        ("landmarks", "landmark203.onnx"),
+        ("face_detector", "blaze_face.onnx"),
+        ("face_mesh", "face_mesh.onnx"),
+    ):
+        (root / "models" / file).replace(place(root, name))
+    values = {"online_mode": True, "overlap_v2": 70, "delta_eye_arr": np.zeros((15, 63))}
+    place(root, "config").write_bytes(pickle.dumps({"default_kwargs": values}))
     return root
 
 

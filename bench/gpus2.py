@@ -1,0 +1,146 @@
+"""How many viewers two cards hold, against one: the product's workers, one on each card.
+
+    PYTHONPATH=src python -m bench.gpus2 --out bench/results/gpus2.json
+
+Stand-in weights and avatar as in `bench.gpu_end_to_end`; sound goes to the workers over gRPC, and
+fragments come back. Workers run on the host of the viewers, so they share its cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.end_to_end import Played, at_workers, most, play, shown
+from bench.gpu import machine, say
+from bench.gpu_end_to_end import MOST, START, STEP, write_standins
+from ditto_avatar.cluster.remote import RemoteEngine
+from ditto_avatar.errors import Unavailable
+from ditto_avatar.face.pack import load_avatar
+
+READY_S = 400.0
+
+
+@contextmanager
+def worker(folder: Path, card: int) -> Iterator[str]:
+    """Run `ditto-avatar worker` on one card; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": str(card),
+        "DITTO_CHECKPOINTS": str(folder / "checkpoints"),
+        "DITTO_AVATARS_DIR": str(folder / "packs"),
+        "DITTO_MAX_STREAMS": str(MOST),
+    }
+    program = "from ditto_avatar.cli import app; app()"
+    command = [sys.executable, "-c", program, "worker", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def connected(addresses: Sequence[str]) -> RemoteEngine:
+    """The engine of a server that has these workers, all of them ready."""
+    async with asyncio.timeout(READY_S):
+        while True:
+            try:
+                engine = await RemoteEngine.connect(addresses, None, lambda: None)
+            except Unavailable:
+                continue
+            while sum(1 for each in engine.fleet.workers if each.places) < len(addresses):
+                await engine.fleet.changed()
+            return engine
+
+
+async def measure(folder: Path, seconds: float, start: int) -> dict[str, Any]:
+    """Try one card, then both."""
+    avatar = load_avatar(folder / "packs" / "oval")
+    figures: dict[str, Any] = {}
+    with ExitStack() as stack:
+        began = time.perf_counter()
+        addresses = [stack.enter_context(worker(folder, card)) for card in range(2)]
+        for count in (2, 1):
+            engine = await connected(addresses[:count])
+            if count == 2:
+                figures["workers_ready_s"] = round(time.perf_counter() - began, 1)
+                say(f"workers ready after {figures['workers_ready_s']} s")
+                await _trial(engine, avatar)(8, 2.0)
+                await engine.close()
+                continue
+            viewers, played = await most(_trial(engine, avatar), start, STEP, seconds, say)
+            figures["viewers_one_card"] = viewers
+            figures["one_card"] = shown(played) if played else {}
+            await engine.close()
+        engine = await connected(addresses)
+        trial = _trial(engine, avatar)
+        # Twice one card's at first, then fewer until they are held.
+        count = 2 * viewers + 1
+        both = await trial(count, seconds)
+        while not both.good and count > 1:
+            say(f"{count} viewers on two cards: {100 * both.on_time:.2f} % on time")
+            count -= 1
+            both = await trial(count, seconds)
+        figures["viewers_two_cards"] = count if both.good else 0
+        figures["two_cards"] = shown(both)
+        figures["ratio"] = round(count / viewers, 3)
+        await engine.close()
+    return figures
+
+
+def _trial(engine: RemoteEngine, avatar: Any) -> Any:
+    watch = at_workers(engine, avatar)
+
+    async def tried(count: int, for_s: float) -> Played:
+        return await play([watch] * count, for_s, lambda: engine.strained)
+
+    return tried
+
+
+def main() -> None:
+    """Measure, print, and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--commit", help="what is measured, for the result file")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--start", type=int, default=START, help="viewers to try first")
+    parser.add_argument("--folder", type=Path, help="where stand-ins are kept for the next run")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        write_standins(folder)
+        figures = asyncio.run(measure(folder, arguments.seconds, arguments.start))
+    content = {
+        "commit": arguments.commit,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {**machine(), "cores": os.cpu_count(), "cards": 2},
+        "figures": figures,
+    }
+    text = json.dumps(content, indent=2) + "\n"
+    say(text)
+    if arguments.out is not None:
+        arguments.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
