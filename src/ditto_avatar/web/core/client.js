@@ -62,7 +62,12 @@ export class AvatarClient extends Emitter {
         // A token says which presenters there are: the one of the last session may not be.
         const name = (!joining && state.avatar?.name) || this.avatar;
         const { playback } = this.player;
-        return { language: state.language, playback, ...(name && { avatar: name }), ...(this.#cutout && { cutout: true }) };
+        return {
+          language: state.language,
+          playback,
+          ...(name && { avatar: name }),
+          ...(this.#cutout && { cutout: true }),
+        };
       },
     });
     this.voice = new Voice({
@@ -123,7 +128,8 @@ export class AvatarClient extends Emitter {
   }
 
   setAvatar(name) {
-    this.#connection.send({ type: "avatar.select", avatar: name, ...(this.#cutout && { cutout: true }) });
+    const cutout = this.#cutout && { cutout: true };
+    this.#connection.send({ type: "avatar.select", avatar: name, ...cutout });
   }
 
   /** Ids of voices, one for each language; without any the presenter's own speak. */
@@ -224,7 +230,8 @@ export class AvatarClient extends Emitter {
     this.#invitation = null;
     if (!resumed) this.#timeline.reset();
     else if (gap) this.#timeline.skip(running ?? null);
-    if (rtc && globalThis.RTCPeerConnection) this.#openLine(rtc);
+    // What is cut out lies in the film beside its picture, sharp: fragments carry it unchanged.
+    if (rtc && !this.#cutout && globalThis.RTCPeerConnection) this.#openLine(rtc);
     else this.#line?.close();
   }
 
