@@ -35,6 +35,18 @@ def samples(rate: int, channels: int = 1) -> bytes:
     return np.repeat((tone(rate) * 32767).astype("<i2"), channels).tobytes()
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data
+
+
+def wav_of_chunks(rate: int) -> bytes:
+    """With chunks before and behind the sound, as encoders write names and credentials."""
+    whole = wav(rate)
+    credentials = np.random.default_rng(0).bytes(1_798)
+    behind = chunk(b"LIST", b"INFOISFT\x02\0\0\0ai") + chunk(b"C2PA", credentials)
+    return whole[:12] + chunk(b"JUNK", bytes(28)) + whole[12:] + behind
+
+
 def wav(rate: int, channels: int = 1, *, endless: bool = False) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
@@ -81,6 +93,7 @@ SOUNDS = {
     "wav": (wav(22_050), "audio/wav"),
     "wav under a wrong type": (wav(44_100, 2), "application/octet-stream"),
     "wav without a length": (wav(24_000, endless=True), "audio/x-wav"),
+    "wav with chunks around": (wav_of_chunks(24_000), "audio/wav"),
     "mp3": (compressed("mp3", "mp3", 44_100), "audio/mpeg"),
     "mp3 under a wrong type": (compressed("mp3", "mp3", 24_000), "application/octet-stream"),
     "ogg": (compressed("ogg", "libopus", 48_000), "audio/ogg"),
@@ -102,6 +115,11 @@ async def test_every_kind_gives_the_same_tone(name: str) -> None:
     spectrum = np.abs(np.fft.rfft(sound[2_000:14_000] * np.hanning(12_000)))
     assert abs(int(spectrum.argmax()) * 16_000 / 12_000 - 440) < 3
     assert 0.4 < float(np.abs(sound).max()) < 0.65
+
+
+async def test_what_stands_behind_the_sound_of_a_wav_is_not_played() -> None:
+    plain = await said(wav(24_000), "audio/wav")
+    assert np.array_equal(await said(wav_of_chunks(24_000), "audio/wav"), plain)
 
 
 @pytest.mark.parametrize(
