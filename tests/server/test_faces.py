@@ -159,8 +159,12 @@ async def test_a_face_belongs_to_the_key_of_its_maker_until_it_is_shared(
                 library.find_for(name, "partner")
 
 
-async def test_neither_picture_nor_token_is_kept(faces: Server, photo: bytes) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("ditto-avatar-*.upload"))
+async def test_neither_picture_nor_token_is_kept(
+    faces: Server, photo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(uploads))
     last = (await make(faces, photo))[-1]
     (folder,) = (faces.data_dir / "faces").iterdir()
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -168,7 +172,7 @@ async def test_neither_picture_nor_token_is_kept(faces: Server, photo: bytes) ->
         "about.json", "avatar.npz", "idle.mp4", "mouth.webp", "owner.json", "poster.webp",
     }  # fmt: skip
     assert not any(photo in data or last["token"].encode() in data for data in kept.values())
-    assert set(Path(tempfile.gettempdir()).glob("ditto-avatar-*.upload")) <= before
+    assert list(uploads.iterdir()) == []
     about = json.loads(kept["about.json"])
     assert about["license"] == "private"
     assert "Kim" in about["consent"]

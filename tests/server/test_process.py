@@ -314,7 +314,9 @@ async def test_what_a_process_writes_is_for_its_owner_only(packs: Path, tmp_path
         url = f"/api/sessions/{body['session']}"
         auth = {"Authorization": f"Bearer {body['token']}"}
         said = await http.post(f"{url}/say", json={"text": "Hi."}, headers=auth)
-        await finished(running.server, url, auth, said.json()["turn"])
+        turn = await finished(running.server, url, auth, said.json()["turn"])
+        # Waits until the film has its credentials.
+        assert (await http.get(turn["clips"][0]["video_url"])).status_code == 200
         written = [data, *data.rglob("*")]
         assert {".mp4", ".wav", ".m4s", ".db"} <= {path.suffix for path in written}
         assert [path for path in written if path.stat().st_mode & 0o077] == []

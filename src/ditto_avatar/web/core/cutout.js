@@ -11,12 +11,12 @@ const VERTICES = `
     at = vec2(place.x, 1.0 - place.y) * vec2(1.0, 0.5);
     gl_Position = vec4(place * 2.0 - 1.0, 0.0, 1.0);
   }`;
+// Neither half is read across the line between them.
 const PIXELS = `
   precision mediump float;
   varying vec2 at;
   uniform sampler2D picture;
   void main() {
-    // Not across the line between the halves.
     vec2 above = vec2(at.x, min(at.y, 0.4995));
     float opacity = texture2D(picture, vec2(at.x, max(at.y + 0.5, 0.5005))).r;
     vec3 colours = min(texture2D(picture, above).rgb, vec3(opacity));
