@@ -222,7 +222,10 @@ class Session:
             self._context.language = language
             return events.LanguageSelected(language)
 
-        await self._context.tasks.finish(self._change(select, language=language.value))
+        # What is chosen again is told again, and costs no write.
+        same = language is self._context.language
+        chosen = {} if same else {"language": language.value}
+        await self._context.tasks.finish(self._change(select, **chosen))
 
     def select_voices(self, voices: tuple[str, ...]) -> None:
         """Speak with these voices from the next turn on, one for each language, instead of the
@@ -235,7 +238,8 @@ class Session:
         async with self._changing:
             self._check_open()
             self.used_at = self._services.clock.now()
-            await self._record.change(**stored)
+            if stored:
+                await self._record.change(**stored)
             self._context.viewers.tell(select())
 
     def _check_open(self) -> None:
