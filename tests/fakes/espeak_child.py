@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ditto_avatar.speech.child_processes.client as client
 import ditto_avatar.speech.espeak.process as process
 
-_REAL = Path(process.__file__).parent
+_REAL = [str(Path(module.__file__).parent) for module in (process, client)]
 # The real program; a sentence with the word "fatal" in it ends the process, as a fault would.
 _PICKY = f"""
 import os, sys
-sys.path.append({str(_REAL)!r})
+sys.path += {_REAL!r}
 import child
 
 speak = child.Library.speak
@@ -26,10 +27,10 @@ child.main()
 # Says that it is ready, and answers every request with the same bytes.
 _MAD = f"""
 import os, sys
-sys.path.append({str(_REAL)!r})
-import protocol
+sys.path += {_REAL!r}
+import frames
 
-os.write(1, protocol.frame(protocol.READY, b"1.52.0"))
+os.write(1, frames.frame(frames.READY, b"1.52.0"))
 while os.read(0, 65536):
     os.write(1, {{answer!r}})
 """

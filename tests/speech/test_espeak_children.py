@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import ditto_avatar.speech.espeak.process as process
 from ditto_avatar.errors import ProviderFailed, SentenceFailed, Unavailable
+from ditto_avatar.speech.child_processes import frames
 from ditto_avatar.speech.espeak import EspeakEngine, protocol
 from ditto_avatar.speech.espeak.process import Deadlines
 from ditto_avatar.speech.espeak.request import Request, pieces
@@ -137,12 +138,12 @@ async def test_a_sentence_that_fails_twice_is_given_up_and_the_next_one_is_said(
     "answer",
     [
         b"\xff" * 64,
-        protocol.HEADER.pack(protocol.SOUND, protocol.MAX_PAYLOAD_BYTES + 1),
-        protocol.frame(protocol.SOUND),
-        protocol.frame(protocol.SOUND, struct.pack("=H", 9)),
-        protocol.frame(protocol.SOUND, struct.pack("=H", 0) + b"\0"),
-        protocol.frame(protocol.DONE),
-        protocol.frame(protocol.READY),
+        frames.HEADER.pack(protocol.SOUND, protocol.MAX_PAYLOAD_BYTES + 1),
+        frames.frame(protocol.SOUND),
+        frames.frame(protocol.SOUND, struct.pack("=H", 9)),
+        frames.frame(protocol.SOUND, struct.pack("=H", 0) + b"\0"),
+        frames.frame(protocol.DONE),
+        frames.frame(frames.READY),
     ],
 )
 async def test_a_child_that_sends_nonsense_is_not_believed(
@@ -339,7 +340,7 @@ def test_a_child_ends_at_the_end_of_its_input() -> None:
     )  # fmt: skip
     out, _ = child.communicate(b"", timeout=TEST_DEADLINE_S)
     assert child.returncode == 0
-    assert out.startswith(protocol.HEADER.pack(protocol.READY, 6))
+    assert out.startswith(frames.HEADER.pack(frames.READY, 6))
 
 
 _SERVER = """

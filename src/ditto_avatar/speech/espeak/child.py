@@ -17,10 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ditto_avatar.speech.child_processes import frames, inside
     from ditto_avatar.speech.espeak import protocol
 else:
-    # Beside this file: importing it from the package would import the package, numpy and all.
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    # Its own files only: importing them from the package would import numpy and all.
+    _HERE = os.path.dirname(os.path.abspath(__file__))
+    sys.path += [_HERE, os.path.join(os.path.dirname(_HERE), "child_processes")]
+    import frames
+    import inside
     import protocol
 
 _BUFFER_MS = 40
@@ -43,7 +47,6 @@ _POSITION_CHARACTER = 1
 # IPA, with a low line between phonemes.
 _SPELLING = 2 | ord("_") << 8
 _SYMBOL_BYTES = 8
-_PR_SET_PDEATHSIG = 1
 
 
 class _Event(ctypes.Structure):
@@ -136,7 +139,7 @@ class Library:
                 for symbol in word.split("_"):
                     symbols += _short(symbol)
                 symbols.append(b"")
-        write(self._out, protocol.sound(list(enumerate(symbols)), b""))
+        self._send(list(enumerate(symbols)), b"")
         return protocol.SAID
 
     def _on_sound(self, samples: Any, count: int, events: Any) -> int:
@@ -152,9 +155,12 @@ class Library:
 
     def _flush(self) -> None:
         if self._sound or self._marks:
-            write(self._out, protocol.sound(self._marks, bytes(self._sound)))
+            self._send(self._marks, bytes(self._sound))
         self._sound.clear()
         self._marks.clear()
+
+    def _send(self, marks: list[tuple[int, bytes]], samples: bytes) -> None:
+        inside.write(self._out, frames.frame(protocol.SOUND, protocol.sound(marks, samples)))
 
 
 def _marks(events: Any) -> list[tuple[int, bytes]]:
@@ -179,73 +185,18 @@ def _short(symbol: str) -> list[bytes]:
     return [part for part in made if part]
 
 
-def write(out: int, data: bytes) -> None:
-    """Write all of `data`; ends the process when nobody reads any more."""
-    while data:
-        try:
-            data = data[os.write(out, data) :]
-        except OSError:
-            # Raising would not reach anybody from inside the library's callback.
-            os._exit(1)
-
-
-def read(size: int) -> bytes:
-    """Read `size` bytes from stdin; ends the process at the end of stdin."""
-    parts = []
-    while size:
-        part = os.read(0, size)
-        if not part:
-            os._exit(0)
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def end_with_the_server() -> None:
-    """Leave signals of the terminal and the service manager to the server, which ends its
-    children when it has finished speaking; die with it when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def limit_resources() -> None:
-    """Bound memory and open files; no core files, no written files, no further processes."""
-    import resource
-
-    limits = {
-        "RLIMIT_AS": _MEMORY_BYTES,
-        "RLIMIT_NOFILE": _OPEN_FILES,
-        "RLIMIT_CORE": 0,
-        "RLIMIT_FSIZE": 0,
-        "RLIMIT_NPROC": 0,
-    }
-    for name, limit in limits.items():
-        try:
-            resource.setrlimit(getattr(resource, name), (limit, limit))
-        except (AttributeError, ValueError, OSError):
-            continue  # not every system has every limit
-
-
 def main() -> None:
     """Speak until stdin ends."""
-    end_with_the_server()
-    limit_resources()
-    # What the library prints must not come between the frames.
-    out = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    out = inside.begin(_MEMORY_BYTES, _OPEN_FILES, may_fork=False)
     library = Library(sys.argv[1], sys.argv[2], out)
-    write(out, protocol.frame(protocol.READY, library.version()))
-    while True:
-        kind, size = protocol.HEADER.unpack(read(protocol.HEADER.size))
-        payload = read(size)
+    inside.write(out, frames.frame(frames.READY, library.version()))
+    for kind, payload in inside.requests():
         work = {protocol.SPEAK: library.speak, protocol.SPELL: library.spell}.get(kind)
         if work is not None:  # a STOP here came after the sentence's end
             signal.alarm(_SENTENCE_S)
             outcome = work(payload)
             signal.alarm(0)
-            write(out, protocol.frame(protocol.DONE, bytes([outcome])))
+            inside.write(out, frames.frame(protocol.DONE, bytes([outcome])))
 
 
 if __name__ == "__main__":

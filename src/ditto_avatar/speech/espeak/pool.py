@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 from ditto_avatar.errors import InvalidInput, ProviderFailed, SentenceFailed, Unavailable
+from ditto_avatar.speech.child_processes.client import ChildFailed
 from ditto_avatar.speech.espeak import protocol
-from ditto_avatar.speech.espeak.process import ChildFailed, ChildProcess, Deadlines
+from ditto_avatar.speech.espeak.process import Deadlines, EspeakProcess
 from ditto_avatar.speech.espeak.request import Request
 from ditto_avatar.speech.espeak.sound import Sound
 
@@ -40,8 +41,8 @@ class Pool:
         self._deadlines = deadlines or Deadlines()
         self._on_lost = on_lost
         self._places = asyncio.Semaphore(size)
-        self._idle: list[ChildProcess] = []
-        self._children: set[ChildProcess] = set()
+        self._idle: list[EspeakProcess] = []
+        self._children: set[EspeakProcess] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -149,7 +150,7 @@ class Pool:
         if outcome != protocol.SAID:
             raise SentenceFailed("espeak-ng could not say the sentence.")
 
-    async def _child(self) -> ChildProcess:
+    async def _child(self) -> EspeakProcess:
         """An idle child, or a new one; who calls this holds a place."""
         while self._idle:
             child = self._idle.pop()
@@ -159,24 +160,24 @@ class Pool:
             self._tell_lost(child, "died")
         return await self._started()
 
-    async def _replaced(self, child: ChildProcess, error: ChildFailed) -> ChildProcess:
+    async def _replaced(self, child: EspeakProcess, error: ChildFailed) -> EspeakProcess:
         await self._end(child)
         self._tell_lost(child, error.reason)
         return await self._started()
 
-    async def _started(self) -> ChildProcess:
+    async def _started(self) -> EspeakProcess:
         try:
-            child = await ChildProcess.start(self._deadlines)
+            child = await EspeakProcess.start(self._deadlines)
         except (ChildFailed, OSError) as error:
             raise ProviderFailed(f"espeak-ng did not start ({error}).") from error
         self._children.add(child)
         return child
 
-    async def _end(self, child: ChildProcess) -> None:
+    async def _end(self, child: EspeakProcess) -> None:
         await child.end()
         self._children.discard(child)
 
-    def _tell_lost(self, child: ChildProcess, reason: str) -> None:
+    def _tell_lost(self, child: EspeakProcess, reason: str) -> None:
         log.warning(
             "process %d of the embedded voice is replaced: it %s (%s)",
             child.pid,

@@ -1,18 +1,18 @@
-"""Frames on the two pipes between the server and a child process that owns espeak-ng.
+"""What the server and a child process that owns espeak-ng say to each other.
 
-A frame is its kind (one byte), the length of its payload (four) and the payload, in the byte
-order of the machine that both ends share. The server sends SPEAK and, while a sentence is being
-spoken, STOP; the child sends READY once, then SOUND for every 100 ms of a sentence and DONE at
-its end. SPELL asks for the phonemes of a text alone: they come in one SOUND without samples, each
-numbered, with an empty one behind every word. The child runs this file as well: nothing but the
-standard library, and little of it.
+The server sends SPEAK and, while a sentence is being spoken, STOP; the child sends its version
+with `frames.READY`, then SOUND for every 100 ms of a sentence and DONE at its end. SPELL asks for
+the phonemes of a text alone: they come in one SOUND without samples, each numbered, with an empty
+one behind every word. The child runs this file as well: nothing but the standard library, and
+little of it.
 """
 
 from __future__ import annotations
 
 import struct
 
-SPEAK, STOP, READY, SOUND, DONE, SPELL = range(1, 7)
+# Behind the kinds that all children share (`child_processes.frames`).
+SPEAK, STOP, SOUND, DONE, SPELL = range(3, 8)
 
 SAID, NO_SUCH_VOICE, FAILED = range(3)
 """How a sentence ended: all of it was spoken or it was stopped; no such voice; an error code of
@@ -21,7 +21,6 @@ the library."""
 SAMPLE_RATE_HZ = 22_050
 """What espeak-ng's own voices give; the child refuses to start with another rate."""
 
-HEADER = struct.Struct("=BI")
 MAX_PAYLOAD_BYTES = 1 << 20
 
 _REQUEST = struct.Struct("=HHHH")
@@ -29,17 +28,9 @@ _MARKS = struct.Struct("=H")
 _MARK = struct.Struct("=I8s")
 
 
-def frame(kind: int, payload: bytes = b"") -> bytes:
-    """Put `payload` behind its header."""
-    return HEADER.pack(kind, len(payload)) + payload
-
-
-def speak(
-    text: bytes, voice: bytes, rate_wpm: int, pitch: int, pitch_range: int, kind: int = SPEAK
-) -> bytes:
-    """Build a SPEAK or SPELL frame; `text` and `voice` are UTF-8."""
-    numbers = _REQUEST.pack(rate_wpm, pitch, pitch_range, len(voice))
-    return frame(kind, numbers + voice + text)
+def speak(text: bytes, voice: bytes, rate_wpm: int, pitch: int, pitch_range: int) -> bytes:
+    """Build the payload of a SPEAK or SPELL; `text` and `voice` are UTF-8."""
+    return _REQUEST.pack(rate_wpm, pitch, pitch_range, len(voice)) + voice + text
 
 
 def read_speak(payload: bytes) -> tuple[bytes, bytes, int, int, int]:
@@ -50,9 +41,10 @@ def read_speak(payload: bytes) -> tuple[bytes, bytes, int, int, int]:
 
 
 def sound(marks: list[tuple[int, bytes]], samples: bytes) -> bytes:
-    """Build a SOUND frame: phonemes as (sample, symbol in at most 8 bytes), int16 samples."""
+    """Build the payload of a SOUND: phonemes as (sample, symbol in at most 8 bytes), and int16
+    samples."""
     packed = [_MARK.pack(sample, symbol) for sample, symbol in marks]
-    return frame(SOUND, b"".join([_MARKS.pack(len(marks)), *packed, samples]))
+    return b"".join([_MARKS.pack(len(marks)), *packed, samples])
 
 
 def read_sound(payload: bytes) -> tuple[list[tuple[int, bytes]], bytes]:

@@ -12,12 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ditto_avatar.speech.child_processes import frames, inside
     from ditto_avatar.speech.neural import child_io, protocol
 else:
     # Its own files only: importing the package would import all that it needs.
-    _HERE = os.path.dirname(os.path.abspath(__file__))
-    sys.path.append(os.path.join(os.path.dirname(_HERE), "neural"))
+    _SPEECH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path += [os.path.join(_SPEECH, name) for name in ("neural", "child_processes")]
     import child_io
+    import frames
+    import inside
     import protocol
 
 
@@ -57,10 +60,10 @@ def answer(model: Any, payload: bytes) -> bytes:
         head, arrays = protocol.unpack(payload)
         with child_io.processor_time() as spent:
             found = transcribe(model, head, arrays)
-        return protocol.frame(protocol.RESULT, protocol.pack({**found, "cpu_s": spent()}, {}))
+        return frames.frame(protocol.RESULT, protocol.pack({**found, "cpu_s": spent()}, {}))
     except Exception as error:
         # The border of the process: the server decides what a failure means.
-        return protocol.frame(protocol.FAILED, str(error).encode("utf-8", "replace")[:1_000])
+        return frames.failure(error)
 
 
 def main() -> None:
@@ -69,11 +72,12 @@ def main() -> None:
     try:
         model = open_model(order)
     except Exception as error:
-        child_io.refuse(out, error)
+        inside.write(out, frames.failure(error))
         return
-    child_io.write(out, protocol.frame(protocol.READY, protocol.pack({}, {})))
-    for payload in child_io.requests():
-        child_io.write(out, answer(model, payload))
+    inside.write(out, frames.frame(frames.READY))
+    for kind, payload in inside.requests():
+        if kind == protocol.RUN:  # Whisper cannot be stopped
+            inside.write(out, answer(model, payload))
 
 
 if __name__ == "__main__":

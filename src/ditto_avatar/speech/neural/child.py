@@ -18,12 +18,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ditto_avatar.speech.child_processes import frames, inside
     from ditto_avatar.speech.neural import child_io, graph, protocol
 else:
-    # Beside this file: importing it from the package would import the package and all it needs.
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    # Its own files only: importing them from the package would import all that it needs.
+    _HERE = os.path.dirname(os.path.abspath(__file__))
+    sys.path += [_HERE, os.path.join(os.path.dirname(_HERE), "child_processes")]
     import child_io
+    import frames
     import graph
+    import inside
     import protocol
 
 
@@ -67,18 +71,18 @@ def answer(networks: dict[str, Network], payload: bytes, options: Any) -> bytes:
         head, inputs = protocol.unpack(payload)
         with child_io.processor_time() as spent:
             outputs = networks[head["network"]].run(inputs, options)
-        return protocol.frame(protocol.RESULT, protocol.pack({"cpu_s": spent()}, outputs))
+        return frames.frame(protocol.RESULT, protocol.pack({"cpu_s": spent()}, outputs))
     except Exception as error:
         # The border of the process: the server decides what a failure means.
         if options.terminate:
-            return protocol.frame(protocol.STOPPED)
-        return protocol.frame(protocol.FAILED, str(error).encode("utf-8", "replace")[:1_000])
+            return frames.frame(protocol.STOPPED)
+        return frames.failure(error)
 
 
 def listen(waiting: queue.SimpleQueue[tuple[bytes, Any]]) -> None:
     """Read stdin: put what is to be run into `waiting`, and stop what runs."""
     latest = onnxruntime.RunOptions()
-    for kind, payload in child_io.frames():
+    for kind, payload in inside.requests():
         if kind == protocol.STOP:
             latest.terminate = True
         elif kind == protocol.RUN:
@@ -96,14 +100,14 @@ def main() -> None:
         }
     except Exception as error:
         # The border of the process: damaged models raise anything.
-        child_io.refuse(out, error)
+        inside.write(out, frames.failure(error))
         return
-    child_io.write(out, protocol.frame(protocol.READY, protocol.pack({}, {})))
+    inside.write(out, frames.frame(frames.READY))
     waiting: queue.SimpleQueue[tuple[bytes, Any]] = queue.SimpleQueue()
     threading.Thread(target=listen, args=(waiting,), daemon=True).start()
     while True:
         payload, options = waiting.get()
-        child_io.write(out, answer(networks, payload, options))
+        inside.write(out, answer(networks, payload, options))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Frames on the two pipes between the server and a child process that owns ONNX networks.
+"""What the server and a child process that owns a model say to each other.
 
-A frame is its kind (one byte), the length of its payload (four) and the payload, in the byte order
-of the machine. The server sends RUN and, while it runs, STOP; the child sends READY once, then one
-of RESULT, STOPPED and FAILED for every RUN. Payloads of RUN, RESULT and READY are a JSON header
-and the bytes of the arrays that it names. The child runs this file as well.
+The server sends RUN and, while it runs, STOP; the child answers every RUN with one of RESULT,
+STOPPED and `frames.FAILED`. Payloads of RUN and RESULT are a JSON header and the bytes of the
+arrays that it names. The child runs this file as well.
 """
 
 from __future__ import annotations
@@ -16,20 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-RUN, STOP, READY, RESULT, STOPPED, FAILED = range(1, 7)
+# Behind the kinds that all children share (`child_processes.frames`).
+RUN, STOP, RESULT, STOPPED = range(3, 7)
 
-HEADER = struct.Struct("=BI")
 MAX_PAYLOAD_BYTES = 64 << 20
 _SIZE = struct.Struct("=I")
 # What voices take and give; anything else is nonsense.
 _TYPES = {"float32", "float64", "int64", "int32"}
 
 Array = npt.NDArray[Any]
-
-
-def frame(kind: int, payload: bytes = b"") -> bytes:
-    """Put `payload` behind its header."""
-    return HEADER.pack(kind, len(payload)) + payload
 
 
 def pack(head: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:

@@ -19,11 +19,11 @@ from ditto_avatar.errors import (
     SentenceFailed,
     Unavailable,
 )
+from ditto_avatar.speech.child_processes.client import ChildFailed
 from ditto_avatar.speech.neural import protocol
 from ditto_avatar.speech.neural.process import (
-    ChildFailed,
-    ChildProcess,
     Deadlines,
+    ModelProcess,
     Result,
     RunFailed,
     Stopped,
@@ -65,7 +65,7 @@ class Runner:
         self._deadlines = deadlines or Deadlines()
         self._on_lost = on_lost
         self._free = asyncio.Lock()
-        self._child: ChildProcess | None = None
+        self._child: ModelProcess | None = None
         self._current: _Request | None = None
         self.busy = asyncio.Event()
         """Set while the child has something to do."""
@@ -168,13 +168,13 @@ class Runner:
                 self.busy.clear()
         raise SentenceFailed("Nobody waits for it any more.")
 
-    async def _living(self) -> ChildProcess:
+    async def _living(self) -> ModelProcess:
         if self._child is not None and self._child.alive:
             return self._child
         if self._child is not None:
             await self._lose(ChildFailed("died"))
         try:
-            self._child = await ChildProcess.start(self._program, self._order, self._deadlines)
+            self._child = await ModelProcess.start(self._program, self._order, self._deadlines)
         except ChildFailed as error:
             if error.reason == "damaged":
                 raise InvalidCheckpoint(f"{self._name} cannot be read: {error.text}") from error
