@@ -7,7 +7,7 @@ from pathlib import Path
 import ditto_avatar.speech.child_processes.client as client
 import ditto_avatar.speech.espeak.process as process
 
-_REAL = [str(Path(module.__file__).parent) for module in (process, client)]
+_REAL = [str(Path(str(module.__file__)).parent) for module in (process, client)]
 # The real program; a sentence with the word "fatal" in it ends the process, as a fault would.
 _PICKY = f"""
 import os, sys
