@@ -91,7 +91,7 @@ worker-protocol: | $(BIN)/python  ## Renew the messages between servers and work
 lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all dependencies
 	$(PIP) install '$(UV)'
 	$(LOCK) --extra voices --extra rtc --extra credentials --output-file requirements/run.txt
-	$(LOCK) requirements/torch.in --extra dev --extra ditto --extra voices \
+	$(LOCK) requirements/torch.in --extra dev --extra ditto --extra livekit --extra voices \
 		--constraints requirements/run.txt --output-file requirements/test.txt
 	$(LOCK) --extra voices --extra rtc --extra postgres --extra s3 --extra credentials \
 		--constraints requirements/test.txt --output-file requirements/image-cpu.txt

@@ -14,7 +14,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 WANTED = {
     "run": [*PROJECT["dependencies"], *EXTRAS["voices"], *EXTRAS["rtc"], *EXTRAS["credentials"]],
-    "test": [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["ditto"], *EXTRAS["voices"]],
+    "test": [
+        *PROJECT["dependencies"],
+        *EXTRAS["dev"],
+        *EXTRAS["ditto"],
+        *EXTRAS["livekit"],
+        *EXTRAS["voices"],
+    ],
     "image-cpu": [
         *PROJECT["dependencies"],
         *EXTRAS["voices"],

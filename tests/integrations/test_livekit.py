@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,53 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.integrations.live_avatar import LiveAvatar
 from ditto_avatar.integrations.livekit import AvatarVideoGenerator
 from tests.deadlines import TEST_DEADLINE_S
+
+
+class Publication:
+    """A track that somebody watches."""
+
+    async def wait_for_subscription(self) -> None: ...
+
+
+class Participant:
+    """Takes tracks and sends them nowhere."""
+
+    def __init__(self) -> None:
+        self.kinds: asyncio.Queue[int] = asyncio.Queue()
+
+    async def publish_track(self, track: Any, options: Any) -> Publication:
+        self.kinds.put_nowait(track.kind)
+        return Publication()
+
+
+def make_room() -> Any:
+    """What LiveKit's runner asks of a room. A real one needs a server."""
+    room: Any = rtc.EventEmitter()
+    room.local_participant = Participant()
+    room.isconnected = lambda: True
+    return room
+
+
+@contextlib.asynccontextmanager
+async def running(
+    pack: Avatar,
+) -> AsyncIterator[tuple[Any, asyncio.Queue[int]]]:
+    """LiveKit's own runner with the avatar; where an agent puts its sound, and the kinds of tracks
+    that were published."""
+    face = open_puppet()
+    generator = AvatarVideoGenerator(LiveAvatar(pack, face))
+    output = livekit_avatar.QueueAudioOutput(sample_rate=24_000)
+    room = make_room()
+    runner = livekit_avatar.AvatarRunner(
+        room, audio_recv=output, video_gen=generator, options=generator.options
+    )
+    await runner.start()
+    try:
+        yield output, room.local_participant.kinds
+    finally:
+        await runner.aclose()
+        await generator.aclose()
+        await face.close()
 
 
 def tone(seconds: float) -> object:
@@ -73,3 +122,27 @@ async def test_clearing_the_buffer_stops_it_without_an_end(pack: Avatar) -> None
     assert sounds < 10
     await generator.aclose()
     await face.close()
+
+
+async def test_the_runner_tells_the_agent_that_all_of_it_was_heard(pack: Avatar) -> None:
+    async with running(pack) as (output, kinds):
+        await output.capture_frame(tone(1.0))
+        output.flush()
+        async with asyncio.timeout(TEST_DEADLINE_S):
+            heard = await output.wait_for_playout()
+        assert not heard.interrupted
+        assert heard.playback_position == pytest.approx(1.0)
+        published = [await kinds.get() for _ in range(2)]
+        assert published == [rtc.TrackKind.KIND_AUDIO, rtc.TrackKind.KIND_VIDEO]
+
+
+async def test_the_runner_tells_the_agent_where_it_was_interrupted(pack: Avatar) -> None:
+    async with running(pack) as (output, kinds):
+        await output.capture_frame(tone(30.0))
+        output.flush()
+        async with asyncio.timeout(TEST_DEADLINE_S):
+            await kinds.get()  # the first picture is on its way
+            output.clear_buffer()
+            heard = await output.wait_for_playout()
+        assert heard.interrupted
+        assert heard.playback_position < 5

@@ -70,6 +70,8 @@ class LiveAvatar:
         self._idle_frame = 0
         self._closed = False
         self._changing = asyncio.Lock()
+        self._silent = asyncio.Event()
+        self._silent.set()
 
     @property
     def speaking(self) -> bool:
@@ -85,11 +87,11 @@ class LiveAvatar:
         """Speak mono samples (n,) in -1..1 at `rate_hz`, after those before. Waits while the face
         is far behind. Raises what the face raises. Cancelling is safe: call `clear` then."""
         async with self._changing:
-            if self._closed:
-                return
             utterance = self._utterance
             if utterance is None or utterance.complete:
                 utterance = await self._begin(rate_hz)
+            if utterance is None:
+                return
             made = utterance.resampler.resample_chunk(samples.astype(np.float32))
         await self._add(utterance, made)
 
@@ -103,10 +105,16 @@ class LiveAvatar:
         await self._add(utterance, rest)
         await utterance.stream.finish()
 
+    async def spoken(self) -> None:
+        """Return once nothing is spoken any more: an utterance was shown to its end, or stopped.
+        Somebody has to iterate meanwhile. Cancelling is safe."""
+        await self._silent.wait()
+
     async def clear(self) -> float:
         """Stop the utterance at once; the seconds of it that were handed out. Cancelling is safe:
         nothing more of it is shown."""
-        utterance, self._utterance = self._utterance, None
+        utterance = self._utterance
+        self._leave()
         if utterance is None:
             return 0.0
         await utterance.stream.cancel()
@@ -133,11 +141,17 @@ class LiveAvatar:
             if utterance is self._utterance or shown.last:
                 yield shown
 
-    async def _begin(self, rate_hz: int) -> _Utterance:
+    async def _begin(self, rate_hz: int) -> _Utterance | None:
+        """Open the next utterance; None where the avatar was closed meanwhile."""
         # The sound of an utterance that follows at once waits for the end of the one before.
-        while self._utterance is not None:
-            await self._clock.sleep_until(self._clock.now() + 1 / FRAME_RATE_HZ)
+        await self._silent.wait()
+        if self._closed:
+            return None
         stream = await self._face.open(self.avatar, self._idle_frame)
+        if self._closed:
+            await stream.cancel()
+            return None
+        self._silent.clear()
         resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
         self._utterance = _Utterance(stream, rate_hz, resampler)
         return self._utterance
@@ -146,6 +160,10 @@ class LiveAvatar:
         if len(samples):
             utterance.samples = np.concatenate((utterance.samples, samples))
             await utterance.stream.push(samples)
+
+    def _leave(self) -> None:
+        self._utterance = None
+        self._silent.set()
 
     def _idle(self) -> Shown:
         picture = self.avatar.idle_frames[self._idle_frame]
@@ -158,7 +176,7 @@ class LiveAvatar:
         if frame is None:
             if self._utterance is not utterance:
                 return None
-            self._utterance = None
+            self._leave()
             idle = self._idle()
             return Shown(idle.picture, None, last=True)
         self._idle_frame = (frame.idle_frame + 1) % self.avatar.frame_count

@@ -59,7 +59,12 @@ class AvatarService(FrameProcessor):
             await self._avatar.end()
         elif isinstance(frame, InterruptionFrame):
             self.heard_s = await self._avatar.clear() or self.heard_s
-        elif isinstance(frame, (EndFrame, CancelFrame)):
+        elif isinstance(frame, EndFrame):
+            # It follows what was to be spoken.
+            await self._avatar.end()
+            await self._avatar.spoken()
+            await self._stop()
+        elif isinstance(frame, CancelFrame):
             await self._stop()
         await self.push_frame(frame, direction)
 
