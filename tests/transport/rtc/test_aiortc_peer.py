@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 from ditto_avatar.errors import Busy, InvalidInput
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.transport.rtc.channels import RtcPlace
+from ditto_avatar.transport.rtc.options import RtcOptions
+from ditto_avatar.transport.rtc.peer import PeerCalls, PeerOptions
 from ditto_avatar.transport.rtc.service import RtcLink, RtcService
 from ditto_avatar.types import FloatArray
 from tests.deadlines import TEST_DEADLINE_S
@@ -20,6 +24,7 @@ pytest.importorskip("aiortc", reason="the extra rtc is not installed")
 
 from aiortc.mediastreams import AudioStreamTrack
 
+from ditto_avatar.transport.rtc.aiortc_peer import AiortcPeer
 from tests.fakes.rtc_player import RtcPlayer
 
 OpenService = Callable[..., RtcService]
@@ -160,6 +165,31 @@ async def test_a_microphone_is_heard_at_16_khz(open_service: OpenService) -> Non
             await enough.wait()
         await link.close()
     assert all(samples.dtype == np.float32 for samples in heard)
+
+
+async def test_a_closed_peer_is_free_at_once_and_not_when_garbage_is_collected(
+    metrics: Metrics,
+) -> None:
+    made: list[weakref.ref[object]] = []
+
+    def make(options: PeerOptions, calls: PeerCalls) -> AiortcPeer:
+        peer = AiortcPeer(options, calls)
+        made.extend((weakref.ref(peer), weakref.ref(peer._connection)))
+        return peer
+
+    service = RtcService(RtcOptions(bind=("127.0.0.1",)), metrics, make)
+    service.start()
+    gc.disable()
+    try:
+        async with RtcPlayer() as player:
+            link = await connected(service, player)
+            link.play(spoken("a", 10))
+            await player.until(pictures=5)
+            await link.close()
+        await service.close()
+        assert [ref() for ref in made] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_ports_come_out_of_the_range(open_service: OpenService) -> None:

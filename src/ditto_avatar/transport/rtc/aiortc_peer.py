@@ -145,6 +145,19 @@ class AiortcPeer:
         if self._listening is not None:
             self._listening.cancel()
         await self._connection.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Undo the circles of references: without them a peer's memory is free at once, and not
+        some dozens of peers later, when the garbage collector comes round."""
+        self._connection.remove_all_listeners()
+        for transceiver in self._connection.getTransceivers():
+            encrypted = transceiver.sender.transport
+            for transport in (encrypted, encrypted.transport):
+                transport.remove_all_listeners()
+        if self._sender is not None:
+            delattr(self._sender, _KEY_WISH)
+            self._sender = None
 
     def _changed(self) -> None:
         if self._connection.connectionState in ("failed", "closed") and not self._ended:

@@ -85,11 +85,12 @@ class Channel:
             self._bridging = asyncio.ensure_future(self._bridge(wanted))
 
     async def close(self) -> None:
-        """Close the peer."""
+        """Close the peer. Cancelling is safe: call it again."""
         if self._bridging is not None:
             self._bridging.cancel()
         if self.peer is not None:
             await self.peer.close()
+            self.peer = None
 
     async def _bridge(self, wanted: BridgeWanted) -> None:
         loop = asyncio.get_running_loop()
