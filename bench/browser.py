@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
@@ -22,12 +22,19 @@ FLAGS = [
 
 
 @contextmanager
-def browser_page(url: str) -> Iterator[Page]:
-    """A page of the system's Chromium."""
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         raise SystemExit("the figures on the screen need Chromium (apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        yield browser
         browser.close()
+
+
+@contextmanager
+def browser_page(url: str) -> Iterator[Page]:
+    """A page of the system's Chromium."""
+    with chromium() as browser:
+        yield browser.new_page(viewport={"width": 1280, "height": 800})

@@ -39,7 +39,7 @@ TARGETS = {
     "join_difference_ratio": Target("<= 2"),
 }
 # Resolves with the ms from the click on the interrupt button until the idle loop hides all else.
-_INTERRUPT = """async () => {
+INTERRUPT = """async () => {
   const videos = [...document.querySelectorAll("#layers video")];
   const z = (video) => Number(video.style.zIndex || 0);
   const began = performance.now();
@@ -82,7 +82,7 @@ def on_the_screen(server: Serving, yardstick: Yardstick) -> dict[str, list[float
             box.fill(QUESTIONS[turn % len(QUESTIONS)])
             box.press("Enter")
             page.wait_for_selector('#stage[data-phase="speaking"]')
-            page.evaluate(_INTERRUPT)
+            page.evaluate(INTERRUPT)
             page.wait_for_selector('#stage[data-phase="ready"]')
             painted = [report["since_text_ms"] for report in reports]
             yardstick.sample()
@@ -94,7 +94,7 @@ def on_the_screen(server: Serving, yardstick: Yardstick) -> dict[str, list[float
                 "() => [...document.querySelectorAll('#layers video')]"
                 ".some((v) => !v.loop && v.currentTime > 0.5)"
             )
-            interruptions.append(page.evaluate(_INTERRUPT))
+            interruptions.append(page.evaluate(INTERRUPT))
             page.wait_for_selector('#stage[data-phase="ready"]')
     return {"painted": painted[2:], "interruptions": interruptions}
 

@@ -1,5 +1,8 @@
-"""What WebRTC costs the server: 20 viewers on loopback, their receivers in a process of their own
-(results/rtc.json). Processor time is counted, so other work on the machine changes little."""
+"""What WebRTC costs the server, and what it brings to the screen (results/rtc.json).
+
+The server's half has 20 viewers on loopback, their receivers in a process of their own. Processor
+time is counted there, so other work on the machine changes little. `bench.rtc_screen` is the other
+half."""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import report
+from bench import report, rtc_screen
 from bench.report import Target
 from bench.yardstick import Yardstick
 from ditto_avatar.face.library import BUNDLED
@@ -38,6 +41,7 @@ TARGETS = {
     "memory_mb_per_viewer": Target("<= 1"),
     "rss_growth_mb_after_80_connects": Target("<= 5"),
     "idle_kbit_s": Target("<= 40"),
+    **rtc_screen.TARGETS,
 }
 
 Ask = Callable[..., Awaitable[Any]]
@@ -158,7 +162,8 @@ async def measure() -> None:
             figures["rss_growth_mb_after_80_connects"] = round(await reconnects(service, ask), 1)
             yardstick.sample()
             figures["viewers"] = VIEWERS
-    await service.close()
+        await service.close()
+        figures |= await rtc_screen.figures(yardstick)
     report.write("rtc", figures, TARGETS, yardstick)
 
 
