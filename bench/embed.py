@@ -2,21 +2,20 @@
 what content credentials take, what a presenter without its background costs, and whether a kiosk
 survives (results/embed.json).
 
-    python -m bench.embed                             everything but what follows
-    python -m bench.embed --soak 1800                 a kiosk for half an hour as well
-    python -m bench.embed --pictures studio/out       the edge against the studio's own pictures
+    python -m bench.embed                                  the usual parts
+    python -m bench.embed page credentials                 these parts
+    python -m bench.embed kiosk --soak 1800                a kiosk for half an hour
+    python -m bench.embed edge --pictures studio/out       the edge against the studio's alpha
 
-What was not measured this time keeps its figure."""
+Each part is stored with its own commit and yardstick; what was not measured stays as it was."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -42,7 +41,8 @@ from ditto_avatar.server.page_files import compressed, page_file
 
 VISITS = 12
 FILMS = 20
-KEPT = ("kiosk_", "alpha_")
+Figures = dict[str, Any]
+Part = Callable[[argparse.Namespace, Yardstick], Awaitable[Figures]]
 TARGETS = {
     "transparent_to_opaque_ratio": Target(">= 0.6"),
     "alpha_error_mean": Target("<= 2"),
@@ -129,57 +129,81 @@ async def _credentials_ms(yardstick: Yardstick) -> float:
     return report.p50(took[1:])
 
 
-def _kept() -> dict[str, Any]:
-    """The figures of the last time that are measured only when asked for."""
-    path = report.RESULTS / "embed.json"
-    figures: dict[str, Any] = json.loads(path.read_text())["figures"] if path.is_file() else {}
-    return {name: value for name, value in figures.items() if name.startswith(KEPT)}
-
-
-async def _kiosk(seconds: float) -> dict[str, Any]:
-    async with serving(DITTO_LANGUAGE="en") as server:
-        port = int(server.url.rsplit(":", 1)[1])
-        seen = await asyncio.to_thread(soak, port, seconds)
-    for end in seen.ends:
-        sys.stderr.write(f"a dead end: {end}\n")
-    return {
-        "kiosk_soak_s": seconds,
-        "kiosk_reloads": seen.reloads,
-        "kiosk_network_cuts": seen.network_cuts,
-        "kiosk_questions": seen.questions,
-        "kiosk_dead_ends": seen.dead_ends,
-    }
-
-
-async def measure(soak_s: float | None, pictures: Path | None) -> None:
-    """Run the visits, sign the films, do what else is asked for, and write the file."""
-    with Yardstick() as yardstick, _shop() as shop:
+async def _page(given: argparse.Namespace, yardstick: Yardstick) -> Figures:
+    with _shop() as shop:
         async with serving(DITTO_ALLOWED_ORIGINS=shop) as server:
             took = await asyncio.to_thread(_first_pictures, server, shop, yardstick)
-        signing_ms = await _credentials_ms(yardstick)
-    figures = {
+    return {
         "embed_kb_gzipped": weight_kb(),
         "connect_to_first_picture_ms_p50": round(report.p50(took)),
         "connect_to_first_picture_ms_p95": round(report.percentile(took, 95)),
         "visits": len(took),
-        "credentials_ms_per_film": round(signing_ms, 1),
-        "films": FILMS,
-        "transparent_to_opaque_ratio": transparent_to_opaque(),
-        **_kept(),
-        **(alpha_errors(pictures) if pictures else {}),
-        **(await _kiosk(soak_s) if soak_s else {}),
     }
-    report.write("embed", figures, TARGETS, yardstick)
+
+
+async def _credentials(given: argparse.Namespace, yardstick: Yardstick) -> Figures:
+    took = await _credentials_ms(yardstick)
+    return {"credentials_ms_per_film": round(took, 1), "films": FILMS}
+
+
+async def _cutout(given: argparse.Namespace, yardstick: Yardstick) -> Figures:
+    yardstick.sample()
+    ratio = await asyncio.to_thread(transparent_to_opaque)
+    yardstick.sample()
+    return {"transparent_to_opaque_ratio": ratio}
+
+
+async def _edge(given: argparse.Namespace, yardstick: Yardstick) -> Figures:
+    yardstick.sample()
+    return await asyncio.to_thread(alpha_errors, given.pictures)
+
+
+async def _kiosk(given: argparse.Namespace, yardstick: Yardstick) -> Figures:
+    yardstick.sample()
+    async with serving(DITTO_LANGUAGE="en") as server:
+        seen = await asyncio.to_thread(soak, server.port, given.soak)
+    yardstick.sample()
+    return {
+        "kiosk_soak_s": given.soak,
+        "kiosk_reloads": seen.reloads,
+        "kiosk_network_cuts": seen.network_cuts,
+        "kiosk_questions": seen.questions,
+        "kiosk_dead_ends": seen.dead_ends,
+        "ends": seen.ends,
+    }
+
+
+PARTS: Mapping[str, Part] = {
+    "page": _page,
+    "credentials": _credentials,
+    "cutout": _cutout,
+    "edge": _edge,
+    "kiosk": _kiosk,
+}
+# The others take pictures that only the studio makes, or half an hour.
+USUAL = ("page", "credentials", "cutout")
+
+
+async def measure(given: argparse.Namespace) -> None:
+    """Run the parts one after the other, and write each into the file when it is done."""
+    for name in given.parts or USUAL:
+        with Yardstick() as yardstick:
+            figures = await PARTS[name](given, yardstick)
+            report.write_part("embed", name, figures, TARGETS, yardstick)
 
 
 def main() -> None:
     """Measure on this machine."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--soak", type=float, metavar="SECONDS", help="use a kiosk for so long")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; usually {USUAL}")
+    parser.add_argument("--soak", type=float, default=1_800, metavar="SECONDS")
     parser.add_argument("--pictures", type=Path, help="the studio's pictures with alpha")
-    # `python -m bench` runs this with arguments of its own.
-    given, _ = parser.parse_known_args()
-    asyncio.run(measure(given.soak, given.pictures))
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    if "edge" in given.parts and given.pictures is None:
+        parser.error("the part edge needs --pictures")
+    asyncio.run(measure(given))
 
 
 if __name__ == "__main__":

@@ -69,16 +69,39 @@ def write(
     """Store figures as ``results/<name>.json`` and print them beside their targets, as they were
     measured and by the `yardstick` that was sampled between the repetitions. Only figures that the
     speed of the machine does not change go without one."""
+    content = _content(figures, targets, yardstick)
+    _show(name, content, targets)
+    return _store(name, content)
+
+
+def write_part(
+    name: str,
+    part: str,
+    figures: Mapping[str, Any],
+    targets: Mapping[str, Target],
+    yardstick: Yardstick,
+) -> Path:
+    """Do what `write` does for one `part` of a bench that runs in parts, each with a commit and a
+    yardstick of its own. The other parts in the file stay as they are."""
     path = RESULTS / f"{name}.json"
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    parts = {**stored.get("parts", {}), part: _content(figures, targets, yardstick)}
+    _show(f"{name}, {part}", parts[part], targets)
+    return _store(name, {"parts": dict(sorted(parts.items()))})
+
+
+def _content(
+    figures: Mapping[str, Any], targets: Mapping[str, Target], yardstick: Yardstick | None
+) -> dict[str, Any]:
     slower = 1.0 if yardstick is None else yardstick.value
     scaled = {
         key: at_yardstick_one(figures[key], target.scale, slower)
         for key, target in targets.items()
-        if target.scale is not Scale.NONE
+        if target.scale is not Scale.NONE and key in figures
     }
     about = {} if yardstick is None else {"yardstick": yardstick.content()}
     by_yardstick = {"figures_at_yardstick_1": scaled} if scaled else {}
-    content = {
+    return {
         "commit": commit(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -86,16 +109,25 @@ def write(
         "figures": dict(figures),
         **by_yardstick,
     }
+
+
+def _store(name: str, content: Mapping[str, Any]) -> Path:
+    path = RESULTS / f"{name}.json"
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def _show(name: str, content: Mapping[str, Any], targets: Mapping[str, Target]) -> None:
+    slower = content.get("yardstick", {}).get("value", 1.0)
+    scaled = content.get("figures_at_yardstick_1", {})
     title = f"{name} at {content['commit']}, yardstick {slower:.2f}"
     table = Table("figure", "measured", "at yardstick 1", "target", title=title)
-    for key, value in figures.items():
+    for key, value in content["figures"].items():
         if not isinstance(value, (dict, list)):
             target = targets.get(key, Target())
             table.add_row(key, str(value), str(scaled.get(key, "")), target.text)
     Console().print(table)
-    return path
 
 
 def percentile(values: list[float], percent: float) -> float:
