@@ -262,13 +262,14 @@ def directly(server: Serving, yardstick: Yardstick) -> dict[str, Any]:
             yardstick.sample()
         interrupted = interruptions(browser, server)
     ratio = median(live["painted"]) / median(mse)
+    furthest: float = max(live["offsets"], key=abs)
     return {
         "drawn_to_painted_ms_p50": round(report.p50(live["drawn"]), 1),
         "drawn_to_painted_ms_p95": round(report.percentile(live["drawn"], 95), 1),
         "text_to_painted_ms_p50": round(median(live["painted"]), 1),
         "text_to_painted_by_mse_ms_p50": round(median(mse), 1),
         "text_to_painted_ratio_to_mse": round(ratio, 2),
-        "av_offset_ms": round(max(live["offsets"], key=lambda ms: abs(ms)), 1),
+        "av_offset_ms": round(furthest, 1),
         "av_offset_ms_p50": round(median(live["offsets"]), 1),
         "joins_on_frame_zero_share": round(sum(live["joined"]) / len(live["joined"]), 3),
         "interrupt_on_screen_ms": round(max(interrupted), 1),
