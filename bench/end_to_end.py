@@ -1,25 +1,38 @@
 """Viewers from speech to fragments: who pushes sound, and how late each fragment comes.
 
-Used by `bench.gpu_end_to_end` (one process, stages left out) and `bench.gpus2` (workers).
+Used by `bench.gpu_end_to_end` (one process, stages left out) and `bench.gpus2` (workers), which
+share their stand-ins and their command line.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
+import os
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.cluster import speak, steps
+from bench.gpu import machine, say
 from ditto_avatar.cluster.remote import RemoteEngine
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.ditto.checkpoint_files import place
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.types import FRAME_RATE_HZ
+from tests.face.ditto.hubert import LARGE, HubertSizes, write_hubert
+from tests.face.ditto.standins import write_checkpoints
+from tests.fakes.packs import make_pack
 
 LEAD_S = 0.5  # between the first sound and the first frame shown
 AHEAD_S = 1.0  # a viewer takes nothing that is shown later than that
@@ -182,3 +195,46 @@ def shown(played: Played) -> dict[str, float]:
         "first_fragment_ms_p50": round(float(np.percentile(first, 50)), 1),
         "first_fragment_ms_max": round(float(first.max()), 1),
     }
+
+
+Measure = Callable[[argparse.Namespace, Path, dict[str, Any]], Coroutine[Any, Any, None]]
+"""Measures with the stand-ins of a folder; each figure is put into the table when it is known, so
+that an interrupted run keeps what it found."""
+
+
+def write_standins(folder: Path, sizes: HubertSizes = LARGE) -> None:
+    """Write `folder`/checkpoints and `folder`/packs/oval, unless they are there."""
+    checkpoints = folder / "checkpoints"
+    if checkpoints.exists():
+        return
+    write_checkpoints(checkpoints)
+    write_hubert(place(checkpoints, "audio_encoder"), sizes, opset=17)
+    make_pack(folder / "packs" / "oval", atlas=False, blendshapes=False, enlarged=2)
+
+
+def run(parser: argparse.ArgumentParser, measure: Measure, **about: Any) -> None:
+    """Measure as the command line says, print, and write the file; `about` is said of the
+    machine."""
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--commit", help="what is measured, for the result file")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--start", type=int, help="viewers to try first")
+    parser.add_argument("--folder", type=Path, help="where stand-ins are kept for the next run")
+    arguments = parser.parse_args()
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        write_standins(folder)
+        say("stand-ins written")
+        with suppress(KeyboardInterrupt):
+            asyncio.run(measure(arguments, folder, figures))
+    content = {
+        "commit": arguments.commit,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {**machine(), "cores": os.cpu_count(), **about},
+        "figures": figures,
+    }
+    text = json.dumps(content, indent=2) + "\n"
+    say(text)
+    if arguments.out is not None:
+        arguments.out.write_text(text, encoding="utf-8")

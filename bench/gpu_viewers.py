@@ -72,11 +72,11 @@ def play(
     pipeline: Pipeline, pictures: Sequence[SourcePicture], count: int, seconds: float
 ) -> list[float]:
     """How late each frame of `count` viewers was, in seconds; negative is early."""
-    limits = {
-        Kind.CLIP: pipeline.runners.clip_batches[-1],
-        Kind.FRAME: pipeline.runners.batches[-1],
+    sizes = {
+        Kind.CLIP: pipeline.runners.clip_batches,
+        Kind.FRAME: pipeline.runners.batches,
     }
-    backlog: Backlog[Any] = Backlog(limits)
+    backlog: Backlog[Any] = Backlog(sizes)
     end = int(seconds / FRAME_S)
     start = time.perf_counter() + 0.05
     viewers = [
@@ -95,7 +95,7 @@ def play(
         for viewer in viewers:
             for job in viewer.jobs(now, end):
                 backlog.add(job)
-        batch = backlog.next_batch()
+        batch = backlog.next_batch(now)
         begun = None
         if batch and batch[0].kind is Kind.CLIP:
             pipeline.predict([job.payload for job in batch])

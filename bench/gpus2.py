@@ -10,27 +10,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.end_to_end import Played, at_workers, most, play, shown
-from bench.gpu import machine, say
-from bench.gpu_end_to_end import MOST, START, STEP, write_standins
+from bench.end_to_end import Played, at_workers, most, play, run, shown
+from bench.gpu import say
+from bench.gpu_end_to_end import MOST, STEP
 from ditto_avatar.cluster.remote import RemoteEngine
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.face.pack import load_avatar
 
 READY_S = 400.0
+START = 14
 
 
 @contextmanager
@@ -73,10 +71,9 @@ async def connected(addresses: Sequence[str]) -> RemoteEngine:
             return engine
 
 
-async def measure(folder: Path, seconds: float, start: int) -> dict[str, Any]:
+async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str, Any]) -> None:
     """Try one card, then both."""
-    avatar = load_avatar(folder / "packs" / "oval")
-    figures: dict[str, Any] = {}
+    avatar, seconds = load_avatar(folder / "packs" / "oval"), arguments.seconds
     with ExitStack() as stack:
         began = time.perf_counter()
         addresses = [stack.enter_context(worker(folder, card)) for card in range(2)]
@@ -88,7 +85,9 @@ async def measure(folder: Path, seconds: float, start: int) -> dict[str, Any]:
                 await _trial(engine, avatar)(8, 2.0)
                 await engine.close()
                 continue
-            viewers, played = await most(_trial(engine, avatar), start, STEP, seconds, say)
+            viewers, played = await most(
+                _trial(engine, avatar), arguments.start or START, STEP, seconds, say
+            )
             figures["viewers_one_card"] = viewers
             figures["one_card"] = shown(played) if played else {}
             await engine.close()
@@ -105,7 +104,6 @@ async def measure(folder: Path, seconds: float, start: int) -> dict[str, Any]:
         figures["two_cards"] = shown(both)
         figures["ratio"] = round(count / viewers, 3)
         await engine.close()
-    return figures
 
 
 def _trial(engine: RemoteEngine, avatar: Any) -> Any:
@@ -119,27 +117,7 @@ def _trial(engine: RemoteEngine, avatar: Any) -> Any:
 
 def main() -> None:
     """Measure, print, and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--commit", help="what is measured, for the result file")
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--start", type=int, default=START, help="viewers to try first")
-    parser.add_argument("--folder", type=Path, help="where stand-ins are kept for the next run")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.folder or Path(temporary)
-        write_standins(folder)
-        figures = asyncio.run(measure(folder, arguments.seconds, arguments.start))
-    content = {
-        "commit": arguments.commit,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {**machine(), "cores": os.cpu_count(), "cards": 2},
-        "figures": figures,
-    }
-    text = json.dumps(content, indent=2) + "\n"
-    say(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text, encoding="utf-8")
+    run(argparse.ArgumentParser(description=__doc__), measure, cards=2)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
         avatars = await assembly.open_avatars(settings)
         await _prepare(face, avatars)
         places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
-        worker = Worker(face, avatars, min(places, face.max_streams or places), token)
+        worker = Worker(face, avatars, places, token)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         await serve_worker(worker, address, settings.shutdown_s)
     except OSError as error:

@@ -67,7 +67,7 @@ class Worker:
     async def draw(self, ups: AsyncIterator[pb.Up], context: Any) -> AsyncIterator[pb.Pictures]:
         """Draw one stream. The end of the call, from either side, frees its place."""
         await self._check(context)
-        if self._draining or self._taken >= self._places:
+        if self._draining or self._taken >= self._total:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "every place is taken")
         self._taken += 1
         try:
@@ -103,11 +103,16 @@ class Worker:
         except TimeoutError:
             log.warning("%d streams are ended before they were drawn", self._taken)
 
+    @property
+    def _total(self) -> int:
+        """What the engine holds may change while it draws."""
+        return min(self._places, self._face.max_streams or self._places)
+
     def _state(self) -> pb.Places:
         return pb.Places(
             engine=self._face.name,
             fingerprint=self._face.fingerprint,
-            total=self._places,
+            total=self._total,
             taken=self._taken,
             strained=self._face.strained,
             draining=self._draining,

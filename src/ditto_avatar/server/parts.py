@@ -259,7 +259,9 @@ def _services(
         pipeline=pipeline,
         clips=storage.clips,
         clip_signer=storage.clip_signer,
-        admission=Admission(places_for(settings, engines.face), settings.max_waiting, share),
+        admission=Admission(
+            lambda: places_for(settings, engines.face), settings.max_waiting, share
+        ),
         store=storage.store,
         ownership=ownership,
         clock=clock,

@@ -34,10 +34,11 @@ class Claim:
 
 
 class Admission:
-    """Hand out places. Belongs to the event loop."""
+    """Hand out places. Belongs to the event loop. The number of `places` may change: those who
+    have one keep it."""
 
-    def __init__(self, places: int, max_waiting: int, share: Share) -> None:
-        self._places = places
+    def __init__(self, places: int | Callable[[], int], max_waiting: int, share: Share) -> None:
+        self._count = places if callable(places) else lambda: places
         self._max_waiting = max_waiting
         self._share = share
         self._running: dict[Claim, bool] = {}
@@ -45,6 +46,10 @@ class Admission:
         self._line: dict[Claim, asyncio.Future[None]] = {}
         """Claims without one, oldest first."""
         self._positions: dict[Claim, int] = {}
+
+    @property
+    def _places(self) -> int:
+        return self._count()
 
     @property
     def speaking(self) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ditto_avatar.face.ditto.audio import FEATURES, Encode
+from ditto_avatar.face.ditto.device_thread import Asked, BatchCount, DeviceThread, Results
 from ditto_avatar.face.ditto.load_controller import LoadController
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob, Pipeline, SourcePicture
 from ditto_avatar.face.ditto.runtime.base import stay_on_device
@@ -56,15 +56,8 @@ class SoundWork:
 Work = SoundWork | ClipJob | FrameWork
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    work: Work
-    deadline: float
-    answer: asyncio.Future[Any]
-
-
 class BatchRunner:
-    """One device, one thread that works on it, and the backlog of all viewers.
+    """One device, and the work of all viewers on it.
 
     Sound is encoded by `encoder`: on the device, in batches of all viewers, where it is a
     `DeviceEncoder`, else in threads beside it.
@@ -83,23 +76,38 @@ class BatchRunner:
         self._encoder = encoder
         self._load_controller = load_controller
         self._clock = clock
+        self.observes = True
+        """Whether late frames cost quality."""
+        self.on_late: Callable[[], object] = lambda: None
+        """Is called whenever they do."""
         self._cache = PictureCache(pipeline, cache_bytes, whole_loops)
         runners = pipeline.runners
-        limits = {Kind.CLIP: runners.clip_batches[-1], Kind.FRAME: runners.batches[-1]}
+        sizes = {Kind.CLIP: runners.clip_batches, Kind.FRAME: runners.batches}
         if isinstance(encoder, DeviceEncoder):
-            limits[Kind.SOUND] = encoder.batches[-1]
-        self._backlog: Backlog[_Asked] = Backlog(limits)
+            sizes[Kind.SOUND] = encoder.batches
+
+        def enter() -> None:
+            stay_on_device(runners.device)
 
         def threads(count: int, name: str) -> ThreadPoolExecutor:
-            return ThreadPoolExecutor(count, name, stay_on_device, (runners.device,))
+            return ThreadPoolExecutor(count, name, enter)
 
-        self._device = threads(1, "ditto")
+        self._device = DeviceThread(
+            Backlog(sizes),
+            self._begin,
+            self._observe,
+            clock,
+            enter,
+            overlaps=runners.device.type == "cuda",
+        )
         self._sound = threads(2, "ditto-sound")
         self._cut = threads(2, "ditto-cut")
-        self._finish = threads(1, "ditto-finish")
         self._register = threads(1, "ditto-register")
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def counts(self) -> Mapping[Kind, BatchCount]:
+        """The batches so far."""
+        return self._device.counts
 
     async def on_registrar(self, call: Callable[[], Result]) -> Result:
         """Run a registration, one at a time: seconds in which others go on being drawn."""
@@ -165,61 +173,28 @@ class BatchRunner:
 
     def forget(self, owner: int) -> None:
         """Drop what a viewer still waited for."""
-        for job in self._backlog.drop(owner):
-            job.payload.answer.cancel()
+        self._device.drop(owner)
 
     async def close(self) -> None:
-        """Stop the thread; what was not done is cancelled."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        while batch := self._backlog.next_batch():
-            for job in batch:
-                job.payload.answer.cancel()
-        for pool in (self._device, self._finish, self._cut, self._sound, self._register):
+        """Stop the threads; what was not done is cancelled."""
+        await self._device.close()
+        for pool in (self._cut, self._sound, self._register):
             await asyncio.to_thread(pool.shutdown)
 
     def _ask(self, kind: Kind, owner: int, deadline: float, work: Work) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._backlog.add(Job(kind, owner, deadline, _Asked(work, deadline, answer)))
-        if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="ditto batch_runner")
-        self._wake.set()
+        self._device.add(Job(kind, owner, deadline, Asked(work, deadline, answer)))
         return answer
 
-    async def _work(self) -> None:
-        """Starts batches one after the other; what a batch drew is fetched from the device while
-        the next one is on it, and no more than that, so that deadlines decide late."""
-        loop = asyncio.get_running_loop()
-        fetching: asyncio.Task[None] | None = None
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while batch := self._backlog.next_batch():
-                    wanted = [job.payload for job in batch if not job.payload.answer.done()]
-                    with _answering_errors(wanted):
-                        begun = await loop.run_in_executor(
-                            self._device, self._begin, [asked.work for asked in wanted]
-                        )
-                        if fetching is not None:
-                            await fetching
-                        fetching = loop.create_task(self._answer(wanted, begun))
-        finally:
-            if fetching is not None:
-                await asyncio.gather(fetching, return_exceptions=True)
-
-    def _begin(self, works: Sequence[Work]) -> Callable[[], Sequence[Any]]:
-        """Start one batch, of one kind; the result waits for it and holds the error in place of a
-        picture that could not be made. Runs on the device's thread."""
+    def _begin(self, works: Sequence[Work]) -> Results:
+        """Start one batch, of one kind."""
         windows = [work.window for work in works if isinstance(work, SoundWork)]
         if windows:
             assert isinstance(self._encoder, DeviceEncoder)
             return self._encoder.begin(windows)
         clips = [work for work in works if isinstance(work, ClipJob)]
         if clips:
-            motions = self._pipeline.predict(clips, self._load_controller.quality.steps)
-            return lambda: motions
+            return self._pipeline.begin_clips(clips, self._load_controller.quality.steps)
         ready = [self._frame_job(work) for work in works if isinstance(work, FrameWork)]
         jobs = [job for job in ready if isinstance(job, FrameJob)]
         if not jobs:
@@ -242,31 +217,14 @@ class BatchRunner:
             return error
         return FrameJob(base, work.source, work.driving)
 
-    async def _answer(self, wanted: Sequence[_Asked], begun: Callable[[], Sequence[Any]]) -> None:
-        loop = asyncio.get_running_loop()
-        with _answering_errors(wanted):
-            results = await loop.run_in_executor(self._finish, begun)
-            for asked, result in zip(wanted, results, strict=True):
-                if isinstance(result, Exception):
-                    if not asked.answer.done():
-                        asked.answer.set_exception(result)
-                    continue
-                if not asked.answer.done():
-                    asked.answer.set_result(result)
-                if isinstance(asked.work, FrameWork):
-                    now, before = self._clock(), self._load_controller.quality
-                    after = self._load_controller.observe(now, now - asked.deadline)
-                    if after != before:
-                        log.warning("Ditto goes from %s to %s.", before, after)
-
-
-@contextmanager
-def _answering_errors(wanted: Sequence[_Asked]) -> Iterator[None]:
-    """Hand the error of a batch to all that wait for it; the runner goes on."""
-    try:
-        yield
-    except Exception as error:  # the border of the task: the viewers get the error
-        log.exception("Ditto failed on a batch of %d.", len(wanted))
-        for asked in wanted:
-            if not asked.answer.done():
-                asked.answer.set_exception(error)
+    def _observe(self, asked: Asked, now: float) -> None:
+        """Tell the load controller how late a frame was."""
+        if not isinstance(asked.work, FrameWork) or not self.observes:
+            return
+        controller = self._load_controller
+        level, before = controller.level, controller.quality
+        after = controller.observe(now, now - asked.deadline)
+        if after != before:
+            log.warning("Ditto goes from %s to %s.", before, after)
+        if controller.level > level:
+            self.on_late()

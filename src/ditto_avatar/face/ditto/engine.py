@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from weakref import WeakKeyDictionary
 
@@ -24,12 +26,16 @@ from ditto_avatar.face.ditto.load_controller import LoadController, Quality, lev
 from ditto_avatar.face.ditto.models import DittoModels, load_models
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.pipeline import Pipeline
+from ditto_avatar.face.ditto.places import Places
 from ditto_avatar.face.ditto.registration import Registration, registered
+from ditto_avatar.face.ditto.rehearsal import Rehearsal, streams_of
 from ditto_avatar.face.ditto.sampler import SeededNoise
 from ditto_avatar.face.ditto.source_frames import SourceFrames
 from ditto_avatar.face.ditto.stream import DittoStream, Walk
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES, MotionStream, WindowOptions
 from ditto_avatar.types import Emotion, FloatArray
+
+log = logging.getLogger(__name__)
 
 # A turn opens its next stream while its last one is still drawn and watched: for a minute at
 # most (`UNHEARD_FRAMES`), and somewhat longer on a busy device.
@@ -67,11 +73,16 @@ class DittoEngine:
         self._batch_runner = BatchRunner(
             self.pipeline, cache_bytes, self._load_controller, clock, models.encode, whole_loops
         )
-        self._limit = options.max_streams
-        if self._limit is None and models.capacity is not None:
-            self._limit = models.capacity.streams(CLIP_FRAMES - overlap)
-        # Places go in the order in which they were asked for.
-        self._places = None if self._limit is None else asyncio.Semaphore(self._limit)
+        self._batch_runner.on_late = self._admit_fewer
+        limit = options.max_streams
+        if limit is None and models.capacity is not None:
+            limit = models.capacity.streams(CLIP_FRAMES - overlap)
+        self._places = Places(limit)
+        # Whether it is still to be counted what all stages do together.
+        self._counts = self._uncounted = known and options.max_streams is None
+        self._counting: asyncio.Task[None] | None = None
+        self._counted_with: Avatar | None = None
+        self.rehearsal: Callable[[], Rehearsal] = partial(Rehearsal, clock)
         self._wait_s = wait_s
         self._closed = False
         self._registrations: WeakKeyDictionary[Avatar, Registration] = WeakKeyDictionary()
@@ -108,8 +119,8 @@ class DittoEngine:
     @property
     def max_streams(self) -> int | None:
         """Performances that may be open at once: as set, or as measured on a GPU; None is any
-        number."""
-        return self._limit
+        number. Fewer after the device was late, until it is measured again."""
+        return self._places.limit
 
     @property
     def quality(self) -> Quality:
@@ -122,9 +133,14 @@ class DittoEngine:
         return self._load_controller.level > 0
 
     async def prepare(self, avatar: Avatar) -> None:
-        """Register `avatar`, one avatar after the other, while others are drawn. Raises
+        """Register `avatar`, one avatar after the other, while others are drawn. On a GPU the
+        first one is played for some seconds to count what all stages do together. Raises
         `InvalidAvatar` when no usable face is seen. Cancelling is safe."""
         await self._registered(avatar)
+        self._counted_with = self._counted_with or avatar
+        self._count_when_idle()
+        if self._counting is not None:
+            await asyncio.wait([self._counting])
 
     async def open(self, avatar: Avatar, start_frame: int = 0) -> DittoStream:
         """Begin a stream at idle frame `start_frame`; an avatar is registered at its first
@@ -132,27 +148,65 @@ class DittoEngine:
         face is seen, `Busy` when no place became free, `ShuttingDown` when the engine closes."""
         await self._take_place()
         try:
-            return await self._begin(avatar, start_frame)
+            await self._stop_counting()
+            return await self._begin(avatar, start_frame, self._forget)
         except BaseException:
-            self._give_place_back()
+            self._places.give_back()
             raise
 
     async def _take_place(self) -> None:
-        if self._places is None:
-            return
         try:
             async with asyncio.timeout(self._wait_s):
-                await self._places.acquire()
+                await self._places.take()
         except TimeoutError as error:
             raise Busy(
-                f"All {self._limit} places of this engine are taken; try again in a moment."
+                f"All {self.max_streams} places of this engine are taken; try again in a moment."
             ) from error
 
-    def _give_place_back(self) -> None:
-        if self._places is not None:
-            self._places.release()
+    # How many are admitted ---------------------------------------------------------------
 
-    async def _begin(self, avatar: Avatar, start_frame: int) -> DittoStream:
+    def _admit_fewer(self) -> None:
+        """The device was late: no more than what it holds now, until it is counted again."""
+        if self._counting is not None or not self._counts:
+            return
+        fewer = max(1, min(self.max_streams or 1, self.streams) - 1)
+        log.warning("Ditto is late with %d streams; it takes %d now.", self.streams, fewer)
+        self._places.limit = fewer
+        self._uncounted = True
+
+    def _count_when_idle(self) -> None:
+        ready = self._counted_with is not None and not self._streams and not self._closed
+        if self._uncounted and ready and self._counting is None:
+            self._counting = asyncio.create_task(self._count(), name="ditto counts")
+
+    async def _count(self) -> None:
+        avatar = self._counted_with
+        assert avatar is not None
+        self._load_controller.reset()
+        self._batch_runner.observes = False
+        try:
+            begin = partial(self._begin, avatar, 0, self._forget_rehearsed)
+            rate = await self.rehearsal().play(begin, avatar.width, avatar.height)
+            self._places.limit = streams_of(rate)
+            self._uncounted = False
+            log.info("Ditto makes %.0f frames a second: %d streams.", rate, self.max_streams)
+        except Exception as error:  # the border of the task: the number from before stays
+            log.warning("Ditto could not count what it holds: %s", error)
+            self._uncounted = False
+        finally:
+            self._batch_runner.observes = True
+            self._counting = None
+
+    async def _stop_counting(self) -> None:
+        """A viewer comes: what was begun is begun again when it has gone."""
+        if (counting := self._counting) is not None:
+            counting.cancel()
+            await asyncio.wait([counting])
+            self._counting = None  # which it does itself, if it had begun
+
+    async def _begin(
+        self, avatar: Avatar, start_frame: int, closed: Callable[[int], None]
+    ) -> DittoStream:
         if self._closed:
             raise ShuttingDown("The face engine stops; it takes no new streams.")
         source_frames = SourceFrames(avatar, await self._registered(avatar))
@@ -177,7 +231,7 @@ class DittoEngine:
                 self._options.seed + owner, (CLIP_FRAMES, MOTION), self._models.runners.device
             ),
             self._clock,
-            self._forget,
+            closed,
         )
         self._streams[owner] = stream
         return stream
@@ -185,6 +239,7 @@ class DittoEngine:
     async def close(self) -> None:
         """Cancel what still runs and end the threads."""
         self._closed = True
+        await self._stop_counting()
         for stream in list(self._streams.values()):
             await stream.cancel()
         await self._batch_runner.close()
@@ -211,7 +266,11 @@ class DittoEngine:
 
     def _forget(self, owner: int) -> None:
         if self._streams.pop(owner, None) is not None:
-            self._give_place_back()
+            self._places.give_back()
+            self._count_when_idle()
+
+    def _forget_rehearsed(self, owner: int) -> None:
+        self._streams.pop(owner, None)
 
 
 def _fingerprint(models: DittoModels, options: DittoOptions, overlap: int) -> str:

@@ -63,7 +63,8 @@ class LoadController:
 
     levels: tuple[Quality, ...]
     level: int = 0
-    _recent: deque[tuple[float, float]] = field(default_factory=deque)
+    _recent: deque[tuple[float, bool]] = field(default_factory=deque)
+    _late: int = 0
     _changed: float = float("-inf")
     _strained: float = float("-inf")
 
@@ -73,12 +74,13 @@ class LoadController:
 
     def observe(self, now: float, lateness: float) -> Quality:
         """A frame was ready `lateness` seconds after it was due; negative is early."""
-        self._recent.append((now, lateness))
+        self._recent.append((now, lateness > 0))
+        self._late += lateness > 0
         while self._recent[0][0] < now - WINDOW_S:
-            self._recent.popleft()
+            self._late -= self._recent.popleft()[1]
         if lateness > -CALM_MARGIN_S:
             self._strained = now
-        late = sum(late > 0 for _, late in self._recent) / len(self._recent)
+        late = self._late / len(self._recent)
         # A change needs a window of its own before it is judged.
         settled = now - self._changed >= WINDOW_S
         if settled and late > LATE_SHARE and self.level + 1 < len(self.levels):
@@ -87,6 +89,11 @@ class LoadController:
             self._change(now, self.level - 1)
         return self.quality
 
+    def reset(self) -> None:
+        """Begin anew with full quality."""
+        self._change(float("-inf"), 0)
+
     def _change(self, now: float, level: int) -> None:
         self.level, self._changed = level, now
         self._recent.clear()
+        self._late = 0

@@ -6,7 +6,7 @@ from a worker thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from ditto_avatar.face.ditto.composite import Backdrop, blend, paste, to_i420
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.sampler import Noise
 from ditto_avatar.face.ditto.source import crop_tensor
+from ditto_avatar.face.ditto.transfer import Download, upload
 from ditto_avatar.face.ditto.windows import ClipRequest
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -54,46 +55,27 @@ class ClipJob:
     noise: Noise
 
 
-def _upload(arrays: Sequence[FloatArray], device: torch.device) -> Tensor:
-    """The arrays stacked on the device. A GPU copies pinned memory in its turn; for any other
-    memory the caller would wait until all that was asked of the GPU before is done."""
-    stacked = torch.from_numpy(np.stack(arrays))
-    if device.type == "cuda":
-        stacked = stacked.pin_memory()
-    return stacked.to(device, non_blocking=True)
-
-
 class Drawing:
-    """Frames on their way from the device: one copy for each size of box, into pinned memory.
-
-    That memory is not kept here: torch holds on to pinned blocks and gives one out again when it
-    was let go and its last copy is done, so that batches of the same sizes allocate nothing."""
+    """Frames on their way from the device: one copy for each size of box."""
 
     def __init__(self, jobs: Sequence[FrameJob], parts: Sequence[tuple[list[int], Tensor]]) -> None:
         self._drops = [job.picture.backdrop for job in jobs]
-        self._parts = []
-        self._copied: torch.cuda.Event | None = None
-        for members, part in parts:
-            if part.device.type == "cuda":
-                host = torch.empty(part.shape, dtype=part.dtype, pin_memory=True)
-                host.copy_(part, non_blocking=True)
-                self._parts.append((members, host))
-            else:
-                self._parts.append((members, part))
-        if parts and parts[0][1].device.type == "cuda":
-            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._copied.record(torch.cuda.current_stream(parts[0][1].device))
+        self._members = [members for members, _ in parts]
+        self._download = Download([part for _, part in parts])
 
     def frames(self) -> list[ByteArray]:
         """The pictures in the order of the jobs; waits for the device."""
-        if self._copied is not None:
-            self._copied.synchronize()
         frames: dict[int, ByteArray] = {}
-        for members, part in self._parts:
-            for index, pixels in zip(members, part.numpy(), strict=True):
+        for members, part in zip(self._members, self._download.arrays(), strict=True):
+            for index, pixels in zip(members, part, strict=True):
                 drop = self._drops[index]
                 frames[index] = paste(drop.yuv, drop.box, pixels)
         return [frames[index] for index in range(len(frames))]
+
+
+def _upload(arrays: Sequence[FloatArray], device: torch.device) -> Tensor:
+    """The arrays stacked on the device."""
+    return upload(torch.from_numpy(np.stack(arrays)), device)
 
 
 class Pipeline:
@@ -103,17 +85,23 @@ class Pipeline:
         self.runners = runners
         self._steps = steps
 
-    @torch.inference_mode()
     def predict(self, jobs: Sequence[ClipJob], steps: int | None = None) -> list[FloatArray]:
         """The motion (80, 265) of each clip, all in one batch, in the usual number of diffusion
         steps or in `steps`."""
+        return self.begin_clips(jobs, steps)()
+
+    @torch.inference_mode()
+    def begin_clips(
+        self, jobs: Sequence[ClipJob], steps: int | None = None
+    ) -> Callable[[], list[FloatArray]]:
+        """Start to predict; the result waits for the device."""
         device, count = self.runners.device, steps or self._steps
         condition = _upload([job.request.condition for job in jobs], device)
         first = _upload([job.request.start for job in jobs], device)
-        start = torch.stack([job.noise.start(job.request.clip) for job in jobs])
+        start = upload(torch.stack([job.noise.start(job.request.clip) for job in jobs]), device)
         noises = torch.stack([job.noise.between(count) for job in jobs], dim=1)
-        clips = self.runners.clip(condition, first, start, noises)
-        return list(clips.float().cpu().numpy())
+        clips = Download([self.runners.clip(condition, first, start, noises).float()])
+        return lambda: list(clips.arrays()[0].copy())
 
     @torch.inference_mode()
     def features(self, crops: Sequence[ByteArray]) -> list[tuple[Tensor, Tensor]]:

@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ditto_avatar.face.ditto.transfer import upload
+
 TRAINING_STEPS = 1000
 COSINE_OFFSET = 0.008
 LARGEST_BETA = 0.999
@@ -77,7 +79,7 @@ class Noise(Protocol):
         ...
 
     def start(self, clip: int) -> Tensor:
-        """float32 (80, 265) on the runners' device."""
+        """float32 (80, 265) on the host: those of a batch go to the device together."""
         ...
 
 
@@ -94,12 +96,12 @@ class SeededNoise:
     def _draw(self, label: int) -> Tensor:
         # Drawn on the CPU: the same seed gives the same motion on every device.
         generator = torch.Generator().manual_seed((self._seed << 24) + label)
-        return torch.randn(self._shape, generator=generator).to(self._device)
+        return torch.randn(self._shape, generator=generator)
 
     def between(self, steps: int) -> Tensor:
         if missing := range(len(self._between), steps - 1):
             draws = torch.stack([self._draw(index) for index in missing])
-            self._between = torch.cat([self._between, draws])
+            self._between = torch.cat([self._between, upload(draws, self._device)])
         return self._between[: steps - 1]
 
     def start(self, clip: int) -> Tensor:

@@ -1,20 +1,24 @@
 """Whose work comes next, when many viewers share one device.
 
-Pure: jobs go in, batches come out. The earliest deadline decides what kind of work is done, and
-the batch is filled with the next deadlines of that kind, of all viewers. As every frame
-has its own deadline, a viewer that is ahead waits for one that is behind.
+Pure: jobs go in, batches come out. While a deadline presses, the earliest one decides what kind of
+work is done; else the kind whose batch is fullest, as a device does much of one kind quicker than a
+little of each. A batch takes the next deadlines of its kind, of all viewers. As every frame has its
+own deadline, a viewer that is ahead waits for one that is behind.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from typing import Generic, TypeVar
 
 Payload = TypeVar("Payload")
+
+# What a viewer's first frame has is less than this: nothing waits for others then.
+PRESSING_S = 0.25
 
 
 class Kind(StrEnum):
@@ -37,9 +41,12 @@ class Job(Generic[Payload]):
 
 @dataclass(slots=True)
 class Backlog(Generic[Payload]):
-    """Jobs that wait. `limits` says how many of a kind fit into one batch."""
+    """Jobs that wait. `sizes` are the batches that the device is prepared for, smallest first.
 
-    limits: Mapping[Kind, int]
+    Frames cost the same in every batch, and a batch is filled up to a size: so they are taken in
+    sizes that need no filling up. Clips and windows of sound cost little more in a large batch."""
+
+    sizes: Mapping[Kind, Sequence[int]]
     _heaps: dict[Kind, list[tuple[float, int, Job[Payload]]]] = field(
         default_factory=lambda: {kind: [] for kind in Kind}
     )
@@ -51,14 +58,22 @@ class Backlog(Generic[Payload]):
     def add(self, job: Job[Payload]) -> None:
         heapq.heappush(self._heaps[job.kind], (job.deadline, next(self._order), job))
 
-    def next_batch(self) -> list[Job[Payload]]:
-        """The jobs to do now, at most as many as fit; empty when nothing waits."""
-        waiting = [heap for heap in self._heaps.values() if heap]
+    def patient(self, now: float) -> bool:
+        """Whether more work may be waited for: no batch is full yet, and no deadline presses."""
+        waiting = self._waiting()
+        return not any(self._filled(kind) >= 1 for kind in waiting) and not self._presses(now)
+
+    def next_batch(self, now: float) -> list[Job[Payload]]:
+        """Take the jobs to do now, at most as many as fit; empty when nothing waits."""
+        waiting = self._waiting()
         if not waiting:
             return []
-        heap = min(waiting, key=lambda candidate: candidate[0][:2])
-        size = min(self.limits[heap[0][2].kind], len(heap))
-        return [heapq.heappop(heap)[2] for _ in range(size)]
+        if self._presses(now):
+            kind = min(waiting, key=self._earliest)
+        else:
+            kind = min(waiting, key=lambda each: (-self._filled(each), self._earliest(each)))
+        heap = self._heaps[kind]
+        return [heapq.heappop(heap)[2] for _ in range(self._size(kind))]
 
     def drop(self, owner: int) -> list[Job[Payload]]:
         """Forget the jobs of a viewer who has gone; returns them."""
@@ -69,3 +84,22 @@ class Backlog(Generic[Payload]):
             heapq.heapify(kept)
             self._heaps[kind] = kept
         return dropped
+
+    def _waiting(self) -> list[Kind]:
+        return [kind for kind, heap in self._heaps.items() if heap]
+
+    def _earliest(self, kind: Kind) -> tuple[float, int]:
+        return self._heaps[kind][0][:2]
+
+    def _presses(self, now: float) -> bool:
+        return any(self._earliest(kind)[0] < now + PRESSING_S for kind in self._waiting())
+
+    def _filled(self, kind: Kind) -> float:
+        """How full the largest batch would be; 1 and more is full."""
+        return len(self._heaps[kind]) / self.sizes[kind][-1]
+
+    def _size(self, kind: Kind) -> int:
+        count, sizes = len(self._heaps[kind]), self.sizes[kind]
+        if kind is not Kind.FRAME:
+            return min(count, sizes[-1])
+        return max((size for size in sizes if size <= count), default=count)

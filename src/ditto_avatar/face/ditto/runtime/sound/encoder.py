@@ -17,6 +17,7 @@ from ditto_avatar.face.ditto.onnx_session import warn_without_cuda
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
 from ditto_avatar.face.ditto.runtime.sound.fuse import fuse
 from ditto_avatar.face.ditto.runtime.sound.graph import Graph, UnknownGraph, as_operand, read_graph
+from ditto_avatar.face.ditto.transfer import Download, upload
 from ditto_avatar.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -109,21 +110,9 @@ class DeviceEncoder:
     def begin(self, windows: Sequence[FloatArray]) -> Callable[[], list[FloatArray]]:
         """Start to encode; the result waits for the device. Raises `ValueError` for more windows
         than the largest batch holds."""
-        stacked = torch.from_numpy(np.stack(windows))
-        if self.device.type != "cuda":
-            found = self._run(stacked).numpy()
-            return lambda: list(found)
-        features = self._run(stacked.pin_memory().to(self.device, non_blocking=True))
-        host = torch.empty(features.shape, dtype=torch.float32, pin_memory=True)
-        host.copy_(features, non_blocking=True)
-        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        copied.record(torch.cuda.current_stream(self.device))
-
-        def results() -> list[FloatArray]:
-            copied.synchronize()
-            return list(host.numpy().copy())
-
-        return results
+        features = self._run(upload(torch.from_numpy(np.stack(windows)), self.device))
+        download = Download([features])
+        return lambda: list(download.arrays()[0].copy())
 
     def __call__(self, window: FloatArray) -> FloatArray:
         return self.begin([window])()[0]
