@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
 import pytest
 
-from ditto_avatar.files import write_whole
+from ditto_avatar.files import run_to_end, write_whole
 from tests.deadlines import TEST_DEADLINE_S
 
 
@@ -49,3 +50,22 @@ def test_two_writers_do_not_disturb_each_other(tmp_path: Path) -> None:
     other.join()
     assert path.read_text() in ("a" * 99, "b" * 99)
     assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_a_caller_that_is_cancelled_waits_for_what_its_thread_has_begun() -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert go_on.wait(TEST_DEADLINE_S)
+        done.set()
+
+    caller = asyncio.create_task(run_to_end(work))
+    await asyncio.to_thread(begun.wait, TEST_DEADLINE_S)
+    caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done.is_set()

@@ -1,12 +1,16 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, and finish what a thread has begun."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -24,4 +28,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        raise
+
+
+async def run_to_end(work: Callable[[], T]) -> T:
+    """Run `work`, which blocks, in a thread. Raises what it raises. When cancelled it waits for the
+    end first, since nothing stops a thread: what `work` leaves behind can be removed then."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
         raise

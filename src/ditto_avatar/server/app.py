@@ -19,7 +19,7 @@ from ditto_avatar.server import (
     whep,
 )
 from ditto_avatar.server.addresses import TrustedProxies
-from ditto_avatar.server.body_limit import BodyLimit
+from ditto_avatar.server.body_limit import BodyLimit, Bounds
 from ditto_avatar.server.embedding import CrossOrigin
 from ditto_avatar.server.exposure import OperatorPort, operator_port
 from ditto_avatar.server.forwarding import Forwarding
@@ -73,9 +73,8 @@ def _empty_app(parts: ServerParts) -> FastAPI:
     app.add_middleware(Forwarding, parts=parts)
     app.add_middleware(
         BodyLimit,
-        max_bytes=settings.max_body_kb * 1024,
-        larger={"/api/avatars": settings.max_face_mb * 1024 * 1024},
-        within_s=settings.request_s,
+        bounds=Bounds(settings.max_body_kb * 1024, settings.request_s),
+        streamed={face_routes.PATH: face_routes.upload_bounds(settings)},
         refuse=failures.on_error,
     )
     app.add_middleware(

@@ -4,50 +4,61 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ditto_avatar.errors import DittoAvatarError, TooLarge, TooSlow
+from ditto_avatar.errors import TooLarge, TooSlow
 
 Refuse = Callable[[Request, Exception], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The size that a body may have, and the time until it is complete."""
+
+    max_bytes: int
+    within_s: float
+
+
 class BodyLimit:
-    """Read a body before the application sees it, and refuse one over `max_bytes` as soon as that
-    is known: small bodies fit the memory, and large ones are never taken in. A body that is not
-    complete after `within_s` is refused and its connection closed."""
+    """Read a body before the application sees it, and refuse one beyond `bounds` as soon as that
+    is known: small bodies fit the memory, and large ones are never taken in."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        max_bytes: int,
-        within_s: float,
+        bounds: Bounds,
         refuse: Refuse,
-        larger: Mapping[str, int] | None = None,
+        streamed: Mapping[str, Bounds] | None = None,
     ) -> None:
-        """`larger` has the limit of each path that takes more than others, in bytes."""
+        """Bodies for the paths in `streamed` are read by the application, as they come: there
+        `TooLarge` and `TooSlow` meet the one who reads."""
         self._app = app
-        self._larger = larger or {}
-        self._max_bytes = max_bytes
-        self._within_s = within_s
+        self._bounds = bounds
         self._refuse = refuse
+        self._streamed = streamed or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        try:
-            async with asyncio.timeout(self._within_s):
-                messages = await self._read(scope, receive)
-        except TimeoutError:
-            slow = TooSlow(f"The body did not arrive within {self._within_s:g} s.")
-            await self._turn_away(scope, receive, send, slow)
+        streamed = self._streamed.get(scope["path"])
+        body = _Body(receive, streamed or self._bounds, scope)
+        if streamed is not None:
+            try:
+                await self._app(scope, body.receive, send)
+            except ClientDisconnect:
+                pass  # nobody is there to be answered
             return
-        except TooLarge as error:
-            await self._turn_away(scope, receive, send, error)
+        try:
+            messages = await body.whole()
+        except (TooLarge, TooSlow) as error:
+            answer = await self._refuse(Request(scope), error)
+            await answer(scope, receive, send)
             return
         if messages[-1]["type"] == "http.disconnect":
             return  # nobody is there to be answered
@@ -57,29 +68,42 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    async def _turn_away(
-        self, scope: Scope, receive: Receive, send: Send, error: DittoAvatarError
-    ) -> None:
-        answer = await self._refuse(Request(scope), error)
-        if isinstance(error, TooSlow):
-            answer.headers["Connection"] = "close"
-        await answer(scope, receive, send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> list[Message]:
-        most = self._larger.get(scope["path"], self._max_bytes)
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > most:
-            raise self._too_large(most)
-        messages: list[Message] = []
-        size = 0
-        while not messages or messages[-1].get("more_body", False):
-            message = await receive()
-            messages.append(message)
-            size += len(message.get("body", b""))
-            if size > most:
-                raise self._too_large(most)
+class _Body:
+    """A body as it comes in, within its bounds."""
+
+    def __init__(self, receive: Receive, bounds: Bounds, scope: Scope) -> None:
+        self._receive = receive
+        self._bounds = bounds
+        self._announced = dict(scope["headers"]).get(b"content-length", b"0")
+        self._ends_at = asyncio.get_running_loop().time() + bounds.within_s
+        self._size = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        """Return the next message. Raises `TooLarge` and `TooSlow` until the body is complete."""
+        if self._complete:
+            return await self._receive()
+        if self._announced.isdigit():
+            self._check(int(self._announced))
+        try:
+            async with asyncio.timeout_at(self._ends_at):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow(f"The body did not arrive within {self._bounds.within_s:g} s.") from None
+        self._size += len(message.get("body", b""))
+        self._check(self._size)
+        self._complete = not message.get("more_body", False)
+        return message
+
+    async def whole(self) -> list[Message]:
+        """Return all messages of the body. Raises as `receive`."""
+        messages = [await self.receive()]
+        while not self._complete:
+            messages.append(await self.receive())
         return messages
 
-    @staticmethod
-    def _too_large(most: int) -> TooLarge:
-        return TooLarge(f"The body is too large: at most {most // 1024} KB are taken.")
+    def _check(self, size: int) -> None:
+        most = self._bounds.max_bytes
+        if size > most:
+            raise TooLarge(f"The body is too large: at most {most // 1024} KB are taken.")

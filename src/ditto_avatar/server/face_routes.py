@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
-import logging
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
 
 from ditto_avatar.errors import (
     DittoAvatarError,
     Forbidden,
+    InvalidInput,
     Unauthorized,
     outcome_of,
     public_text,
@@ -22,21 +25,76 @@ from ditto_avatar.errors import (
 from ditto_avatar.face.register.checks import Finding
 from ditto_avatar.face.register.guarded import Stage
 from ditto_avatar.face.register.writing import Terms
+from ditto_avatar.server.body_limit import Bounds
 from ditto_avatar.server.credentials import bearer
+from ditto_avatar.server.faces import FacePlace
 from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.routes import ERRORS, Authorization, Parts, TheSession
+from ditto_avatar.server.uploads import FILE_PART, received
+from ditto_avatar.server.wire.base import first_problem
 from ditto_avatar.server.wire.encoding import avatar_out
+from ditto_avatar.server.wire.rest import NewFace
 from ditto_avatar.session.grant import key_of
-from ditto_avatar.session.session import Session
+from ditto_avatar.settings import Settings
 
-log = logging.getLogger(__name__)
-router = APIRouter(prefix="/api/avatars", tags=["faces"], responses=ERRORS)
+PATH = "/api/avatars"
+router = APIRouter(prefix=PATH, tags=["faces"], responses=ERRORS)
+
+# A phone may be slow, and a film long: so many seconds may an upload take.
+_UPLOAD_S = 120.0
+# What a form has besides its file.
+_FIELDS_BYTES = 16 * 1024
 
 _CONSENT = {
     "self": "The person shown made this avatar of themselves",
     "written": "The maker of this avatar states that the person shown consented in writing",
 }
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    **NewFace.model_json_schema(),
+                    "properties": {
+                        **NewFace.model_json_schema()["properties"],
+                        FILE_PART: {"type": "string", "format": "binary"},
+                    },
+                    "required": ["consent", "person", "terms", FILE_PART],
+                }
+            }
+        },
+    }
+}
+
+
+def upload_bounds(settings: Settings) -> Bounds:
+    """Return what an upload of a face may be."""
+    return Bounds(settings.max_face_mb * 1024 * 1024 + _FIELDS_BYTES, _UPLOAD_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """A face that came in: what the form says, its file, and its place among the faces."""
+
+    form: NewFace
+    path: Path
+    place: FacePlace
+
+
+async def _brought(request: Request, session: TheSession, parts: Parts) -> AsyncIterator[_Brought]:
+    """Reserve a place before the body is read; place and file last until the answer is sent."""
+    _require_allowed(parts)
+    visitor = visitor_of(request)
+    parts.face_pace.take(visitor)
+    key = key_of(session.grant)
+    async with parts.faces.place(session.id, key, visitor) as place, received(request) as upload:
+        try:
+            form = NewFace.model_validate(upload.fields)
+        except ValidationError as error:
+            raise InvalidInput(first_problem(error)) from None
+        yield _Brought(form, upload.path, place)
 
 
 @router.post("/check")
@@ -48,30 +106,16 @@ async def check_picture(
     return [_finding(finding) for finding in await parts.faces.check(await request.body())]
 
 
-@router.post("", response_class=StreamingResponse)
+@router.post("", response_class=StreamingResponse, openapi_extra=_FORM)
 async def make_avatar(
-    request: Request,
-    session: TheSession,
-    parts: Parts,
-    consent: Annotated[Literal["self", "written"], Query()],
-    person: Annotated[str, Query(min_length=1, max_length=80)],
+    brought: Annotated[_Brought, Depends(_brought)], parts: Parts
 ) -> StreamingResponse:
-    """Make an avatar; the body is a photo or a film. The answer is one JSON object a line, as it
+    """Make an avatar of the photo or film in the form. The answer is one JSON object a line, as it
     happens: `{"stage": …}`, at last `{"avatar": …, "token": …}` or `{"error": …}`."""
-    _require_allowed(parts)
-    parts.face_pace.take(visitor_of(request))
-    data = await request.body()
-    day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    terms = Terms(
-        license="private",
-        provenance="uploaded by a visitor",
-        consent=f"{_CONSENT[consent]}: {person.strip()}, {day}.",
-        display_name={"en": person.strip(), "ko": person.strip()},
-        description={"en": "Your own face", "ko": "내 얼굴"},
-    )
-    lines = _progress(parts, data, session, terms)
     return StreamingResponse(
-        lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"}
+        _progress(parts, brought),
+        media_type="application/x-ndjson",
+        headers={"Cache-Control": "no-store"},
     )
 
 
@@ -111,19 +155,29 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {"reason": finding.reason.value, "blocks": finding.blocks, "text": texts}
 
 
-async def _progress(
-    parts: ServerParts, data: bytes, session: Session, terms: Terms
-) -> AsyncIterator[str]:
+def _terms(form: NewFace) -> Terms:
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    person = form.person.strip()
+    return Terms(
+        license="private",
+        provenance="uploaded by a visitor",
+        consent=f"{_CONSENT[form.consent]}: {person}, {day}; they accepted the terms.",
+        display_name={"en": person, "ko": person},
+        description={"en": "Your own face", "ko": "내 얼굴"},
+    )
+
+
+async def _progress(parts: ServerParts, brought: _Brought) -> AsyncIterator[str]:
     stages: asyncio.Queue[Stage | None] = asyncio.Queue()
     yield _line(stage=Stage.CHECKING)
-    made = parts.faces.make(data, session.id, key_of(session.grant), terms, stages.put_nowait)
+    made = parts.faces.make(brought.place, brought.path, _terms(brought.form), stages.put_nowait)
     task = asyncio.create_task(made)
     task.add_done_callback(lambda _: stages.put_nowait(None))
     try:
         while (stage := await stages.get()) is not None:
             yield _line(stage=stage)
-        avatar, token = task.result()
-        yield _line(avatar=avatar_out(avatar).model_dump(mode="json"), token=token)
+        shown = avatar_out(task.result()).model_dump(mode="json")
+        yield _line(avatar=shown, token=brought.place.token)
     except DittoAvatarError as error:
         code = outcome_of(error).code
         parts.metrics.errors.labels(code).inc()

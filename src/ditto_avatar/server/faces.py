@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ditto_avatar.clock import AgeClock
@@ -31,7 +32,9 @@ from ditto_avatar.face.register.guarded import (
     register_face,
 )
 from ditto_avatar.face.register.writing import Terms
+from ditto_avatar.files import run_to_end
 from ditto_avatar.guard.inspector import Inspector
+from ditto_avatar.server.limits import Shares
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,10 @@ _OWNER_FILE = "owner.json"
 _MOST_OF_SESSION = 3
 # Cameras ask twice a second, and one child looks at a picture in milliseconds.
 _MOST_CHECKS = 16
-_MOST_MAKINGS = 4
+# Each may lie on the disk with the largest film that is taken, and waits for those before it.
+_MOST_BRINGING = 6
+_MOST_BRINGING_OF_VISITOR = 2
+_TOO_MANY = "Too many pictures are being looked at; try again in a moment."
 
 
 class Faces:
@@ -56,8 +62,12 @@ class Faces:
         self._names: set[str] = set()
         # Sessions by the face that they made since the server started.
         self._makers: dict[str, str] = {}
-        self._making = _Line(_MOST_MAKINGS)
-        self._checking = _Line(_MOST_CHECKS)
+        # Faces that are on their way in, by visitor; one is made at a time.
+        self._bringing = Shares(_MOST_BRINGING_OF_VISITOR)
+        self._making = asyncio.Lock()
+        # Pictures that wait for the child, which looks at one at a time.
+        self._checking = 0
+        self._looking = asyncio.Lock()
         self._inspector: Inspector | None = None
 
     @property
@@ -81,54 +91,65 @@ class Faces:
         """Return what is wrong with a small picture of a camera. Raises `InvalidImage`, `Busy`.
         Cancelling is safe."""
         assert self._inspector is not None
-        with _kept(data) as path:
-            async with self._checking.place():
-                return await check_picture(path, preview=True, inspector=self._inspector)
+        if self._checking >= _MOST_CHECKS:
+            raise Busy(_TOO_MANY)
+        self._checking += 1
+        try:
+            with _kept(data) as path:
+                async with self._looking:
+                    return await check_picture(path, preview=True, inspector=self._inspector)
+        finally:
+            self._checking -= 1
 
-    async def make(
-        self, data: bytes, session: str, key: str | None, terms: Terms, on_stage: OnStage
-    ) -> tuple[Avatar, str]:
-        """Make an avatar for the holder of `session`, and of `key` where it was opened with one;
-        return it with the token that shares and removes it.
+    @asynccontextmanager
+    async def place(self, session: str, key: str | None, visitor: str) -> AsyncIterator[FacePlace]:
+        """Hold a place for a face of the holder of `session`, and of `key` where it was opened with
+        one, for as long as the block lasts; the face that `make` makes in it stays afterwards.
 
-        Raises `InvalidImage` with the remedies, `UsedUp` beyond the quota, `Busy` when too many
-        wait. Cancelling is safe: nothing is left.
+        Raises `UsedUp` beyond the quota, `Busy` when too many bring faces at the same time, many of
+        them or this `visitor`. Nothing is waited for. Cancelling is safe: nothing is left.
         """
         if len(self._names) >= self._most:
             raise UsedUp("This server keeps no more faces.")
         if list(self._makers.values()).count(session) >= _MOST_OF_SESSION:
             raise UsedUp(f"A visitor may have {_MOST_OF_SESSION} faces; remove one first.")
-        name, token = PREFIX + secrets.token_hex(16), secrets.token_urlsafe(24)
-        # Reserved before anything is waited for.
-        self._names.add(name)
-        self._makers[name] = session
+        if self._bringing.total >= _MOST_BRINGING or not self._bringing.take(visitor):
+            raise Busy(_TOO_MANY)
+        place = FacePlace(PREFIX + secrets.token_hex(16), secrets.token_urlsafe(24), key)
+        self._names.add(place.name)
+        self._makers[place.name] = session
         try:
-            with _kept(data) as path:
-                async with self._making.place():
-                    out = self._folder / name
-                    avatar = await register_face(
-                        path, out, terms, source="a photo", on_stage=on_stage
-                    )
-            owner = _Owner(_digest(token), key)
-            await asyncio.to_thread(_write_owner, avatar.folder, owner)
-        except BaseException:
-            self._forget(name)
-            await asyncio.shield(self._erase(name))
-            raise
+            yield place
+        finally:
+            self._bringing.give_back(visitor)
+            if not place.taken:
+                self._forget(place.name)
+                await self._erase(place.name)
+
+    async def make(self, place: FacePlace, path: Path, terms: Terms, on_stage: OnStage) -> Avatar:
+        """Make an avatar in `place` of the photo or film at `path`. Raises `InvalidImage` with the
+        remedies. Cancelling is safe: leaving the place removes what there is."""
+        async with self._making:
+            avatar = await register_face(
+                path, self._folder / place.name, terms, source="a photo", on_stage=on_stage
+            )
+        owner = _Owner(_digest(place.token), place.key)
+        await run_to_end(partial(_write_owner, avatar.folder, owner))
         self._add(avatar, owner)
-        log.info("a visitor made the face %s", name)
-        return avatar, token
+        place.taken = True
+        log.info("a visitor made the face %s", place.name)
+        return avatar
 
     async def remove(self, name: str, token: str) -> None:
         """Remove a face and all its files. Raises `NotFound`, `Unauthorized`."""
         await self._require_owner(name, token)
-        await asyncio.shield(self._drop(name))
+        await self._drop(name)
 
     async def share(self, name: str, token: str, shared: bool) -> None:
         """Let holders of every key use a face whose name they know, or only those of its maker's.
         Raises `NotFound`, `Unauthorized`. Cancelling is safe: the old state stays, or the new."""
         owner = replace(await self._require_owner(name, token), shared=shared)
-        await asyncio.to_thread(_write_owner, self._folder / name, owner)
+        await run_to_end(partial(_write_owner, self._folder / name, owner))
         if name in self._names:
             self._add(self._library.find(name), owner)
 
@@ -143,7 +164,7 @@ class Faces:
     async def expire(self, age_s: float) -> None:
         """Remove the faces that were made longer ago than `age_s` seconds. Cancelling is safe."""
         for name in await asyncio.to_thread(self._older_than, age_s):
-            await asyncio.shield(self._drop(name))
+            await self._drop(name)
 
     def _older_than(self, age_s: float) -> list[str]:
         before = self._clock.now() - age_s
@@ -156,7 +177,7 @@ class Faces:
         await self._erase(name)
 
     async def _erase(self, name: str) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._folder / name, ignore_errors=True)
+        await run_to_end(partial(shutil.rmtree, self._folder / name, ignore_errors=True))
 
     def _forget(self, name: str) -> None:
         self._names.discard(name)
@@ -167,6 +188,17 @@ class Faces:
         self._library.add_unlisted(avatar, None if owner.shared else owner.key)
 
 
+@dataclass(slots=True)
+class FacePlace:
+    """A place that is held for a face: its name, the token that will share and remove it, the name
+    of its maker's key, and whether it was made."""
+
+    name: str
+    token: str
+    key: str | None
+    taken: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Owner:
     """Who may do what with a face: the digest of its token, the name of its maker's key, and
@@ -175,26 +207,6 @@ class _Owner:
     token: str
     key: str | None = None
     shared: bool = False
-
-
-class _Line:
-    """One at a time; at most `most` in line."""
-
-    def __init__(self, most: int) -> None:
-        self._lock = asyncio.Lock()
-        self._most = most
-        self._waiting = 0
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        if self._waiting >= self._most:
-            raise Busy("Too many pictures are being looked at; try again in a moment.")
-        self._waiting += 1
-        try:
-            async with self._lock:
-                yield
-        finally:
-            self._waiting -= 1
 
 
 @contextmanager

@@ -11,7 +11,14 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ditto_avatar.errors import OUTCOMES, InvalidInput, outcome_of, public_text, where_raised
+from ditto_avatar.errors import (
+    OUTCOMES,
+    InvalidInput,
+    TooSlow,
+    outcome_of,
+    public_text,
+    where_raised,
+)
 from ditto_avatar.server.wire.base import place_of
 from ditto_avatar.server.wire.rest import ErrorDetail, ErrorOut
 
@@ -35,7 +42,11 @@ async def on_error(request: Request, error: Exception) -> JSONResponse:
     outcome = outcome_of(error)
     if not outcome.public:
         log.error("%s failed: %s", request.method, where_raised(error))
-    return _answer(request, outcome.status, outcome.code, public_text(error))
+    answer = _answer(request, outcome.status, outcome.code, public_text(error))
+    if isinstance(error, TooSlow):
+        # What may still come of the request is not read.
+        answer.headers["Connection"] = "close"
+    return answer
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:

@@ -20,6 +20,11 @@ class Shares:
     def __len__(self) -> int:
         return len(self._held)
 
+    @property
+    def total(self) -> int:
+        """How many all holders have together."""
+        return sum(self._held.values())
+
     def held(self, holder: Hashable) -> int:
         """Return how many `holder` has."""
         return self._held.get(holder, 0)

@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from ditto_avatar.errors import DittoAvatarError, InvalidImage
@@ -19,6 +21,7 @@ from ditto_avatar.face.library import open_pack
 from ditto_avatar.face.pack import check_name, load_avatar
 from ditto_avatar.face.register.checks import Finding, Reason
 from ditto_avatar.face.register.writing import Terms, check_request
+from ditto_avatar.files import run_to_end
 from ditto_avatar.guard.inspector import Check, Inspector, inspect, one_line
 from ditto_avatar.guard.limits import Limits
 
@@ -78,22 +81,26 @@ async def register_face(
     # The child has a working folder of its own.
     out = await asyncio.to_thread(out.absolute)
     await asyncio.to_thread(check_request, out, terms)
-    await asyncio.to_thread(out.parent.mkdir, parents=True, exist_ok=True)
-    place = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=out.parent, prefix=f".{out.name}."))
+    place = out.parent / f".{out.name}.{secrets.token_hex(8)}"
+    folder = place / out.name
     try:
-        folder = place / out.name
-        await asyncio.to_thread(folder.mkdir)
+        await run_to_end(partial(folder.mkdir, parents=True))
         tell(Stage.MAKING)
         await inspect(
             MAKING, path, into=str(folder), source=source or path.name, terms=asdict(terms)
         )
         tell(Stage.TESTING)
         await open_pack(folder)
-        await asyncio.to_thread(os.replace, folder, out)
+        # No wait: whether it was moved is known.
+        os.replace(folder, out)
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
-    # Checked a moment ago, and in nobody's hands since.
-    return await asyncio.to_thread(load_avatar, out)
+        await run_to_end(partial(shutil.rmtree, place, ignore_errors=True))
+    try:
+        # Checked a moment ago, and in nobody's hands since.
+        return await run_to_end(partial(load_avatar, out))
+    except BaseException:
+        await run_to_end(partial(shutil.rmtree, out, ignore_errors=True))
+        raise
 
 
 async def register_base_films(folder: Path) -> None:
@@ -103,15 +110,13 @@ async def register_base_films(folder: Path) -> None:
         name = film.parent.name
         log.info("avatar %s: registering %s", one_line(name), BASE_FILM)
         terms = Terms("as the operator says", f"{BASE_FILM} of the operator", "of the operator")
-        work = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="ditto-avatar-"))
         try:
             check_name(name)
-            await register_face(film, work / name, terms)
-            await asyncio.to_thread(_move_files, work / name, film.parent)
+            with tempfile.TemporaryDirectory(prefix="ditto-avatar-") as work:
+                await register_face(film, Path(work) / name, terms)
+                await run_to_end(partial(_move_files, Path(work) / name, film.parent))
         except (DittoAvatarError, OSError) as error:
             log.error("avatar %s is left out: %s", one_line(name), one_line(error))
-        finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, work, ignore_errors=True))
 
 
 def _lone_films(folder: Path) -> list[Path]:

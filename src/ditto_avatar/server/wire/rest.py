@@ -52,6 +52,17 @@ class NewTurn(Incoming):
     idle_frame: IdleFrame | None = None
 
 
+class NewFace(Incoming):
+    """What the form says that brings a face."""
+
+    consent: Literal["self", "written"]
+    """Whether it is the visitor's own face, or that of a person who consented in writing."""
+    person: Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
+    """The name of the person shown."""
+    terms: Literal["accepted"]
+    """That the page's terms were accepted."""
+
+
 class SessionOut(BaseModel):
     """A session just opened. The token is shown this once."""
 

@@ -169,10 +169,10 @@ export class MyFaceView {
     }
   }
 
-  #ask(path, options, query = {}) {
+  #ask(path, options) {
     const { session, token } = this.#session() ?? {};
     const headers = { Authorization: `Bearer ${token}` };
-    const url = new URL(`${path}?${new URLSearchParams({ session, ...query })}`, document.baseURI);
+    const url = new URL(`${path}?${new URLSearchParams({ session })}`, document.baseURI);
     return fetch(url, { ...options, headers });
   }
 
@@ -186,18 +186,15 @@ export class MyFaceView {
   }
 
   async #make() {
-    const consent = new FormData(this.#form).get("consent");
-    const person = byId("my-face-person").value.trim();
+    const body = new FormData(this.#form);
+    body.append("file", this.#picture, "face");
     this.#making = new AbortController();
     this.#show({ picture: this.#picture, busy: true });
     this.#tell([]);
     this.#hints.replaceChildren();
     try {
-      const answer = await this.#ask(
-        "api/avatars",
-        { method: "POST", body: this.#picture, signal: this.#making.signal },
-        { consent, person },
-      );
+      const { signal } = this.#making;
+      const answer = await this.#ask("api/avatars", { method: "POST", body, signal });
       if (!answer.ok) throw new Error((await answer.json()).error.message);
       await this.#follow(answer.body.getReader());
     } catch (error) {
