@@ -15,6 +15,7 @@ from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import ByteArray
 from tests.deadlines import TEST_DEADLINE_MS
 from tests.e2e.conftest import Server
+from tests.e2e.test_barriers import barriers
 from tests.fakes.browser import chromium
 from tests.web.screen import open_page
 
@@ -49,12 +50,14 @@ def choose(page: Page, picture: Path) -> None:
     page.locator("#my-face-file").set_input_files(picture)
 
 
-def test_a_photo_becomes_the_presenter_and_goes_again(
+def test_a_photo_becomes_the_presenter_is_shared_and_goes_again(
     server: Server, browser: Browser, tmp_path: Path
 ) -> None:
     photo = tmp_path / "me.png"
     cv2.imwrite(str(photo), face())
-    context = browser.new_context(viewport={"width": 390, "height": 844}, locale="ko-KR")
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, locale="ko-KR", bypass_csp=True
+    )
     page = context.new_page()
     open_page(page, server.url)
     choose(page, photo)
@@ -69,6 +72,17 @@ def test_a_photo_becomes_the_presenter_and_goes_again(
     page.reload()
     expect(page.locator("#presenter-name")).to_have_text("김하나")
     page.locator("#presenter-button").click()
+    share = page.get_by_role("button", name="내 얼굴 공유")
+    for shared in (True, False):
+        with page.expect_response("**/shared") as answered:
+            share.click()
+        assert answered.value.status == 204
+        assert answered.value.request.post_data_json == {"shared": shared}
+        expect(share).to_have_attribute("aria-pressed", str(shared).lower())
+        told = "다른 사람도 이 이름으로 쓸 수 있어요: face-" if shared else ""
+        expect(page.locator("#my-face-shared")).to_contain_text(told)
+        assert barriers(page) == []
+    expect(page.locator("#my-face-shared")).to_be_empty()
     page.locator("#my-face-remove").click()
     expect(page.locator("#presenter-name")).not_to_have_text("김하나")
     expect(page.locator("#my-face-remove")).to_be_hidden()

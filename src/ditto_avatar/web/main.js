@@ -76,6 +76,7 @@ class Page {
         session: () => client.session,
         onMade: (avatar) => this.#showFace(avatar),
         onRemoved: (name) => this.#forgetFace(name),
+        onChanged: () => this.#draw(),
       }),
       saving: new SavingView({ session: () => client.session }),
       languages: new LanguagesView({ onChoose: (language) => this.#chooseLanguage(language) }),

@@ -5,7 +5,7 @@ const HINTS_EVERY_MS = 500;
 const HINT_WIDTH_PX = 640;
 const LONGEST_PHOTO_PX = 2048;
 
-/** The face that this browser made, {avatar, token}, or null. */
+/** The face that this browser made, {avatar, token, shared}, or null. */
 export function keptFace() {
   try {
     return JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "null");
@@ -15,7 +15,8 @@ export function keptFace() {
 }
 
 /** The dialog in which a visitor's own face becomes a presenter: picture, consent, making, preview.
- * `session` gives {session, token}; `onMade(avatar)` shows it, `onRemoved(name)` puts it away. */
+ * `session` gives {session, token}; `onMade(avatar)` shows it, `onRemoved(name)` puts it away,
+ * `onChanged()` draws the page anew. */
 export class MyFaceView {
   #dialog = byId("my-face");
   #video = byId("my-face-video");
@@ -24,9 +25,12 @@ export class MyFaceView {
   #form = byId("my-face-form");
   #bar = byId("my-face-bar");
   #removal = byId("my-face-remove");
+  #sharing = byId("my-face-share");
+  #shared = byId("my-face-shared");
   #session;
   #onMade;
   #onRemoved;
+  #onChanged;
   #picture = null;
   #stream = null;
   #timer = null;
@@ -36,10 +40,11 @@ export class MyFaceView {
   #strings = {};
   #language = "en";
 
-  constructor({ session, onMade, onRemoved }) {
+  constructor({ session, onMade, onRemoved, onChanged }) {
     this.#session = session;
     this.#onMade = onMade;
     this.#onRemoved = onRemoved;
+    this.#onChanged = onChanged;
     byId("my-face-open").addEventListener("click", () => this.#open());
     byId("my-face-close").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => this.#stop());
@@ -66,13 +71,17 @@ export class MyFaceView {
     });
     byId("my-face-delete").addEventListener("click", () => this.#remove(this.#made));
     this.#removal.addEventListener("click", () => this.#remove(keptFace()));
+    this.#sharing.addEventListener("click", () => this.#share(keptFace()));
   }
 
   render({ state }, strings) {
     this.#strings = strings;
     this.#language = state.language;
     this.#bar.hidden = !this.#made;
-    this.#removal.hidden = !keptFace() || Boolean(this.#made);
+    const kept = this.#made ? null : keptFace();
+    this.#removal.hidden = this.#sharing.hidden = this.#shared.hidden = !kept;
+    this.#sharing.setAttribute("aria-pressed", String(Boolean(kept?.shared)));
+    setText(this.#shared, kept?.shared ? strings.myFaceShared(kept.avatar.name) : "");
   }
 
   #open() {
@@ -239,8 +248,23 @@ export class MyFaceView {
       // Without storage it lasts as long as the page.
     }
     this.#made = null;
-    this.#bar.hidden = true;
+    this.#onChanged();
     if (former) await this.#remove(former, false);
+  }
+
+  /** Lets others use the face, or no longer. */
+  async #share(face) {
+    const shared = !face.shared;
+    const answer = await change(face, "/shared", {
+      method: "PUT",
+      body: JSON.stringify({ shared }),
+    }).catch(() => null);
+    if (!answer?.ok) {
+      setText(this.#shared, this.#strings.myFaceShareFailed);
+      return;
+    }
+    localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...face, shared }));
+    this.#onChanged();
   }
 
   async #remove(face, chosen = true) {
@@ -251,10 +275,15 @@ export class MyFaceView {
       this.#bar.hidden = true;
       this.#onRemoved(face.avatar.name);
     }
-    const headers = { Authorization: `Bearer ${face.token}` };
-    const url = new URL(`api/avatars/${face.avatar.name}`, document.baseURI);
-    await fetch(url, { method: "DELETE", headers });
+    await change(face, "", { method: "DELETE" });
   }
+}
+
+/** Asks for a change of `face` with the token that came with it. */
+function change({ avatar, token }, path, options) {
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+  const url = new URL(`api/avatars/${avatar.name}${path}`, document.baseURI);
+  return fetch(url, { ...options, headers });
 }
 
 /** A JPEG of what `source` shows, at most `longest` pixels long. */
