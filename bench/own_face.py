@@ -42,6 +42,7 @@ from ditto_avatar.face.puppet.motion import Pose
 from ditto_avatar.face.puppet.renderer import Renderer
 from ditto_avatar.face.register.checks import lip_gap
 from ditto_avatar.face.register.guarded import register_face
+from ditto_avatar.face.register.idle_film import IDLE_GROUP
 from ditto_avatar.face.register.tracker import FaceTracker
 from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.media.encode import FragmentEncoder
@@ -66,6 +67,7 @@ TARGETS = {
     "closed_on_bilabials_share": report.Target(">= 0.95"),
     "teeth_height_varies_percent": report.Target("< 5"),
     "seam_ratio": report.Target("<= 1.5"),
+    "keyframe_step_grey": report.Target("<= 0.4"),
     "background_moves_px": report.Target("< 0.5"),
     "drawn_and_encoded_ratio": report.Target(">= 0.9"),
 }
@@ -226,6 +228,19 @@ def loop(avatar: Avatar) -> tuple[float, float]:
     return float(steps[-1] / np.median(steps)), max(moved)
 
 
+def keyframe_step(avatar: Avatar) -> float:
+    """The median over the keyframes of how much one differs from the picture before it, in grey
+    levels."""
+    steps = []
+    for index in range(0, avatar.frame_count, IDLE_GROUP):
+        before, after = (
+            avatar.idle_frames[at % avatar.frame_count][: avatar.height].astype(np.float32)
+            for at in (index - 1, index)
+        )
+        steps.append(float(np.abs(after - before).mean()))
+    return float(np.median(steps))
+
+
 async def measure(
     photos: Sequence[Path], mediapipe: Path | None, folder: Path, yardstick: Yardstick
 ) -> dict[str, object]:
@@ -262,6 +277,7 @@ async def photo_figures(path: Path, mediapipe: Path | None, folder: Path) -> dic
         "closed_on_bilabials_share": await closed_share(avatar, mediapipe),
         "teeth_height_varies_percent": teeth_vary(avatar),
         "seam_ratio": seam,
+        "keyframe_step_grey": keyframe_step(avatar),
         "background_moves_px": background,
         "drawn_and_encoded_ratio": await speed_ratio(avatar, load_avatar(BUNDLED / "mina")),
     }

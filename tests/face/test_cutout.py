@@ -17,7 +17,7 @@ from ditto_avatar.face.cutout import pack_rgb, without_background
 from ditto_avatar.face.cutting import make_cutout
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.face.pack import load_avatar
-from ditto_avatar.face.register.writing import write_idle
+from ditto_avatar.face.register.idle_film import write_idle
 from ditto_avatar.types import ByteArray, FloatArray
 from tests.fakes.packs import make_pack
 

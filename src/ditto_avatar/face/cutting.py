@@ -13,7 +13,7 @@ import numpy as np
 from ditto_avatar.face import matting
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.cutout import FILE, pack_rgb
-from ditto_avatar.face.register.writing import write_idle
+from ditto_avatar.face.register.idle_film import write_idle
 from ditto_avatar.types import ByteArray, FloatArray
 
 # Pictures from which the backdrop is found, spread over the loop.

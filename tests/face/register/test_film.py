@@ -17,17 +17,19 @@ from ditto_avatar.face.library import BUNDLED
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.register.film import QuietFilm, read_film
 from ditto_avatar.face.register.tracker import FaceTracker
-from ditto_avatar.types import ByteArray
+from ditto_avatar.types import ByteArray, FloatArray
 
 # A track's matrix that turns its pictures by a quarter, clockwise (ISO 14496-12, 8.3.2).
 QUARTER = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
 
 
-def people(seconds: float, rate: int) -> Iterator[ByteArray]:
-    """Pictures (320, 256, 3) of Sofia, RGB."""
+def people(seconds: float, rate: int, pace: int = 1) -> Iterator[ByteArray]:
+    """Pictures (320, 256, 3) of Sofia, RGB, who moves `pace` times as fast as she does, and comes
+    back to a pose after ten seconds of hers."""
     avatar = load_avatar(BUNDLED / "sofia")
     for index in range(round(seconds * rate)):
-        picture = cv2.cvtColor(avatar.idle_frames[index * 25 // rate], cv2.COLOR_YUV2RGB_I420)
+        frame = index * 25 * pace // rate % avatar.frame_count
+        picture = cv2.cvtColor(avatar.idle_frames[frame], cv2.COLOR_YUV2RGB_I420)
         yield np.asarray(cv2.resize(picture, (256, 320), interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -103,3 +105,33 @@ def test_a_film_without_a_face_says_so(tmp_path: Path) -> None:
 def test_a_film_that_is_too_short_says_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidImage, match="shorter than a second"):
         read(write(tmp_path / "short.mp4", people(0.4, 25)))
+
+
+def steps(film: QuietFilm) -> FloatArray:
+    """How much each picture differs from the one before it, the first one from the last: mean grey
+    levels."""
+    light = [picture[: len(picture) * 2 // 3].astype(np.float32) for picture in film.pictures]
+    pairs = zip([light[-1], *light], light, strict=False)
+    return np.array([np.abs(after - before).mean() for before, after in pairs], np.float32)
+
+
+def test_a_film_whose_person_comes_back_to_a_pose_loops_forwards(tmp_path: Path) -> None:
+    film = read(write(tmp_path / "calm.mp4", people(6, 25, pace=2)))
+    assert 100 <= len(film.pictures) <= 138, "the end is not faded into the beginning"
+    found = steps(film)
+    assert found[0] < 1.5 * np.median(found), "the loop jumps where it begins again"
+    # In the middle of the fade nothing is seen double: the points are those of one face.
+    middle = cv2.cvtColor(film.pictures[-6], cv2.COLOR_YUV2RGB_I420)
+    face = FaceTracker().track(np.asarray(middle, np.uint8))
+    assert face is not None
+    assert np.linalg.norm(face.points[:, :2] - film.points[-6, :, :2], axis=1).mean() < 2.5
+
+
+def test_a_film_whose_person_goes_elsewhere_loops_forwards_and_back(tmp_path: Path) -> None:
+    film = read(write(tmp_path / "short.mp4", people(2, 25)))
+    count = len(film.pictures) // 2 + 1
+    assert 2 * count - 2 == len(film.pictures)
+    for index in range(1, count):
+        assert np.array_equal(film.pictures[-index], film.pictures[index])
+    found = steps(film)
+    assert found[0] < 1.5 * np.median(found)

@@ -44,6 +44,7 @@ from ditto_avatar.face.ditto.windows import (
     offline_motion,
 )
 from ditto_avatar.face.pack import load_avatar, pack_fingerprint
+from ditto_avatar.face.register.idle_film import write_idle
 from ditto_avatar.face.register.tracker import head_rotations
 from ditto_avatar.face.register.writing import (
     Terms,
@@ -51,7 +52,6 @@ from ditto_avatar.face.register.writing import (
     i420,
     write_about,
     write_arrays,
-    write_idle,
     write_poster,
 )
 from ditto_avatar.types import ByteArray, Emotion, FloatArray

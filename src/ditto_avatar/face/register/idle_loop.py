@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import cv2
@@ -29,7 +30,7 @@ _BREATH: Final = 0.007
 # A blink, frame by frame; the lids fall faster than they rise.
 _BLINK: Final = (0.3, 0.8, 1.0, 1.0, 0.75, 0.45, 0.2, 0.06)
 _BLINKS_APART: Final = (55, 105)
-_FIRST_BLINK: Final = 22
+_FIRST_BLINK: Final = (15, 60)
 _STEP: Final = 4
 # Pictures that are drawn before they are asked for.
 _AHEAD: Final = 6
@@ -48,12 +49,13 @@ class IdleLoop:
     closure: FloatArray
 
 
-def make_idle(
-    still: Still, progress: Progress | None = None, *, frames: int = FRAMES, seed: int = 3
-) -> IdleLoop:
-    """Return a loop of `frames` pictures out of `still`. They are drawn, in a thread, while the
-    caller takes them; whoever takes only some should close the iterator."""
-    random = np.random.default_rng(seed)
+def make_idle(still: Still, progress: Progress | None = None, *, frames: int = FRAMES) -> IdleLoop:
+    """Return a loop of `frames` pictures out of `still`. Another picture sways, looks and blinks at
+    other times, the same one at the same. They are drawn, in a thread, while the caller takes them;
+    whoever takes only some should close the iterator."""
+    random = np.random.default_rng(
+        np.frombuffer(sha256(still.picture.tobytes()).digest(), np.uint32)
+    )
     motion = _motion(random, frames)
     closures = _blinks(random, frames)
     looks = gazes(random, frames)
@@ -89,7 +91,10 @@ def _motion(random: np.random.Generator, frames: int) -> FloatArray:
     the beginning."""
     columns = [_waves(random, frames, waves) * most for most, waves in (*_SWAY, *_SHIFT)]
     breath = 0.5 - 0.5 * np.cos(np.arange(frames) / frames * 2 * np.pi * _BREATHS)
-    return floats(np.stack([*columns, breath * _BREATH], axis=1))
+    motion = np.stack([*columns, breath * _BREATH], axis=1)
+    # A browser may hesitate where the loop begins again: there the head hardly moves.
+    steps = np.linalg.norm((np.roll(motion, -1, axis=0) - motion) / np.ptp(motion, axis=0), axis=1)
+    return floats(np.roll(motion, -1 - int(steps.argmin()), axis=0))
 
 
 def _waves(random: np.random.Generator, frames: int, waves: tuple[int, ...]) -> FloatArray:
@@ -102,7 +107,7 @@ def _waves(random: np.random.Generator, frames: int, waves: tuple[int, ...]) -> 
 
 def _blinks(random: np.random.Generator, frames: int) -> FloatArray:
     closures = np.zeros(frames, np.float32)
-    at = _FIRST_BLINK
+    at = int(random.integers(*_FIRST_BLINK))
     while at < frames - 2 * len(_BLINK):
         closures[at : at + len(_BLINK)] = _BLINK
         at += int(random.integers(*_BLINKS_APART))

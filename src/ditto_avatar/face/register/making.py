@@ -18,6 +18,7 @@ from ditto_avatar.face.puppet.made_atlas import atlas_of, shut_frame
 from ditto_avatar.face.puppet.model import calibrated
 from ditto_avatar.face.register.checks import Examined, examine
 from ditto_avatar.face.register.film import read_film
+from ditto_avatar.face.register.idle_film import write_idle
 from ditto_avatar.face.register.idle_loop import make_idle
 from ditto_avatar.face.register.shapes import fitted_shapes
 from ditto_avatar.face.register.still import prepare_still
@@ -27,7 +28,6 @@ from ditto_avatar.face.register.writing import (
     write_about,
     write_arrays,
     write_atlas,
-    write_idle,
     write_poster,
 )
 from ditto_avatar.media.images import is_still, read_picture

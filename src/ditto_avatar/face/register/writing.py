@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.pack import check_name
-from ditto_avatar.media.colour import tag_colours
-from ditto_avatar.types import FRAME_RATE_HZ, ByteArray, FloatArray
+from ditto_avatar.types import ByteArray, FloatArray
 
-# x264's constant rate factors: pixels of large pictures are shown smaller, and cost more time.
-IDLE_QUALITY = 16
-LARGE_IDLE_QUALITY = 19
-LARGE_WIDTH_PX = 640
-IDLE_GROUP = 25  # frames from one keyframe to the next: an engine decodes whole groups
 POSTER_QUALITY = 90
-# Keyframes get no more bits than other frames: otherwise a face that hardly moves pulses once a
-# second.
-_STEADY = (
-    "scenecut=0:ipratio=1.0:mbtree=0:no-dct-decimate=1:trellis=0:deadzone-inter=8:deadzone-intra=8"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +49,6 @@ def check_request(out: Path, terms: Terms) -> None:
 def i420(picture: ByteArray) -> ByteArray:
     """Return an RGB picture (h, w, 3) as I420."""
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
-
-
-def write_idle(path: Path, frames: Iterable[ByteArray], quality: str | None = None) -> None:
-    """Write I420 pictures as H.264 that a browser loops without a seam: no frames out of order,
-    and no pulse at the keyframes."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=FRAME_RATE_HZ)
-        pictures = iter(frames)
-        first = next(pictures)
-        stream.width, stream.height = first.shape[1], first.shape[0] * 2 // 3
-        stream.pix_fmt = "yuv420p"
-        codec = stream.codec_context
-        tag_colours(codec)
-        codec.gop_size = IDLE_GROUP
-        stream.options = {
-            "crf": quality or _quality_for(stream.width),
-            "preset": "veryfast",
-            "bf": "0",
-            "x264-params": _STEADY,
-        }
-        for index, picture in enumerate(chain([first], pictures)):
-            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
-            frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE_HZ)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def _quality_for(width_px: int) -> str:
-    return str(LARGE_IDLE_QUALITY if width_px >= LARGE_WIDTH_PX else IDLE_QUALITY)
 
 
 def write_poster(path: Path, picture: ByteArray) -> None:
