@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
+import shutil
+from pathlib import Path
 
 from ditto_avatar import assembly
+from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.worker import Worker, serve_worker
 from ditto_avatar.cores import usable_cores
 from ditto_avatar.errors import DittoAvatarError, InvalidInput, Unavailable
@@ -33,7 +37,10 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
         avatars = await assembly.open_avatars(settings)
         await _prepare(face, avatars)
         places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
-        worker = Worker(face, avatars, places, token)
+        folder = settings.data_dir / "packs"
+        await asyncio.to_thread(_make_empty, folder)
+        packs = WorkerPacks(avatars, face.prepare, folder)
+        worker = Worker(face, packs, places, token)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         await serve_worker(worker, address, settings.shutdown_s)
     except OSError as error:
@@ -50,6 +57,12 @@ async def _prepare(face: FaceEngine, avatars: AvatarLibrary) -> None:
             await face.prepare(avatar)
         except DittoAvatarError as error:
             log.error("avatar %s cannot be drawn here: %s", avatar.name, error)
+
+
+def _make_empty(folder: Path) -> None:
+    """What servers brought to an earlier life of this worker may have been erased since."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def _is_this_machine(host: str) -> bool:

@@ -16,10 +16,11 @@ import av
 import numpy as np
 import pytest
 
-from ditto_avatar.cluster import remote
+from ditto_avatar.cluster import remote_stream
 from ditto_avatar.cluster.fleet import SILENT_S
-from ditto_avatar.cluster.remote import RemoteEngine, RemoteStream
-from ditto_avatar.errors import Busy, InvalidAvatar, InvalidInput, Unavailable
+from ditto_avatar.cluster.remote import RemoteEngine
+from ditto_avatar.cluster.remote_stream import RemoteStream
+from ditto_avatar.errors import Busy, InvalidInput, Unavailable
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import EncodedFrame
 from ditto_avatar.face.pack import load_avatar
@@ -236,14 +237,6 @@ async def test_strangers_do_not_draw(workers: Workers, avatar: Avatar) -> None:
         await RemoteEngine.connect([address], TOKEN + "!", lambda: None, first_s=1)
 
 
-async def test_both_sides_must_have_the_same_pack(workers: Workers, tmp_path: Path) -> None:
-    make_pack(tmp_path / "mina", frames=11)
-    other = load_avatar(tmp_path / "mina")
-    async with engine_at(workers.start()) as (engine, _):
-        with pytest.raises(InvalidAvatar, match="another one"):
-            await engine.open(other)
-
-
 @pytest.mark.parametrize("address", ["worker", "worker:", ":7138", "worker:x"])
 async def test_what_is_no_address_is_named(address: str) -> None:
     with pytest.raises(InvalidInput, match="expected host:port"):
@@ -260,7 +253,7 @@ def avatar_brightness(avatar: Avatar, frames: int) -> FloatArray:
 async def test_a_worker_that_speaks_and_does_not_draw_is_lost(
     workers: Workers, avatar: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "_STUCK_S", 0.5)
+    monkeypatch.setattr(remote_stream, "_STUCK_S", 0.5)
     hour_ms = 3_600_000
     stuck, other = workers.start(places=5, picture_ms=hour_ms), workers.start(places=1)
     async with engine_at(stuck, other) as (engine, moved):

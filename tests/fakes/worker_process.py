@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.worker import Worker, serve_worker
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import open_library
@@ -76,7 +77,9 @@ async def main() -> None:
     """Serve until SIGTERM."""
     port, places, picture_ms, packs, *rest = sys.argv[1:]
     library = await open_library(Path(packs))
-    worker = Worker(TimedFace(float(picture_ms)), library, int(places), rest[0] if rest else None)
+    face = TimedFace(float(picture_ms))
+    packs_here = WorkerPacks(library, face.prepare)
+    worker = Worker(face, packs_here, int(places), rest[0] if rest else None)
     await serve_worker(worker, f"127.0.0.1:{port}", 10)
 
 

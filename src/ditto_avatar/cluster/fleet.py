@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import grpc
@@ -36,8 +36,8 @@ class KnownWorker:
     places: pb.Places | None = None
     opening: int = 0
     """Streams that were given to it since it told its places."""
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it falls silent; replaced when it speaks again."""
+    on_lost: set[Callable[[], object]] = field(default_factory=set)
+    """Called when it falls silent."""
     watching: asyncio.Task[None] | None = None
 
     @property
@@ -46,6 +46,10 @@ class KnownWorker:
         if self.places is None or self.places.draining:
             return 0
         return max(0, self.places.total - self.places.taken - self.opening)
+
+    def has(self, pack: str) -> bool:
+        """Whether it can draw the pack of that fingerprint, as far as is known here."""
+        return self.places is not None and pack in self.places.packs
 
 
 class Fleet:
@@ -102,8 +106,9 @@ class Fleet:
             _, worker = self._workers.popitem()
             await worker.channel.close()
 
-    def choose(self, fingerprint: str, besides: set[KnownWorker]) -> KnownWorker | None:
-        """Return the worker with the most free places that draws alike; None where all are full."""
+    def choose(self, fingerprint: str, pack: str, besides: set[KnownWorker]) -> KnownWorker | None:
+        """Return the worker with the most free places that draws alike, of several one that has the
+        `pack`; None where all are full."""
         able = [
             worker
             for worker in self.workers
@@ -112,7 +117,7 @@ class Fleet:
             and worker.places is not None
             and worker.places.fingerprint == fingerprint
         ]
-        return max(able, key=lambda worker: worker.free, default=None)
+        return max(able, key=lambda worker: (worker.free, worker.has(pack)), default=None)
 
     async def changed(self) -> None:
         """Wait until any worker tells something new. Cancelling is safe."""
@@ -151,7 +156,9 @@ class Fleet:
             call = watch(pb.WatchRequest(), metadata=authorization(self._token))
             try:
                 while True:
-                    places = await asyncio.wait_for(call.read(), SILENT_S)
+                    # Not `wait_for`: before Python 3.12 it can lose a cancellation.
+                    async with asyncio.timeout(SILENT_S):
+                        places = await call.read()
                     if not isinstance(places, pb.Places):
                         reason = "it ended the call"
                         break
@@ -167,7 +174,6 @@ class Fleet:
 
     async def _told(self, worker: KnownWorker, places: pb.Places) -> None:
         if worker.places is None:
-            worker.lost = asyncio.Event()
             log.info("worker %s has %d places", worker.address, places.total)
         worker.places = places
         worker.opening = 0
@@ -178,7 +184,8 @@ class Fleet:
         if worker.places is not None:
             log.warning("worker %s is lost: %s", worker.address, reason)
         worker.places = None
-        worker.lost.set()
+        for tell in list(worker.on_lost):
+            tell()
         async with self._changed:
             self._changed.notify_all()
 

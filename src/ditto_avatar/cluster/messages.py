@@ -12,6 +12,7 @@ from ditto_avatar.types import Emotion, FloatArray, Phoneme
 
 WATCH = "/ditto_avatar.worker.Worker/Watch"
 DRAW = "/ditto_avatar.worker.Worker/Draw"
+BRING = "/ditto_avatar.worker.Worker/Bring"
 SERVICE = "ditto_avatar.worker.Worker"
 HEARTBEAT_S = 0.5
 """A worker tells its places at least this often."""
@@ -40,6 +41,24 @@ class Sound:
             if p.end > samples
         )
         return Sound(self.samples[samples:], left, self.emotion, self.intensity)
+
+    @classmethod
+    def joined(cls, sounds: Sequence[Sound]) -> Sound:
+        """Return sounds of one emotion that follow one another as one."""
+        phonemes: list[Phoneme] = []
+        begin = 0
+        for sound in sounds:
+            phonemes += (
+                Phoneme(p.symbol, p.start + begin, p.end + begin, p.stressed)
+                for p in sound.phonemes
+            )
+            begin += len(sound.samples)
+        samples = np.concatenate([sound.samples for sound in sounds])
+        return cls(samples, tuple(phonemes), sounds[0].emotion, sounds[0].intensity)
+
+    def goes_with(self, other: Sound) -> bool:
+        """Whether the two may be joined."""
+        return (self.emotion, self.intensity) == (other.emotion, other.intensity)
 
     def message(self) -> pb.Up:
         """Return it as a message."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import os
@@ -16,10 +17,10 @@ import grpc.aio
 
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, SERVICE
+from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.worker_stream import WorkerStream
-from ditto_avatar.errors import Busy, DittoAvatarError, NotFound
+from ditto_avatar.errors import Busy, DittoAvatarError, InvalidAvatar, NotFound
 from ditto_avatar.face.base import FaceEngine
-from ditto_avatar.face.library import AvatarLibrary
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +29,10 @@ class Worker:
     """Draw for others with `face`, at most `places` streams at once. Belongs to the event loop."""
 
     def __init__(
-        self, face: FaceEngine, avatars: AvatarLibrary, places: int, token: str | None
+        self, face: FaceEngine, packs: WorkerPacks, places: int, token: str | None
     ) -> None:
         self._face = face
-        self._avatars = avatars
+        self._packs = packs
         self._places = places
         self._token = token
         self._taken = 0
@@ -50,6 +51,9 @@ class Worker:
                 "Draw": grpc.stream_stream_rpc_method_handler(
                     self.draw, pb.Up.FromString, pb.Pictures.SerializeToString
                 ),
+                "Bring": grpc.stream_unary_rpc_method_handler(
+                    self.bring, pb.PackPart.FromString, pb.Brought.SerializeToString
+                ),
             },
         )
 
@@ -58,11 +62,9 @@ class Worker:
         await self._check(context)
         while True:
             yield self._state()
-            async with self._changed:
-                try:
-                    await asyncio.wait_for(self._changed.wait(), HEARTBEAT_S)
-                except TimeoutError:
-                    continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S), self._changed:
+                    await self._changed.wait()
 
     async def draw(self, ups: AsyncIterator[pb.Up], context: Any) -> AsyncIterator[pb.Pictures]:
         """Draw one stream. The end of the call, from either side, frees its place."""
@@ -74,10 +76,10 @@ class Worker:
             await self._tell()
             opening = (await anext(aiter(ups))).open
             try:
-                avatar = self._avatars.find(opening.avatar)
-                if avatar.fingerprint != opening.digest:
-                    raise NotFound(f"The pack {avatar.name!r} is another one here.")
+                avatar = self._packs.find(opening.digest)
                 stream = await self._face.open(avatar, opening.start_frame)
+            except NotFound as error:
+                await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
             except Busy as error:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
             except DittoAvatarError as error:
@@ -92,6 +94,17 @@ class Worker:
         finally:
             self._taken -= 1
             await self._tell()
+
+    async def bring(self, parts: AsyncIterator[pb.PackPart], context: Any) -> pb.Brought:
+        """Take a pack that a server has and this worker lacks."""
+        await self._check(context)
+        try:
+            await self._packs.take(parts)
+        except InvalidAvatar as error:
+            log.warning("a pack that a server brought is refused: %s", error)
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        await self._tell()
+        return pb.Brought()
 
     async def drain(self, within_s: float) -> None:
         """Take nothing new, and wait until what is drawn has ended, or the time is over."""
@@ -116,6 +129,7 @@ class Worker:
             taken=self._taken,
             strained=self._face.strained,
             draining=self._draining,
+            packs=self._packs.digests,
         )
 
     async def _tell(self) -> None:

@@ -4,48 +4,57 @@
 # source: ditto_avatar/cluster/worker.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "ditto_avatar/cluster/worker.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'ditto_avatar/cluster/worker.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n!ditto_avatar/cluster/worker.proto\x12\x13\x64itto_avatar.worker"\x0e\n\x0cWatchRequest"o\n\x06Places\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\r\x12\r\n\x05taken\x18\x04 \x01(\r\x12\x10\n\x08strained\x18\x05 \x01(\x08\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08"\xc0\x01\n\x02Up\x12)\n\x04open\x18\x01 \x01(\x0b\x32\x19.ditto_avatar.worker.OpenH\x00\x12+\n\x05sound\x18\x02 \x01(\x0b\x32\x1a.ditto_avatar.worker.SoundH\x00\x12+\n\x05\x66lush\x18\x03 \x01(\x0b\x32\x1a.ditto_avatar.worker.FlushH\x00\x12-\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1b.ditto_avatar.worker.FinishH\x00\x42\x06\n\x04step"T\n\x04Open\x12\x0e\n\x06\x61vatar\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x13\n\x0bstart_frame\x18\x03 \x01(\r\x12\x17\n\x0fpictures_before\x18\x04 \x01(\r"l\n\x05Sound\x12\x0f\n\x07samples\x18\x01 \x01(\x0c\x12.\n\x08phonemes\x18\x02 \x03(\x0b\x32\x1c.ditto_avatar.worker.Phoneme\x12\x0f\n\x07\x65motion\x18\x03 \x01(\t\x12\x11\n\tintensity\x18\x04 \x01(\x02"G\n\x07Phoneme\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\r\x12\x0b\n\x03\x65nd\x18\x03 \x01(\r\x12\x10\n\x08stressed\x18\x04 \x01(\x08"\x07\n\x05\x46lush"\x08\n\x06\x46inish"N\n\x08Pictures\x12\x13\n\x0bidle_frames\x18\x01 \x03(\r\x12\x11\n\tfragments\x18\x02 \x03(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04loop\x18\x04 \x03(\r2\x97\x01\n\x06Worker\x12I\n\x05Watch\x12!.ditto_avatar.worker.WatchRequest\x1a\x1b.ditto_avatar.worker.Places0\x01\x12\x42\n\x04\x44raw\x12\x17.ditto_avatar.worker.Up\x1a\x1d.ditto_avatar.worker.Pictures(\x01\x30\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ditto_avatar/cluster/worker.proto\x12\x13\x64itto_avatar.worker\"\x0e\n\x0cWatchRequest\"~\n\x06Places\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\r\x12\r\n\x05taken\x18\x04 \x01(\r\x12\x10\n\x08strained\x18\x05 \x01(\x08\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12\r\n\x05packs\x18\x07 \x03(\t\"\xc0\x01\n\x02Up\x12)\n\x04open\x18\x01 \x01(\x0b\x32\x19.ditto_avatar.worker.OpenH\x00\x12+\n\x05sound\x18\x02 \x01(\x0b\x32\x1a.ditto_avatar.worker.SoundH\x00\x12+\n\x05\x66lush\x18\x03 \x01(\x0b\x32\x1a.ditto_avatar.worker.FlushH\x00\x12-\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1b.ditto_avatar.worker.FinishH\x00\x42\x06\n\x04step\"T\n\x04Open\x12\x0e\n\x06\x61vatar\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x13\n\x0bstart_frame\x18\x03 \x01(\r\x12\x17\n\x0fpictures_before\x18\x04 \x01(\r\"l\n\x05Sound\x12\x0f\n\x07samples\x18\x01 \x01(\x0c\x12.\n\x08phonemes\x18\x02 \x03(\x0b\x32\x1c.ditto_avatar.worker.Phoneme\x12\x0f\n\x07\x65motion\x18\x03 \x01(\t\x12\x11\n\tintensity\x18\x04 \x01(\x02\"G\n\x07Phoneme\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\r\x12\x0b\n\x03\x65nd\x18\x03 \x01(\r\x12\x10\n\x08stressed\x18\x04 \x01(\x08\"\x07\n\x05\x46lush\"\x08\n\x06\x46inish\"N\n\x08Pictures\x12\x13\n\x0bidle_frames\x18\x01 \x03(\r\x12\x11\n\tfragments\x18\x02 \x03(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04loop\x18\x04 \x03(\r\"Q\n\x08PackPart\x12-\n\x04head\x18\x01 \x01(\x0b\x32\x1d.ditto_avatar.worker.PackHeadH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"F\n\x08PackHead\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\t\n\x07\x42rought2\xdf\x01\n\x06Worker\x12I\n\x05Watch\x12!.ditto_avatar.worker.WatchRequest\x1a\x1b.ditto_avatar.worker.Places0\x01\x12\x42\n\x04\x44raw\x12\x17.ditto_avatar.worker.Up\x1a\x1d.ditto_avatar.worker.Pictures(\x01\x30\x01\x12\x46\n\x05\x42ring\x12\x1d.ditto_avatar.worker.PackPart\x1a\x1c.ditto_avatar.worker.Brought(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "ditto_avatar.cluster.worker_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ditto_avatar.cluster.worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_WATCHREQUEST"]._serialized_start = 58
-    _globals["_WATCHREQUEST"]._serialized_end = 72
-    _globals["_PLACES"]._serialized_start = 74
-    _globals["_PLACES"]._serialized_end = 185
-    _globals["_UP"]._serialized_start = 188
-    _globals["_UP"]._serialized_end = 380
-    _globals["_OPEN"]._serialized_start = 382
-    _globals["_OPEN"]._serialized_end = 466
-    _globals["_SOUND"]._serialized_start = 468
-    _globals["_SOUND"]._serialized_end = 576
-    _globals["_PHONEME"]._serialized_start = 578
-    _globals["_PHONEME"]._serialized_end = 649
-    _globals["_FLUSH"]._serialized_start = 651
-    _globals["_FLUSH"]._serialized_end = 658
-    _globals["_FINISH"]._serialized_start = 660
-    _globals["_FINISH"]._serialized_end = 668
-    _globals["_PICTURES"]._serialized_start = 670
-    _globals["_PICTURES"]._serialized_end = 748
-    _globals["_WORKER"]._serialized_start = 751
-    _globals["_WORKER"]._serialized_end = 902
+  DESCRIPTOR._loaded_options = None
+  _globals['_WATCHREQUEST']._serialized_start=58
+  _globals['_WATCHREQUEST']._serialized_end=72
+  _globals['_PLACES']._serialized_start=74
+  _globals['_PLACES']._serialized_end=200
+  _globals['_UP']._serialized_start=203
+  _globals['_UP']._serialized_end=395
+  _globals['_OPEN']._serialized_start=397
+  _globals['_OPEN']._serialized_end=481
+  _globals['_SOUND']._serialized_start=483
+  _globals['_SOUND']._serialized_end=591
+  _globals['_PHONEME']._serialized_start=593
+  _globals['_PHONEME']._serialized_end=664
+  _globals['_FLUSH']._serialized_start=666
+  _globals['_FLUSH']._serialized_end=673
+  _globals['_FINISH']._serialized_start=675
+  _globals['_FINISH']._serialized_end=683
+  _globals['_PICTURES']._serialized_start=685
+  _globals['_PICTURES']._serialized_end=763
+  _globals['_PACKPART']._serialized_start=765
+  _globals['_PACKPART']._serialized_end=846
+  _globals['_PACKHEAD']._serialized_start=848
+  _globals['_PACKHEAD']._serialized_end=918
+  _globals['_BROUGHT']._serialized_start=920
+  _globals['_BROUGHT']._serialized_end=929
+  _globals['_WORKER']._serialized_start=932
+  _globals['_WORKER']._serialized_end=1155
 # @@protoc_insertion_point(module_scope)

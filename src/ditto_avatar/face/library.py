@@ -130,11 +130,12 @@ async def open_library(
     return AvatarLibrary([*ours, *(a for a in opened if isinstance(a, Avatar))], refused)
 
 
-async def open_pack(path: Path) -> Avatar:
-    """Check and load one pack of a stranger, a folder or a ``.zip``. Raises `InvalidAvatar`.
+async def open_pack(path: Path, unpack_in: Path | None = None) -> Avatar:
+    """Check and load one pack of a stranger, a folder or a ``.zip``, which is unpacked in a folder
+    of its own in `unpack_in` (default: the system's for temporary files). Raises `InvalidAvatar`.
     Cancelling is safe."""
     async with Inspector(PACK_CHECK) as inspector:
-        return await _open(inspector, path, IdleMemory())
+        return await _open(inspector, path, IdleMemory(), unpack_in)
 
 
 def _load_bundled(folder: Path, memory: IdleMemory) -> list[Avatar]:
@@ -163,8 +164,10 @@ async def _open_all(
     return [opened[path] for path in paths]
 
 
-async def _open(inspector: Inspector, path: Path, memory: IdleMemory) -> Avatar:
-    place = None if await asyncio.to_thread(os.path.isdir, path) else UnpackedFolder()
+async def _open(
+    inspector: Inspector, path: Path, memory: IdleMemory, unpack_in: Path | None = None
+) -> Avatar:
+    place = None if await asyncio.to_thread(os.path.isdir, path) else UnpackedFolder(unpack_in)
     try:
         into = None if place is None else str(place.path)
         checked = await inspector.inspect(path, into=into)

@@ -20,10 +20,11 @@ _BLOCK_BYTES = 1 << 20
 
 
 class UnpackedFolder:
-    """A temporary folder that disappears when nothing refers to it any more."""
+    """A folder in `parent`, or among the system's temporary files, that disappears when nothing
+    refers to it any more."""
 
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="ditto-avatar-"))
+    def __init__(self, parent: Path | None = None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="ditto-avatar-", dir=parent))
         self._finalizer = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def remove(self) -> None:
