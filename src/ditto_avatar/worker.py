@@ -37,7 +37,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
         avatars = await assembly.open_avatars(settings)
         await _prepare(face, avatars)
         places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
-        folder = settings.data_dir / "packs"
+        folder = settings.data_dir / "packs" / str(port)  # workers of several cards share it
         await asyncio.to_thread(_make_empty, folder)
         packs = WorkerPacks(avatars, face.prepare, folder)
         worker = Worker(face, packs, places, token)
