@@ -36,9 +36,12 @@ from tests.fakes.packs import make_pack
 
 LEAD_S = 0.5  # between the first sound and the first frame shown
 AHEAD_S = 1.0  # a viewer takes nothing that is shown later than that
-SPREAD_S = 0.4  # within which viewers begin
+# Viewers begin within this time: as people do who each speak a sentence of some four seconds, one
+# independent of the other; and all at once.
+SPREAD_S = 4.0
+AT_ONCE_S = 0.4
 ON_TIME = 0.99
-SHORT_S = 5.0
+SHORT_S = 6.0
 
 # Yields how many pictures came with each thing that came, for so many frames of speech.
 Watch = Callable[[int], AsyncIterator[int]]
@@ -112,17 +115,22 @@ def at_workers(engine: RemoteEngine, avatar: Avatar) -> Watch:
     return watch
 
 
-async def play(watches: Iterable[Watch], seconds: float, strained: Callable[[], bool]) -> Played:
+async def play(
+    watches: Iterable[Watch],
+    seconds: float,
+    strained: Callable[[], bool],
+    spread_s: float = SPREAD_S,
+) -> Played:
     """Let one viewer for each of `watches` look on for `seconds`, as a player does: it shows a
-    frame every 40 ms and fetches no more than a second ahead. An error of one is an error of all;
-    cancelling ends every stream."""
+    frame every 40 ms and fetches no more than a second ahead. They begin one after the other within
+    `spread_s`. An error of one is an error of all; cancelling ends every stream."""
     played = Played()
     all_watches = list(watches)
     async with asyncio.TaskGroup() as viewers:
         for number, watch in enumerate(all_watches):
-            delay_s = SPREAD_S * number / len(all_watches)
+            delay_s = spread_s * number / len(all_watches)
             viewers.create_task(_view(watch, delay_s, int(seconds * FRAME_RATE_HZ), played))
-        viewers.create_task(_watch_strain(strained, seconds, played))
+        viewers.create_task(_watch_strain(strained, seconds + spread_s, played))
     return played
 
 

@@ -23,7 +23,18 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from bench.end_to_end import Played, Watch, drawn, drawn_and_encoded, most, play, run, shown
+from bench.end_to_end import (
+    AT_ONCE_S,
+    SPREAD_S,
+    Played,
+    Watch,
+    drawn,
+    drawn_and_encoded,
+    most,
+    play,
+    run,
+    shown,
+)
 from bench.gpu import say
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.audio import FEATURES, PRESENT
@@ -100,12 +111,12 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
     whole = drawn_and_encoded(engine, avatar, executor)
     batches: dict[str, dict[str, float]] = {}
 
-    def trial(watch: Watch) -> Any:
+    def trial(watch: Watch, spread_s: float = SPREAD_S) -> Any:
         async def tried(count: int, for_s: float) -> Played:
             # A new trial begins with full quality.
             engine._load_controller.reset()
             before = _counted(engine)
-            played = await play([watch] * count, for_s, lambda: engine.strained)
+            played = await play([watch] * count, for_s, lambda: engine.strained, spread_s)
             batches.clear()
             batches.update(_since(before, _counted(engine), for_s))
             return played
@@ -118,6 +129,8 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
     if played is not None:
         figures |= shown(played)
     figures["batches"] = dict(batches)
+    say("all at once")
+    figures["viewers_at_once"], _ = await most(trial(whole, AT_ONCE_S), count, STEP, 0, say)
     say(json.dumps(figures))
     if not arguments.whole_only:
         figures["viewers_without"] = left_out = dict[str, int]()

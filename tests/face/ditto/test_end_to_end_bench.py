@@ -47,13 +47,13 @@ async def test_a_frame_that_comes_late_is_counted_late() -> None:
     async def twice_as_many(frames: int) -> AsyncIterator[int]:
         yield 2 * frames
 
-    played = await play([at_once, at_once], 0.2, lambda: False)
+    played = await play([at_once, at_once], 0.2, lambda: False, 0.1)
     assert len(played.late_s) == 10
     assert played.on_time == 1
     assert max(played.late_s) < 0
     assert -LEAD_S - 0.2 < min(played.late_s)
     with pytest.raises(ExceptionGroup):
-        await play([twice_as_many], 0.2, lambda: False)
+        await play([twice_as_many], 0.2, lambda: False, 0.1)
 
 
 @pytest.mark.parametrize("stage", ["motion", "frames"])

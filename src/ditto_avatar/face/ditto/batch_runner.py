@@ -23,6 +23,9 @@ from ditto_avatar.face.ditto.source_frames import Cutout, PictureCache, SourceFr
 from ditto_avatar.types import ByteArray, FloatArray
 
 log = logging.getLogger(__name__)
+
+# 0.8 seconds of sound, for which a device takes hardly longer than for a window of it.
+WINDOWS_AT_ONCE = 4
 Result = TypeVar("Result")
 
 
@@ -103,6 +106,12 @@ class BatchRunner:
         self._sound = threads(2, "ditto-sound")
         self._cut = threads(2, "ditto-cut")
         self._register = threads(1, "ditto-register")
+
+    @property
+    def windows_at_once(self) -> int:
+        """How many windows of one viewer are best encoded together. Beside the device's thread
+        they come one after the other, and each keeps its viewer waiting."""
+        return WINDOWS_AT_ONCE if isinstance(self._encoder, DeviceEncoder) else 1
 
     @property
     def counts(self) -> Mapping[Kind, BatchCount]:

@@ -19,6 +19,8 @@ Payload = TypeVar("Payload")
 
 # What a viewer's first frame has is less than this: nothing waits for others then.
 PRESSING_S = 0.25
+# A batch of four frames is as quick a frame as one of sixteen (459 and 469 a second on an H100).
+QUICK_FRAMES = 4
 
 
 class Kind(StrEnum):
@@ -95,8 +97,11 @@ class Backlog(Generic[Payload]):
         return any(self._earliest(kind)[0] < now + PRESSING_S for kind in self._waiting())
 
     def _filled(self, kind: Kind) -> float:
-        """How full the largest batch would be; 1 and more is full."""
-        return len(self._heaps[kind]) / self.sizes[kind][-1]
+        """How full a batch would be; 1 and more is full."""
+        largest = self.sizes[kind][-1]
+        return len(self._heaps[kind]) / (
+            min(largest, QUICK_FRAMES) if kind is Kind.FRAME else largest
+        )
 
     def _size(self, kind: Kind) -> int:
         count, sizes = len(self._heaps[kind]), self.sizes[kind]

@@ -198,8 +198,12 @@ class DittoStream:
         """Listen in small pieces and draw after each: a long push keeps neither its own viewer
         waiting nor others, and ends early when it is cancelled."""
         self._emotions.add(len(sound.samples), sound.emotion)
-        for first in range(0, len(sound.samples), HOP):
-            await self._listen(sound.samples[first : first + HOP])
+        first = 0
+        while first < len(sound.samples):
+            # The first pictures are wanted soonest; later several windows are one batch.
+            size = HOP * (self._batch_runner.windows_at_once if self._drawn else 1)
+            await self._listen(sound.samples[first : first + size])
+            first += size
 
     async def _listen(self, samples: FloatArray) -> None:
         self._extend(self._motion, await self._features(self._sound.push(samples)))
