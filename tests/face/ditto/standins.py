@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
+import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 
 from ditto_avatar.face.ditto.audio import OnnxEncoder
@@ -23,6 +25,7 @@ from ditto_avatar.face.ditto.checkpoint_files import FILES, place
 from ditto_avatar.face.ditto.config import ReleasedConfig
 from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmarks203
 from ditto_avatar.face.ditto.models import DittoModels
+from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.source import FaceReader
 from ditto_avatar.face.ditto.weights import manifest
@@ -75,7 +78,7 @@ def build_models(folder: Path) -> DittoModels:
     """The whole of it; the ONNX models are written to `folder`."""
     write_onnx_models(folder)
     return DittoModels(
-        eager_runners(small_networks(), torch.device("cpu")),
+        _small_pictures(eager_runners(small_networks(), torch.device("cpu"))),
         OnnxEncoder(folder / "hubert_streaming_fix_kv.onnx"),
         FaceReader(
             FaceDetector(folder / "blaze_face.onnx"),
@@ -85,6 +88,16 @@ def build_models(folder: Path) -> DittoModels:
         ReleasedConfig(),
         key="0123456789ab",
     )
+
+
+def _small_pictures(runners: Runners) -> Runners:
+    """Draw from a quarter of the crop's width: a sixteenth of the work of 512 by 512 pixels."""
+
+    def appearance(image: torch.Tensor) -> torch.Tensor:
+        volume: torch.Tensor = runners.appearance(F.avg_pool2d(image, 4))
+        return volume
+
+    return replace(runners, appearance=appearance)
 
 
 def write_onnx_models(folder: Path) -> None:
