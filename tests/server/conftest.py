@@ -16,6 +16,8 @@ from anyio.from_thread import BlockingPortal as Portal
 from anyio.from_thread import start_blocking_portal
 from websockets.asyncio.client import ClientConnection, connect
 
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.puppet.renderer import Renderer
 from ditto_avatar.server.parts import ServerParts, open_parts
 from ditto_avatar.server.serving import GracefulServer, admin_port
 from ditto_avatar.server.wire.server_messages import SERVER_MESSAGES
@@ -97,8 +99,26 @@ def small_presenters(packs: Path) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def faces_prepared_once() -> Iterator[None]:
+    """Servers in this process share what draws a pack, since preparing one takes a second."""
+    renderers: dict[tuple[Path, str], Renderer] = {}
+
+    def renderer(avatar: Avatar) -> Renderer:
+        key = (avatar.folder, avatar.fingerprint)
+        if key not in renderers:
+            renderers[key] = Renderer(avatar)
+        return renderers[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ditto_avatar.face.puppet.engine.Renderer", renderer)
+        yield
+
+
 def client(port: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=TEST_DEADLINE_S)
+    # Nothing here is encrypted, and reading the certificates of the system takes 50 ms.
+    url = f"http://127.0.0.1:{port}"
+    return httpx.AsyncClient(base_url=url, timeout=TEST_DEADLINE_S, verify=False)
 
 
 @asynccontextmanager
