@@ -1,4 +1,4 @@
-"""Thirty Korean sentences from text to clip, through a real server with the embedded engines."""
+"""Korean sentences from text to clip, through a real server with the embedded engines."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ async def speech_seconds(server: Server, url: str) -> float:
     return len(samples) / 16_000 - SILENCE_S
 
 
-async def test_thirty_sentences_become_thirty_clips_read_in_full(serve: ServeWith) -> None:
-    text = " ".join(written for written, _ in SENTENCES)
+async def test_sentences_become_clips_read_in_full(serve: ServeWith) -> None:
+    """Every third one: tests/speech/korean has the voice say all thirty."""
+    sentences = SENTENCES[::3]
+    text = " ".join(written for written, _ in sentences)
     async with serve(lead_s=1_000) as server, server.socket(language="ko") as client:
         await client.send(type="say", text=text)
         done = await client.until("turn.finished")
         clips = client.of("video_ready")
         assert done["text"] == text
-        assert [clip["text"] for clip in clips] == [written for written, _ in SENTENCES]
-        for clip, (_, read) in zip(clips, SENTENCES, strict=True):
+        assert [clip["text"] for clip in clips] == [written for written, _ in sentences]
+        for clip, (_, read) in zip(clips, sentences, strict=True):
             seconds = await speech_seconds(server, clip["audio_url"])
             # A digit or an English word that is left out or spelt wrongly shows in the time.
             assert 0.10 < seconds / syllables(read) < 0.30, (read, seconds)
