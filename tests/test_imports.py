@@ -30,7 +30,7 @@ ORDER = [
 ]
 CLI = {"cli", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"}
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
-ANYWHERE |= {"settings_rtc"}
+ANYWHERE |= {"settings_cluster", "settings_rtc"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
 ASSEMBLY = {"integrations", "assembly", "doctor", "render", "subtitled", "worker"}
@@ -39,7 +39,7 @@ OPTIONAL = {
     "fastapi": ["server/"],
     "starlette": ["server/"],
     "uvicorn": ["server/serving.py", "server/connections.py"],
-    "h11": ["server/connections.py", "server/forwarding.py"],
+    "h11": ["server/connections.py", "server/forwarding.py", "cluster/status.py"],
     "obstore": ["pipeline/bucket_clips.py"],
     "torch": ["face/ditto/"],
     "onnxruntime": ["face/ditto/", "speech/neural/child.py"],

@@ -24,6 +24,7 @@ from ditto_avatar.speech.fallback import FallbackSpeech
 from ditto_avatar.speech.listening import Transcriber
 
 if TYPE_CHECKING:
+    from ditto_avatar.cluster.tls import Tls
     from ditto_avatar.speech.espeak import EspeakEngine
     from ditto_avatar.speech.neural.local import LocalSpeech
 
@@ -115,7 +116,10 @@ async def open_drawing(settings: Settings, metrics: Metrics) -> FaceEngine:
     from ditto_avatar.cluster.remote import RemoteEngine
 
     return await RemoteEngine.connect(
-        settings.workers.split(","), worker_token(settings), metrics.worker_takeovers.inc
+        settings.workers.split(","),
+        worker_token(settings),
+        metrics.worker_takeovers.inc,
+        tls=await asyncio.to_thread(worker_tls, settings),
     )
 
 
@@ -129,6 +133,24 @@ def worker_token(settings: Settings) -> str | None:
             f"came {len(token)}."
         )
     return token
+
+
+def worker_tls(settings: Settings) -> Tls | None:
+    """Return what servers and workers encrypt with; None where the settings name no certificate.
+    Raises `InvalidInput` for files that cannot be used, and when some are named and others not.
+    Blocks."""
+    files = (settings.worker_certificate, settings.worker_key, settings.worker_ca)
+    named = [file for file in files if file is not None]
+    if not named:
+        return None
+    if len(named) < len(files):
+        raise InvalidInput(
+            "DITTO_WORKER_CERTIFICATE, DITTO_WORKER_KEY and DITTO_WORKER_CA go together: expected "
+            f"all three, came {len(named)}."
+        )
+    from ditto_avatar.cluster.tls import Tls
+
+    return Tls.read(*named)
 
 
 async def open_face(settings: Settings, name: str | None = None) -> FaceEngine:

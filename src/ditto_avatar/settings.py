@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from ditto_avatar.settings_cluster import ClusterSettings
 from ditto_avatar.settings_rtc import RtcSettings
 from ditto_avatar.types import AiLabel, Language
 
@@ -19,7 +20,7 @@ Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class Settings(RtcSettings):
+class Settings(ClusterSettings, RtcSettings):
     """One frozen object for a whole process; parts get what they need from it by argument."""
 
     model_config = SettingsConfigDict(
@@ -92,15 +93,6 @@ class Settings(RtcSettings):
         None,
         description="mirror of the model hub that checkpoints, voices and recognisers are "
         "downloaded from",
-    )
-
-    workers: str = Field(
-        "",
-        description="workers (`ditto-avatar worker`) that draw instead of this process, as "
-        "host:port by commas; a name with several addresses is several workers",
-    )
-    worker_token: SecretStr | None = Field(
-        None, description="secret that servers and workers share, at least 32 characters"
     )
 
     openai_api_key: SecretStr | None = Field(

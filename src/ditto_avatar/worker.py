@@ -27,10 +27,11 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     """Serve until the process is asked to stop. Raises `InvalidInput` when others could reach it
     without a secret, `Unavailable` when the port is taken or the engine lacks something."""
     token = assembly.worker_token(settings)
-    if token is None and not _is_this_machine(host):
+    tls = await asyncio.to_thread(assembly.worker_tls, settings)
+    if token is None and tls is None and not _is_this_machine(host):
         raise InvalidInput(
             f"A worker at {host} can be reached by others: set DITTO_WORKER_TOKEN, the same here "
-            "and at the servers."
+            "and at the servers, or DITTO_WORKER_CERTIFICATE."
         )
     face = await assembly.open_face(settings)
     try:
@@ -42,7 +43,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
         packs = WorkerPacks(avatars, face.prepare, folder)
         worker = Worker(face, packs, places, token)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        await serve_worker(worker, address, settings.shutdown_s)
+        await serve_worker(worker, address, settings.shutdown_s, tls)
     except OSError as error:
         raise Unavailable(f"The worker cannot listen: {error}.") from error
     finally:

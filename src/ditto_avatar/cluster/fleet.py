@@ -14,6 +14,7 @@ import grpc.aio
 
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, WATCH, authorization
+from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.errors import InvalidInput, Unavailable
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,19 @@ class Fleet:
     """Watch the workers at `addresses` (``host:port``; a name that has several addresses is several
     workers). Belongs to the event loop."""
 
-    def __init__(self, addresses: Iterable[str], token: str | None, first_s: float = 30.0) -> None:
-        """With `first_s`, how long to wait for the first worker."""
+    def __init__(
+        self,
+        addresses: Iterable[str],
+        token: str | None,
+        tls: Tls | None = None,
+        first_s: float = 30.0,
+    ) -> None:
+        """With `first_s`, how long to wait for the first worker. With `tls` a worker has to show a
+        certificate for the name, or the address, that it is called by in `addresses`."""
         self._first_s = first_s
         self._names = [_parted(address) for address in addresses]
         self._token = token
+        self._tls = tls
         self._workers: dict[str, KnownWorker] = {}
         self._changed = asyncio.Condition()
         self._resolving: asyncio.Task[None] | None = None
@@ -127,25 +136,31 @@ class Fleet:
     async def _keep_resolving(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            found: set[str] = set()
+            found: dict[str, str] = {}
             for host, port in self._names:
                 try:
                     for *_, place in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
                         ip = str(place[0])
-                        found.add(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}")
+                        found[f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"] = host
                 except OSError as error:
                     log.warning("worker %s is not known to the network: %s", host, error.strerror)
-            for address in found - set(self._workers):
-                channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+            for address in found.keys() - self._workers.keys():
+                channel = self._channel(address, found[address])
                 worker = self._workers[address] = KnownWorker(address, channel)
                 worker.watching = asyncio.create_task(self._watch(worker), name=address)
-            for address in set(self._workers) - found:
+            for address in self._workers.keys() - found.keys():
                 worker = self._workers[address]
                 if worker.places is None and worker.watching is not None:
                     worker.watching.cancel()
                     del self._workers[address]
                     await worker.channel.close()
             await asyncio.sleep(_RESOLVE_S)
+
+    def _channel(self, address: str, host: str) -> grpc.aio.Channel:
+        if self._tls is None:
+            return grpc.aio.insecure_channel(address, options=OPTIONS)
+        options = [*OPTIONS, ("grpc.ssl_target_name_override", host)]
+        return grpc.aio.secure_channel(address, self._tls.for_server(), options=options)
 
     async def _watch(self, worker: KnownWorker) -> None:
         watch = worker.channel.unary_stream(

@@ -10,6 +10,7 @@ from ditto_avatar.cluster.bringing import PackCarrier
 from ditto_avatar.cluster.fleet import Fleet
 from ditto_avatar.cluster.placing import Placing
 from ditto_avatar.cluster.remote_stream import RemoteStream
+from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.cluster.watchdog import Lost
 from ditto_avatar.face.avatar import Avatar
 
@@ -42,10 +43,11 @@ class RemoteEngine:
         on_lost: Callable[[], object],
         first_s: float = 30.0,
         place_s: float = 10.0,
+        tls: Tls | None = None,
     ) -> RemoteEngine:
-        """Find the workers. Raises `Unavailable` when none answers, `InvalidInput` for an address
-        that is none."""
-        fleet = Fleet(addresses, token, first_s)
+        """Find the workers, and talk to them over `tls` where it is given. Raises `Unavailable`
+        when none answers, `InvalidInput` for an address that is none."""
+        fleet = Fleet(addresses, token, tls, first_s)
         return cls(fleet, token, await fleet.open(), on_lost, place_s)
 
     @property

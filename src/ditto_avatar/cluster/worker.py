@@ -18,6 +18,7 @@ import grpc.aio
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, SERVICE
 from ditto_avatar.cluster.packs import WorkerPacks
+from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.errors import Busy, DittoAvatarError, InvalidAvatar, NotFound
 from ditto_avatar.face.base import FaceEngine
@@ -144,14 +145,19 @@ class Worker:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is not the worker's")
 
 
-async def serve_worker(worker: Worker, address: str, shutdown_s: float) -> None:
-    """Serve `worker` at `address` until SIGTERM or SIGINT; then drain for up to `shutdown_s`.
-    Raises `OSError` when the address is taken."""
+async def serve_worker(
+    worker: Worker, address: str, shutdown_s: float, tls: Tls | None = None
+) -> None:
+    """Serve `worker` at `address`, over `tls` where it is given, until SIGTERM or SIGINT; then
+    drain for up to `shutdown_s`. Raises `OSError` when the address is taken."""
     # Two processes on one port would share the calls by chance.
     server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((worker.handlers(),))
     try:
-        server.add_insecure_port(address)
+        if tls is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, tls.for_worker())
     except RuntimeError as error:
         raise OSError(f"{address} cannot be listened on") from error
     stop = asyncio.Event()
