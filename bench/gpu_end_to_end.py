@@ -36,6 +36,7 @@ from bench.end_to_end import (
     shown,
 )
 from bench.gpu import say
+from bench.gpu_sentences import measure_sentences
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.audio import FEATURES, PRESENT
 from ditto_avatar.face.ditto.engine import DittoEngine
@@ -108,6 +109,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
     engine._counts = False
     engine._places.limit = MOST
     executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
+    figures |= await measure_sentences(engine, avatar, executor)
     whole = drawn_and_encoded(engine, avatar, executor)
     batches: dict[str, dict[str, float]] = {}
 

@@ -336,6 +336,7 @@ def ditto_options(settings: Settings) -> DittoOptions:
         overlap=settings.overlap,
         feature_cache_mb=settings.feature_cache_mb,
         max_streams=settings.max_streams,
+        kernel_cache=settings.kernel_cache or settings.data_dir / "kernels",
     )
 
 

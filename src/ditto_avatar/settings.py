@@ -89,6 +89,11 @@ class Settings(ClusterSettings, RtcSettings):
     max_streams: Positive | None = Field(
         None, description="streams Ditto runs at once, instead of the measured number"
     )
+    kernel_cache: Path | None = Field(
+        None,
+        description="folder for what Ditto compiles at its first start (else the folder kernels "
+        "of DITTO_DATA_DIR); kept, the next start takes seconds",
+    )
     checkpoints_endpoint: str | None = Field(
         None,
         description="mirror of the model hub that checkpoints, voices and recognisers are "

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from bench import gpu_sentences
 from bench.end_to_end import LEAD_S, Played, drawn, drawn_and_encoded, most, play
 from bench.gpu_end_to_end import without
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import DittoModels
 from ditto_avatar.face.ditto.options import DittoOptions
+from tests.fakes.engines import LoudnessFace
 
 
 def holding(limit: int) -> Callable[[int, float], object]:
@@ -54,6 +56,17 @@ async def test_a_frame_that_comes_late_is_counted_late() -> None:
     assert -LEAD_S - 0.2 < min(played.late_s)
     with pytest.raises(ExceptionGroup):
         await play([twice_as_many], 0.2, lambda: False, 0.1)
+
+
+async def test_single_sentences_wait_for_the_services_and_make_whole_films(
+    avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_sentences, "TIMES", 1)
+    with ThreadPoolExecutor(1) as executor:
+        figures = await gpu_sentences.measure_sentences(LoudnessFace(), avatar, executor)
+    waited = gpu_sentences.FIRST_TOKEN_S + gpu_sentences.FIRST_SOUND_S
+    assert figures["text_to_picture_s"] >= waited
+    assert figures["sentence_to_mp4_s"] > 0
 
 
 @pytest.mark.parametrize("stage", ["motion", "frames"])

@@ -17,6 +17,7 @@ from ditto_avatar.face.ditto.load_controller import Capacity, levels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.runtime.base import Runners, on_device
 from ditto_avatar.face.ditto.runtime.choice import choose_runners, measure
+from ditto_avatar.face.ditto.runtime.kernel_cache import keep_kernels
 from ditto_avatar.face.ditto.runtime.sound.encoder import choose_encoder
 from ditto_avatar.face.ditto.source import FaceReader
 from ditto_avatar.face.ditto.weights import load_network
@@ -72,6 +73,8 @@ def load_models(
             "them."
         )
     device = choose_device(options.device)
+    if options.kernel_cache is not None and device.type == "cuda":
+        keep_kernels(options.kernel_cache)
     tell = progress or (lambda name: None)
     networks: dict[str, nn.Module] = {}
     for name, entry in FILES.items():

@@ -27,7 +27,9 @@ class DittoOptions:
     `template_n_frames` how many frames of the idle loop a stream moves over (-1: all),
     `overlap` the frames that clips share while streaming (40 to 79). `feature_cache_mb` bounds
     the memory for source features. `max_streams` streams run at once (None: as many as
-    a GPU was measured to hold, on a CPU any number). Raises `InvalidInput` for values outside.
+    a GPU was measured to hold, on a CPU any number). What is compiled is kept in `kernel_cache`
+    (None: where torch keeps it), so that the next start need not compile it. Raises `InvalidInput`
+    for values outside.
     """
 
     checkpoints: Path
@@ -41,6 +43,7 @@ class DittoOptions:
     feature_cache_mb: int = 2_048
     max_streams: int | None = None
     seed: int = 0
+    kernel_cache: Path | None = None
 
     def __post_init__(self) -> None:
         _expect("sampling_timesteps", self.sampling_timesteps, 1, MOST_STEPS)
