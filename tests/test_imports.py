@@ -116,4 +116,5 @@ def test_nothing_but_settings_reads_the_environment() -> None:
         for path in modules()
         if "os.environ" in (text := path.read_text(encoding="utf-8")) or "getenv(" in text
     ]
-    assert readers == []
+    # Torch and Triton are told by it alone where to keep what they compile.
+    assert readers == ["src/ditto_avatar/face/ditto/runtime/kernel_cache.py"]
