@@ -117,4 +117,4 @@ def test_nothing_but_settings_reads_the_environment() -> None:
         if "os.environ" in (text := path.read_text(encoding="utf-8")) or "getenv(" in text
     ]
     # Torch and Triton are told by it alone where to keep what they compile.
-    assert readers == ["src/ditto_avatar/face/ditto/runtime/kernel_cache.py"]
+    assert readers == ["face/ditto/runtime/kernel_cache.py"]
