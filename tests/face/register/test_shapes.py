@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ditto_avatar.face.library import BUNDLED
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX
 from ditto_avatar.face.puppet.model import general_basis, scaled_basis
@@ -48,3 +50,14 @@ def test_shapes_of_eyes_and_jaw_are_left_alone() -> None:
     eyes = list(lm.LEFT_EYE + lm.RIGHT_EYE)
     moved = fitted[INDEX["mouthPucker"], eyes] - general[INDEX["mouthPucker"], eyes]
     assert np.abs(moved).max() < 0.5
+
+
+def test_no_lip_is_pushed_over_the_skin_beside_it() -> None:
+    neutral = load_avatar(BUNDLED / "james").arrays.neutral_landmarks
+    shapes = fitted_shapes(neutral)
+    wide_o = neutral + 0.5 * shapes[INDEX["jawOpen"]] + 0.6 * shapes[INDEX["mouthPucker"]]
+    wide_o += 0.3 * shapes[INDEX["mouthFunnel"]]
+    for lip, skin in ((17, 18), (84, 83), (314, 313), (0, 164), (37, 167), (267, 393)):
+        before = neutral[skin, 1] - neutral[lip, 1]
+        after = wide_o[skin, 1] - wide_o[lip, 1]
+        assert after / before > 0.15, (lip, skin)

@@ -21,6 +21,7 @@ from ditto_avatar.face.geometry import rotations
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
 from ditto_avatar.face.puppet.fields import Grid, floats, grid_over, interpolate
+from ditto_avatar.face.puppet.lip_skin import keep_apart
 from ditto_avatar.types import FloatArray
 
 # Nodes across the width of the face.
@@ -237,7 +238,9 @@ def scaled_basis(points: FloatArray) -> FloatArray:
     mine = _mouth_width(points) / scale
     # A wider mouth than the average moves further when it opens or narrows.
     wider = np.clip(mine / _mouth_width(neutral), 0.8, 1.25)
-    return floats(shapes * scale * wider)
+    scaled = floats(shapes * scale * wider)
+    keep_apart(points, scaled)
+    return scaled
 
 
 def _basis(avatar: Avatar) -> FloatArray:

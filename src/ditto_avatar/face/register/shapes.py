@@ -9,6 +9,7 @@ import numpy as np
 from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX
 from ditto_avatar.face.puppet.fields import floats, interpolate
+from ditto_avatar.face.puppet.lip_skin import keep_apart
 from ditto_avatar.face.puppet.model import general_basis, scaled_basis
 from ditto_avatar.types import FloatArray
 
@@ -32,6 +33,7 @@ def fitted_shapes(neutral: FloatArray) -> FloatArray:
     relaxed = _relaxation(neutral)
     for name, share in _TAKES_BACK.items():
         shapes[INDEX[name], :468, :2] += share * relaxed
+    keep_apart(neutral, shapes)
     return shapes
 
 
