@@ -48,12 +48,12 @@ def transparent_to_opaque() -> float:
 
 
 def _encode_some(renderer: Renderer, shown: Avatar) -> Callable[[], None]:
-    encoder, brush = FragmentEncoder(*shown.coded_size), FramePainter(renderer, 0)
+    encoder, painter = FragmentEncoder(*shown.coded_size), FramePainter(renderer, 0)
     poses = [_talking(index) for index in range(FRAMES)]
 
     def some() -> None:
         for index, pose in enumerate(poses):
-            frame = VideoFrame(index, index, brush.draw(index, pose))
+            frame = VideoFrame(index, index, painter.draw(index, pose))
             encoder.encode(picture_of(frame, shown)(), _SILENCE)
 
     return some

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Page, WebSocket
@@ -14,7 +15,7 @@ from bench.browser import browser_page
 from bench.joins import at_the_joins
 from bench.report import Scale, Target
 from bench.serving import Serving, serving
-from bench.yardstick import Yardstick
+from bench.yardstick import Repetitions, Yardstick
 
 QUESTIONS = [
     "What is Ditto Avatar?",
@@ -52,11 +53,22 @@ INTERRUPT = """async () => {
 }"""
 
 
-async def at_the_server(yardstick: Yardstick) -> dict[str, list[float]]:
-    """ms until the first fragment arrives, and until the interruption that follows is answered."""
+@dataclass
+class Measured:
+    """ms of each repetition: of the answers, as measured and at yardstick 1, and of the
+    interruptions."""
+
+    answers: list[float]
+    answers_at_one: list[float]
+    interruptions: list[float]
+
+
+async def at_the_server(yardstick: Yardstick) -> Measured:
+    """Until the first fragment arrives, and until the interruption that follows is answered."""
     fragments: list[float] = []
     interruptions: list[float] = []
     async with serving(DITTO_CACHE_MB="0") as server, server.viewer() as viewer:
+        repetitions = Repetitions(yardstick)
         for turn in range(TURNS + 2):
             question = QUESTIONS[turn % len(QUESTIONS)]
             asked = await viewer.send(type="user.text", text=question, idle_frame=turn)
@@ -65,18 +77,20 @@ async def at_the_server(yardstick: Yardstick) -> dict[str, list[float]]:
             sent = await viewer.send(type="interrupt")
             stopped, _ = await viewer.until("turn.interrupted")
             interruptions.append((stopped - sent) * 1000)
-            yardstick.sample()
-    return {"fragments": fragments[2:], "interruptions": interruptions}
+            repetitions.done()
+    at_one = repetitions.at_yardstick_one(fragments)
+    return Measured(fragments[2:], at_one[2:], interruptions)
 
 
-def on_the_screen(server: Serving, yardstick: Yardstick) -> dict[str, list[float]]:
-    """ms from Enter to the first painted frame, and from a click to the idle loop, in Chromium."""
+def on_the_screen(server: Serving, yardstick: Yardstick) -> Measured:
+    """From Enter to the first painted frame, and from a click to the idle loop, in Chromium."""
     painted: list[float] = []
     interruptions: list[float] = []
     with browser_page(server.url) as page:
         reports = _painted_reports(page)
         page.goto(server.url)
         page.wait_for_selector('#stage[data-phase="ready"]')
+        repetitions = Repetitions(yardstick)
         for turn in range(SCREEN_TURNS + 2):
             box = page.locator("#text")
             box.fill(QUESTIONS[turn % len(QUESTIONS)])
@@ -85,7 +99,7 @@ def on_the_screen(server: Serving, yardstick: Yardstick) -> dict[str, list[float
             page.evaluate(INTERRUPT)
             page.wait_for_selector('#stage[data-phase="ready"]')
             painted = [report["since_text_ms"] for report in reports]
-            yardstick.sample()
+            repetitions.done()
         for _ in range(INTERRUPTIONS):
             box.fill(LONG)
             box.press("Enter")
@@ -96,7 +110,8 @@ def on_the_screen(server: Serving, yardstick: Yardstick) -> dict[str, list[float
             )
             interruptions.append(page.evaluate(INTERRUPT))
             page.wait_for_selector('#stage[data-phase="ready"]')
-    return {"painted": painted[2:], "interruptions": interruptions}
+    at_one = repetitions.at_yardstick_one(painted)
+    return Measured(painted[2:], at_one[2:], interruptions)
 
 
 def _painted_reports(page: Page) -> list[dict[str, Any]]:
@@ -116,32 +131,39 @@ def _painted_reports(page: Page) -> list[dict[str, Any]]:
     return reports
 
 
-async def measure(yardstick: Yardstick) -> dict[str, Any]:
-    """All figures."""
-    server_side = await at_the_server(yardstick)
+async def measure(yardstick: Yardstick) -> tuple[dict[str, Any], dict[str, float]]:
+    """All figures; and those of the answers at yardstick 1."""
+    fragments = await at_the_server(yardstick)
     async with serving(DITTO_CACHE_MB="0") as server:
         screen = await asyncio.to_thread(on_the_screen, server, yardstick)
         joins = await asyncio.to_thread(at_the_joins, server)
-    fragments, painted = server_side["fragments"], screen["painted"]
+    figures = {
+        **percentiles(fragments.answers, screen.answers),
+        "barge_in_server_ms": round(max(fragments.interruptions), 1),
+        "barge_in_screen_ms": round(max(screen.interruptions), 1),
+        **joins,
+        "turns": len(fragments.answers),
+        "turns_on_screen": len(screen.answers),
+        "interruptions": INTERRUPTIONS,
+    }
+    return figures, percentiles(fragments.answers_at_one, screen.answers_at_one)
+
+
+def percentiles(fragments: list[float], painted: list[float]) -> dict[str, float]:
+    """The medians and the slow ends of both."""
     return {
         "text_to_first_fragment_ms_p50": round(report.p50(fragments), 1),
         "text_to_first_fragment_ms_p95": round(report.percentile(fragments, 95), 1),
         "first_painted_frame_ms_p50": round(report.p50(painted), 1),
         "first_painted_frame_ms_p95": round(report.percentile(painted, 95), 1),
-        "barge_in_server_ms": round(max(server_side["interruptions"]), 1),
-        "barge_in_screen_ms": round(max(screen["interruptions"]), 1),
-        **joins,
-        "turns": len(fragments),
-        "turns_on_screen": len(painted),
-        "interruptions": INTERRUPTIONS,
     }
 
 
 def main() -> None:
     """Measure and write results/latency.json."""
     with Yardstick() as yardstick:
-        figures = asyncio.run(measure(yardstick))
-    report.write("latency", figures, TARGETS, yardstick)
+        figures, at_one = asyncio.run(measure(yardstick))
+    report.write("latency", figures, TARGETS, yardstick, at_one)
 
 
 if __name__ == "__main__":

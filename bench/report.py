@@ -65,10 +65,12 @@ def write(
     figures: Mapping[str, Any],
     targets: Mapping[str, Target],
     yardstick: Yardstick | None = None,
+    by_repetition: Mapping[str, float] | None = None,
 ) -> Path:
     """Store figures as ``results/<name>.json`` and print them beside their targets, as they were
     measured and by the `yardstick` that was sampled between the repetitions. Only figures that the
-    speed of the machine does not change go without one."""
+    speed of the machine does not change go without one. Those in `by_repetition` are at yardstick 1
+    already, each repetition divided by the yardstick of its moment."""
     content = _content(figures, targets, yardstick)
     _show(name, content, targets)
     return _store(name, content)

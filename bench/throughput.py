@@ -58,13 +58,13 @@ def poses(sound: SpeechChunk) -> list[Pose]:
 
 def drawn_fps(avatar: Avatar, sound: SpeechChunk, yardstick: Yardstick) -> float:
     """Frames acted and drawn a second."""
-    brush = FramePainter(Renderer(avatar), 0)
+    painter = FramePainter(Renderer(avatar), 0)
     rates = []
     for _ in range(ROUNDS):
         began = time.process_time()
         track = poses(sound)
         for index, pose in enumerate(track):
-            brush.draw(index % avatar.frame_count, pose)
+            painter.draw(index % avatar.frame_count, pose)
         rates.append(len(track) / (time.process_time() - began))
         yardstick.sample()
     return report.p50(rates)
@@ -72,7 +72,7 @@ def drawn_fps(avatar: Avatar, sound: SpeechChunk, yardstick: Yardstick) -> float
 
 def encoded_fps(avatar: Avatar, sound: SpeechChunk, yardstick: Yardstick) -> float:
     """The same with H.264 and AAC."""
-    brush = FramePainter(Renderer(avatar), 0)
+    painter = FramePainter(Renderer(avatar), 0)
     rates = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -80,7 +80,7 @@ def encoded_fps(avatar: Avatar, sound: SpeechChunk, yardstick: Yardstick) -> flo
         track = poses(sound)
         samples = np.pad(sound.samples, (0, len(track) * SAMPLES_PER_FRAME - len(sound.samples)))
         for index, pose in enumerate(track):
-            picture = brush.draw(index % avatar.frame_count, pose)
+            picture = painter.draw(index % avatar.frame_count, pose)
             start = index * SAMPLES_PER_FRAME
             encoder.encode(picture, samples[start : start + SAMPLES_PER_FRAME])
         encoder.finish()

@@ -7,18 +7,21 @@ So each bench measures four fixed loads between its repetitions: a clip through 
 OpenCV at work on a picture, a loop in plain Python, and round trips over the loopback. The
 yardstick is how many times longer they take than on the reference machine in a quick hour (1.0 is
 as fast as that, 2.0 half as fast), and a figure divided by it is comparable between machines.
+
+Each load counts by its share of an answer's wait, since a slow loopback delays an answer less than
+a slow encoder does. A machine that is shared changes its speed within seconds: what has
+repetitions is divided one by one, by what was measured right before and after (`Repetitions`).
 """
 
 from __future__ import annotations
 
-import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from statistics import median
+from statistics import fmean, median
 from types import TracebackType
 
 import av
@@ -30,6 +33,10 @@ from ditto_avatar.types import ByteArray, FloatArray
 
 REFERENCE_MS = {"encode": 30.0, "arrays": 20.0, "python": 20.0, "loopback": 5.0}
 """What the loads take on two cores of an AMD EPYC in a quick hour, each in one sample."""
+SHARES = {"encode": 0.35, "arrays": 0.40, "python": 0.22, "loopback": 0.03}
+"""The kinds of work between a text and its first fragment. Of 70 ms in such an hour 9 are Python, 5
+the voice (native code, counted with Python), 29 the drawing of the first pictures, 25 their encoding
+and 2 the ways between processes (`turn.finished` and processor times)."""
 SIDE_PX = 512
 _FRAMES = 16
 _ROUND_TRIPS = 400
@@ -69,12 +76,16 @@ class Yardstick:
     ) -> None:
         self._echo.__exit__(kind, error, where)
 
-    def sample(self) -> None:
-        """Do each load once, about a tenth of a second in all. Call it between repetitions."""
+    def sample(self) -> float:
+        """Do each load once, about a tenth of a second in all; return how many times slower than
+        the reference the machine is at this moment. Call it between repetitions."""
+        taken_ms = {}
         for name, load in self._loads.items():
             began = self._clock()
             load()
-            self._samples_ms[name].append((self._clock() - began) * 1_000)
+            taken_ms[name] = (self._clock() - began) * 1_000
+            self._samples_ms[name].append(taken_ms[name])
+        return _times_slower(taken_ms)
 
     @property
     def loads_ms(self) -> dict[str, float]:
@@ -83,9 +94,8 @@ class Yardstick:
 
     @property
     def value(self) -> float:
-        """How many times slower than the reference, as the geometric mean of the loads."""
-        ratios = [taken / REFERENCE_MS[name] for name, taken in self.loads_ms.items()]
-        return math.prod(ratios) ** (1 / len(ratios))
+        """How many times slower than the reference, by the medians of the loads."""
+        return _times_slower(self.loads_ms)
 
     def content(self) -> dict[str, float | int]:
         """What a file of results says about it."""
@@ -120,6 +130,30 @@ class Yardstick:
         for _ in range(_ROUND_TRIPS):
             self._socket.sendall(_MESSAGE)
             _receive(self._socket)
+
+
+class Repetitions:
+    """A figure's repetitions, each beside the yardstick of its own moment."""
+
+    def __init__(self, yardstick: Yardstick) -> None:
+        """Take the first sample, which comes before the first repetition."""
+        self._yardstick = yardstick
+        self._before = yardstick.sample()
+        self._slower: list[float] = []
+
+    def done(self) -> None:
+        """Take a sample behind a repetition."""
+        after = self._yardstick.sample()
+        self._slower.append(fmean((self._before, after)))
+        self._before = after
+
+    def at_yardstick_one(self, measured: Sequence[float]) -> list[float]:
+        """Divide what each repetition measured by the mean of the samples around it."""
+        return [value / slower for value, slower in zip(measured, self._slower, strict=True)]
+
+
+def _times_slower(taken_ms: Mapping[str, float]) -> float:
+    return sum(share * taken_ms[name] / REFERENCE_MS[name] for name, share in SHARES.items())
 
 
 def _pictures() -> list[ByteArray]:

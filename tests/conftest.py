@@ -9,11 +9,9 @@ from tests.fakes.postgres import NotInstalled, Postgres, running_postgres
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for pytest-xdist: two browsers at a time would starve each other, and the tests
-    of a file share fixtures that are slow to make."""
+    """Group tests for pytest-xdist: the tests of a file share fixtures that are slow to make."""
     for item in items:
-        screen = item.get_closest_marker("e2e") is not None
-        item.add_marker(pytest.mark.xdist_group("screen" if screen else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)

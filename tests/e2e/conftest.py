@@ -7,27 +7,38 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from ditto_avatar.face.library import BUNDLED
 from tests.deadlines import TEST_DEADLINE_MS, TEST_DEADLINE_S
 from tests.fakes.browsers import browser, playwright
+from tests.fakes.serving import command_with
 
 __all__ = ["browser", "playwright"]
 
 
+ALL = ("mina", "james", "sofia")
+
+
 class Server:
     """`ditto-avatar serve` with a data folder of its own; may be killed and started again.
-    `settings` are environment variables."""
+    `settings` are environment variables. Of the bundled presenters it has those that are named:
+    each takes seconds to prepare."""
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    def __init__(
+        self, data_dir: Path, presenters: Sequence[str] = ("mina",), **settings: str
+    ) -> None:
+        self._presenters = data_dir / "presenters"
+        self._presenters.mkdir()
+        for name in presenters:
+            (self._presenters / name).symlink_to(BUNDLED / name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -50,7 +61,7 @@ class Server:
             "DITTO_RTC": "off",
             **self._settings,
         }
-        command = [sys.executable, "-m", "ditto_avatar.cli", "serve", "--port", str(self.port)]
+        command = [*command_with(self._presenters), "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=environment, cwd=self._data_dir, stdout=log, stderr=log
@@ -93,7 +104,7 @@ class Server:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that leave it alive."""
-    server = Server(tmp_path_factory.mktemp("server"))
+    server = Server(tmp_path_factory.mktemp("server"), ALL)
     server.start()
     yield server
     server.stop()

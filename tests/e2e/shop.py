@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from ditto_avatar.server.keys import new_key
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import ALL, Server
 from tests.fakes.site import Site, serving_site
 
 KEY, ENTRY = new_key("shop")
@@ -35,6 +35,7 @@ def site() -> Iterator[Site]:
 def server(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(
         tmp_path_factory.mktemp("embed"),
+        ALL,
         DITTO_API_KEYS=ENTRY.entry,
         DITTO_ALLOWED_ORIGINS=site.origin,
     )

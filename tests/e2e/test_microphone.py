@@ -90,6 +90,7 @@ def hearing_server(tmp_path: Path, openai: FakeOpenAI) -> Iterator[Server]:
     make_pack(tmp_path / "packs" / "oval")
     server = Server(
         tmp_path,
+        (),
         DITTO_OPENAI_SPEECH_URL=openai.base_url,
         OPENAI_API_KEY="sk-loopback",
         DITTO_AVATARS_DIR=str(tmp_path / "packs"),

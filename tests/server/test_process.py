@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,20 +18,11 @@ from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.store import Store
 from tests.deadlines import TEST_DEADLINE_S
 from tests.fakes.openai_server import Talk, fake_openai
+from tests.fakes.serving import command_with
 
 from .conftest import Server
 from .test_rest import finished
 
-# `ditto-avatar serve` with other presenters than its own, which take a process five seconds of a
-# core to prepare.
-PROGRAM = """
-import sys
-from pathlib import Path
-import ditto_avatar.assembly as assembly
-assembly.BUNDLED = Path(sys.argv.pop(1))
-from ditto_avatar.cli import app
-app()
-"""
 LONG = "This is a sentence that takes a while to be spoken and drawn. " * 12
 
 
@@ -57,7 +47,7 @@ async def process(
         **{name: value.replace("{port}", str(port)) for name, value in settings.items()},
     }
     running = await asyncio.create_subprocess_exec(
-        *within, sys.executable, "-c", PROGRAM, str(packs), "serve", "--port", str(port),
+        *within, *command_with(packs), "serve", "--port", str(port),
         env=environment, cwd=data, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
