@@ -35,8 +35,8 @@ REFERENCE_MS = {"encode": 30.0, "arrays": 20.0, "python": 20.0, "loopback": 5.0}
 """What the loads take on two cores of an AMD EPYC in a quick hour, each in one sample."""
 SHARES = {"encode": 0.35, "arrays": 0.40, "python": 0.22, "loopback": 0.03}
 """The kinds of work between a text and its first fragment. Of 70 ms in such an hour 9 are Python, 5
-the voice (native code, counted with Python), 29 the drawing of the first pictures, 25 their encoding
-and 2 the ways between processes (`turn.finished` and processor times)."""
+the voice (native code, counted with Python), 29 drawing the first pictures, 25 encoding them, and
+2 the ways between processes (from `turn.finished` and processor times)."""
 SIDE_PX = 512
 _FRAMES = 16
 _ROUND_TRIPS = 400
