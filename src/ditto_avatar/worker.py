@@ -6,10 +6,12 @@ import asyncio
 import ipaddress
 import logging
 import shutil
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from ditto_avatar import assembly
 from ditto_avatar.cluster.packs import WorkerPacks
+from ditto_avatar.cluster.status import serving_status
 from ditto_avatar.cluster.worker import Worker, serve_worker
 from ditto_avatar.cores import usable_cores
 from ditto_avatar.errors import DittoAvatarError, InvalidInput, Unavailable
@@ -33,21 +35,50 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
             f"A worker at {host} can be reached by others: set DITTO_WORKER_TOKEN, the same here "
             "and at the servers, or DITTO_WORKER_CERTIFICATE."
         )
-    face = await assembly.open_face(settings)
+    status = WorkerStatus()
     try:
-        avatars = await assembly.open_avatars(settings)
-        await _prepare(face, avatars)
-        places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
-        folder = settings.data_dir / "packs" / str(port)  # workers of several cards share it
-        await asyncio.to_thread(_make_empty, folder)
-        packs = WorkerPacks(avatars, face.prepare, folder)
-        worker = Worker(face, packs, places, token)
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        await serve_worker(worker, address, settings.shutdown_s, tls)
+        async with AsyncExitStack() as stack:
+            if settings.admin_port is not None:
+                serving = serving_status(settings.admin_host, settings.admin_port, status.respond)
+                await stack.enter_async_context(serving)
+            face = await assembly.open_face(settings)
+            stack.push_async_callback(face.close)
+            worker = status.worker = await _open(settings, face, port, token)
+            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            await serve_worker(worker, address, settings.shutdown_s, tls)
     except OSError as error:
         raise Unavailable(f"The worker cannot listen: {error}.") from error
-    finally:
-        await face.close()
+
+
+class WorkerStatus:
+    """What probes and Prometheus are told; `worker` is None while its engine is loaded."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+
+    def respond(self, path: str) -> tuple[int, str, bytes] | None:
+        """Answer a request for `path`, as `cluster.status` wants it."""
+        if path == "/healthz":
+            return 200, "text/plain", b"ok\n"
+        if path == "/readyz":
+            if self.worker is None:
+                return 503, "text/plain", b"loading\n"
+            if self.worker.state().draining:
+                return 503, "text/plain", b"draining\n"
+            return 200, "text/plain", b"ready\n"
+        if path == "/metrics" and self.worker is not None:
+            metrics = self.worker.metrics
+            return 200, metrics.content_type, metrics.exposition(self.worker.state())
+        return None
+
+
+async def _open(settings: Settings, face: FaceEngine, port: int, token: str | None) -> Worker:
+    avatars = await assembly.open_avatars(settings)
+    await _prepare(face, avatars)
+    places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
+    folder = settings.data_dir / "packs" / str(port)  # workers of several cards share it
+    await asyncio.to_thread(_make_empty, folder)
+    return Worker(face, WorkerPacks(avatars, face.prepare, folder), places, token)
 
 
 async def _prepare(face: FaceEngine, avatars: AvatarLibrary) -> None:

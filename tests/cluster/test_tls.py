@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,10 +21,9 @@ from ditto_avatar.settings import Settings
 from ditto_avatar.worker import run_worker
 from tests.cluster.test_server import free_port
 from tests.cluster.test_workers import avatar, packs, speak
+from tests.fakes.worker_process import real_worker
 
 __all__ = ["avatar", "packs"]  # fixtures
-
-ROOT = Path(__file__).parents[2]
 
 
 class Authority:
@@ -92,34 +86,6 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-@dataclass
-class Listening:
-    port: int
-    process: subprocess.Popen[bytes]
-
-
-@contextmanager
-def secured_worker(packs: Path, tls: tuple[Path, Path, Path]) -> Iterator[Listening]:
-    """A worker in a process of its own that listens over TLS; the puppet draws."""
-    port = free_port()
-    environment = {
-        "PYTHONPATH": str(ROOT / "src"),
-        "DITTO_DATA_DIR": str(packs.parent / f"data-{port}"),
-        "DITTO_AVATARS_DIR": str(packs),
-        "DITTO_WORKER_CERTIFICATE": str(tls[0]),
-        "DITTO_WORKER_KEY": str(tls[1]),
-        "DITTO_WORKER_CA": str(tls[2]),
-    }
-    program = "from ditto_avatar.cli import app; app()"
-    command = [sys.executable, "-c", program, "worker", "--host", "0.0.0.0", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, cwd=packs.parent)
-    try:
-        yield Listening(port, process)
-    finally:
-        process.kill()
-        process.wait()
-
-
 async def connected(address: str, tls: Tls | None, first_s: float = 60) -> RemoteEngine:
     return await RemoteEngine.connect([address], None, lambda: None, first_s, tls=tls)
 
@@ -134,9 +100,19 @@ async def test_only_those_with_a_certificate_of_the_authority_draw(
     packs: Path, avatar: Avatar, tmp_path: Path
 ) -> None:
     ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
-    with secured_worker(packs, (*ours.certify("localhost"), ours.path)) as worker:
+    certificate, key = ours.certify("localhost")
+    port = free_port()
+    with real_worker(
+        port,
+        tmp_path,
+        "0.0.0.0",
+        DITTO_AVATARS_DIR=str(packs),
+        DITTO_WORKER_CERTIFICATE=str(certificate),
+        DITTO_WORKER_KEY=str(key),
+        DITTO_WORKER_CA=str(ours.path),
+    ):
         # The name in the address is the one in the certificate, whatever it resolves to.
-        engine = await connected(f"localhost:{worker.port}", ours.tls("server"))
+        engine = await connected(f"localhost:{port}", ours.tls("server"))
         stream = await engine.open(avatar)
         await speak(stream, 5)
         assert len([frame async for frame in stream]) == 5
@@ -150,10 +126,10 @@ async def test_only_those_with_a_certificate_of_the_authority_draw(
         }
         for tls in strangers.values():
             with pytest.raises(Unavailable):
-                await connected(f"localhost:{worker.port}", tls, first_s=2)
+                await connected(f"localhost:{port}", tls, first_s=2)
         # Right in everything but the name: this certificate is for localhost.
         with pytest.raises(Unavailable):
-            await connected(f"127.0.0.1:{worker.port}", ours.tls("server"), first_s=2)
+            await connected(f"127.0.0.1:{port}", ours.tls("server"), first_s=2)
 
 
 async def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from ditto_avatar.cluster import worker_pb2 as pb
+from ditto_avatar.cluster.worker_metrics import WorkerMetrics
 from ditto_avatar.metrics import Metrics
 from tests.deploy.tools import ROOT, program, run, unknown_variables, variables
 
@@ -273,13 +275,18 @@ def test_the_server_finds_its_workers_and_shares_their_token() -> None:
     [container] = worker["containers"]
     service = named(objects, "Service", "ditto-worker")
     assert service["spec"]["clusterIP"] == "None"
-    [port] = service["spec"]["ports"]
+    port, admin = service["spec"]["ports"]
     given = {pair["name"]: pair for pair in server["env"]}
     assert given["DITTO_WORKERS"]["value"] == f"ditto-worker:{port['port']}"
     own = {pair["name"]: pair for pair in container["env"]}
     assert own["DITTO_WORKER_TOKEN"] == given["DITTO_WORKER_TOKEN"]
     assert {*own, *given} <= variables()
-    assert container["ports"] == [{"name": port["targetPort"], "containerPort": port["port"]}]
+    assert container["ports"] == [
+        {"name": each["targetPort"], "containerPort": each["port"]} for each in (port, admin)
+    ]
+    assert own["DITTO_ADMIN_PORT"]["value"] == str(admin["port"])
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["port"] == admin["name"]
     assert container["args"][-1] == str(port["port"])
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert container["securityContext"]["readOnlyRootFilesystem"]
@@ -294,14 +301,36 @@ def test_only_the_server_reaches_the_workers() -> None:
     policy = named(objects, "NetworkPolicy", "ditto-worker")["spec"]
     labels = named(objects, "Deployment", "ditto")["spec"]["template"]["metadata"]["labels"]
     worker = named(objects, "Deployment", "ditto-worker")["spec"]["template"]["metadata"]["labels"]
-    [rule] = policy["ingress"]
-    [caller] = rule["from"]
+    drawing, watching = policy["ingress"]
+    [caller] = drawing["from"]
     assert caller["podSelector"]["matchLabels"].items() <= labels.items()
+    assert [port["port"] for port in drawing["ports"]] == ["grpc"]
+    assert [port["port"] for port in watching["ports"]] == ["admin"]
     for kind in ("Service", "NetworkPolicy", "PodDisruptionBudget"):
         spec = named(objects, kind, "ditto-worker")["spec"]
         selector = spec.get("podSelector", spec["selector"] if "selector" in spec else None)
         assert selector.get("matchLabels", selector).items() <= worker.items()
     assert policy["egress"] == []
+
+
+def test_workers_are_added_by_the_places_that_are_taken() -> None:
+    more = ("workers.autoscaling.enabled=true", "serviceMonitor.enabled=true")
+    objects = template(*WORKERS, *more)
+    scaler = named(objects, "HorizontalPodAutoscaler", "ditto-worker")
+    deployment = named(objects, "Deployment", "ditto-worker")
+    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]  # or every upgrade would set it back
+    [metric] = scaler["spec"]["metrics"]
+    name = metric["pods"]["metric"]["name"]
+    assert f"# TYPE {name} gauge".encode() in WorkerMetrics().exposition(pb.Places(total=1))
+    monitor = named(objects, "ServiceMonitor", "ditto-worker")["spec"]
+    service = named(objects, "Service", "ditto-worker")
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    ports = {port["name"] for port in service["spec"]["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["endpoints"]} <= ports
+    for found in objects:
+        if found["kind"] not in FOREIGN:
+            kubernetes_validate.validate(found, f"{KUBERNETES[-1]}.0", strict=True)
 
 
 def test_several_servers_share_a_database_and_move_one_at_a_time() -> None:

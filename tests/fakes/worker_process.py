@@ -73,6 +73,28 @@ def worker_process(
         process.wait()
 
 
+@contextmanager
+def real_worker(
+    port: int, folder: Path, host: str = "127.0.0.1", **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `ditto-avatar worker` with the puppet, its data in `folder`; killed at the end."""
+    program = "from ditto_avatar.cli import app; app()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "worker", "--host", host, "--port", str(port)],
+        env={
+            "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+            "DITTO_DATA_DIR": str(folder / f"data-{port}"),
+            **environment,
+        },
+        cwd=folder,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 async def main() -> None:
     """Serve until SIGTERM."""
     port, places, picture_ms, packs, *rest = sys.argv[1:]

@@ -19,6 +19,7 @@ from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, SERVICE
 from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.tls import Tls
+from ditto_avatar.cluster.worker_metrics import WorkerMetrics
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.errors import Busy, DittoAvatarError, InvalidAvatar, NotFound
 from ditto_avatar.face.base import FaceEngine
@@ -36,8 +37,10 @@ class Worker:
         self._packs = packs
         self._places = places
         self._token = token
+        self.metrics = WorkerMetrics()
         self._taken = 0
         self._draining = False
+        self._changes = 0
         self._changed = asyncio.Condition()
         self._executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
 
@@ -62,37 +65,44 @@ class Worker:
         """Yield the places at once, when they change, and as a sign of life."""
         await self._check(context)
         while True:
-            yield self._state()
+            known = self._changes
+            yield self.state()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S), self._changed:
-                    await self._changed.wait()
+                    while self._changes == known:
+                        await self._changed.wait()
 
     async def draw(self, ups: AsyncIterator[pb.Up], context: Any) -> AsyncIterator[pb.Pictures]:
         """Draw one stream. The end of the call, from either side, frees its place."""
         await self._check(context)
         if self._draining or self._taken >= self._total:
+            self.metrics.streams.labels("refused").inc()
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "every place is taken")
         self._taken += 1
+        end = "failed"
         try:
             await self._tell()
             opening = (await anext(aiter(ups))).open
             try:
                 avatar = self._packs.find(opening.digest)
                 stream = await self._face.open(avatar, opening.start_frame)
-            except NotFound as error:
-                await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-            except Busy as error:
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
             except DittoAvatarError as error:
-                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+                end = "refused"
+                await context.abort(_status_of(error), str(error))
             drawing = WorkerStream(stream, avatar, opening.pictures_before, self._executor)
             pictures = drawing.run(ups)
             try:
                 async for each in pictures:
+                    self.metrics.pictures.inc(len(each.idle_frames))
                     yield each
+                end = "drawn"
             finally:
                 await pictures.aclose()
+        except (asyncio.CancelledError, GeneratorExit, ConnectionResetError):
+            end = "cancelled"
+            raise
         finally:
+            self.metrics.streams.labels(end).inc()
             self._taken -= 1
             await self._tell()
 
@@ -103,7 +113,9 @@ class Worker:
             await self._packs.take(parts)
         except InvalidAvatar as error:
             log.warning("a pack that a server brought is refused: %s", error)
+            self.metrics.brought.labels("refused").inc()
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        self.metrics.brought.labels("taken").inc()
         await self._tell()
         return pb.Brought()
 
@@ -122,7 +134,8 @@ class Worker:
         """What the engine holds may change while it draws."""
         return min(self._places, self._face.max_streams or self._places)
 
-    def _state(self) -> pb.Places:
+    def state(self) -> pb.Places:
+        """Say what it can take now."""
         return pb.Places(
             engine=self._face.name,
             fingerprint=self._face.fingerprint,
@@ -134,6 +147,7 @@ class Worker:
         )
 
     async def _tell(self) -> None:
+        self._changes += 1
         async with self._changed:
             self._changed.notify_all()
 
@@ -143,6 +157,15 @@ class Worker:
         given = dict(context.invocation_metadata()).get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is not the worker's")
+
+
+def _status_of(error: DittoAvatarError) -> grpc.StatusCode:
+    """What a server is told: to bring the pack, to ask another worker, or to give up."""
+    if isinstance(error, NotFound):
+        return grpc.StatusCode.NOT_FOUND
+    if isinstance(error, Busy):
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+    return grpc.StatusCode.FAILED_PRECONDITION
 
 
 async def serve_worker(
