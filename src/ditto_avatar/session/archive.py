@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import zipfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -32,11 +33,12 @@ class Archive:
         with contextlib.suppress(ValueError, OSError):
             self.close()
 
-    def begin(self, name: str, compression: int) -> bytes:
-        """End the last entry and begin another one."""
+    def begin(self, name: str, compression: int, size: int = 0) -> bytes:
+        """End the last entry and begin another one, of `size` bytes where that is known: one of
+        more than 2 GB has another head (ZIP64)."""
         self._end_entry()
         info = zipfile.ZipInfo(name)
-        info.compress_type = compression
+        info.compress_type, info.file_size = compression, size
         self._entry = self._zip.open(info, "w")
         return self._written.take()
 
@@ -53,7 +55,8 @@ class Archive:
         except OSError:
             return  # removed meanwhile
         with media:
-            yield await asyncio.to_thread(self.begin, name, zipfile.ZIP_STORED)
+            size = os.fstat(media.fileno()).st_size
+            yield await asyncio.to_thread(self.begin, name, zipfile.ZIP_STORED, size)
             while part := await asyncio.to_thread(media.read, _CHUNK_BYTES):
                 yield await asyncio.to_thread(self.write, part)
 
