@@ -89,8 +89,11 @@ class _Shader:
         return self.material
 
 
-def apply(name: str, data: Any, figure: Figure) -> None:
-    """Give a mesh of the figure its material."""
+def apply(name: str, data: Any, figure: Figure, shaded: bool = True) -> None:
+    """Give a mesh of the figure its material; one that is not `shaded` shows only what covers."""
+    if not shaded:
+        data.materials.append(_covering(name, figure))
+        return
     maker = {
         "skin": _skin,
         "hair": _hair,
@@ -105,6 +108,22 @@ def apply(name: str, data: Any, figure: Figure) -> None:
     if name == "eyes":
         data.materials.append(_cornea())
         _assign_cornea(data, figure)
+
+
+def _covering(name: str, figure: Figure) -> Any:
+    """White where the part is, and as transparent as its shaded material."""
+    shader = _Shader(name)
+    white = shader.add("ShaderNodeEmission").outputs[0]
+    if name in ("skin", "eyes", "tongue"):
+        return shader.finish(white)
+    alpha = shader.picture(_texture(name, figure)).outputs[1]
+    if name == "eyelashes":
+        alpha = shader.math("MULTIPLY", alpha, figure.character.lash_amount)
+    blend = shader.add("ShaderNodeMixShader")
+    shader.into(blend.inputs[0], alpha)
+    shader.into(blend.inputs[1], shader.add("ShaderNodeBsdfTransparent").outputs[0])
+    shader.into(blend.inputs[2], white)
+    return shader.finish(blend.outputs[0])
 
 
 def _texture(name: str, figure: Figure) -> Path:

@@ -14,16 +14,22 @@ from studio.camera import HEIGHT, WIDTH, Camera
 from studio.figure import Figure, Pose
 from studio.kit import Points
 
+EDGE_MIN_SAMPLES = 8
+EDGE_NOISE = 1.28
 METRE = 0.1
 """A decimetre of the kit in Blender's metres."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How a picture is drawn: samples a pixel, and the device, `cpu` or `gpu`."""
+    """How a picture is drawn: samples a pixel, and the device, `cpu` or `gpu`. One that is not
+    `shaded` is white, and only its alpha is of use: it takes a tenth of the time. `seed` is added
+    to the character's, for noise of another kind."""
 
     samples: int = 48
     device: str = "cpu"
+    shaded: bool = True
+    seed: int = 0
 
 
 def to_blender(points: Points) -> Points:
@@ -38,12 +44,15 @@ class Scene:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.figure = figure
         self.camera = camera
+        self._quality = quality
         self._objects: dict[str, Any] = {}
         for name in figure.meshes:
             self._objects[name] = self._add_mesh(name)
         self._add_camera()
         self._add_lights()
         self._configure(quality)
+        if not quality.shaded:
+            _sample_edges(quality.samples)
 
     def _add_mesh(self, name: str) -> Any:
         mesh, rest = self.figure.meshes[name], self.figure.rest[name]
@@ -64,7 +73,7 @@ class Scene:
         for key, values in self.figure.paint(name).items():
             attribute = data.attributes.new(key, "FLOAT", "POINT")
             attribute.data.foreach_set("value", values.astype(np.float32))
-        materials.apply(name, data, self.figure)
+        materials.apply(name, data, self.figure, self._quality.shaded)
         thing = bpy.data.objects.new(name, data)
         bpy.context.scene.collection.objects.link(thing)
         return thing
@@ -117,7 +126,7 @@ class Scene:
         cycles = scene.cycles
         cycles.samples = quality.samples
         cycles.use_adaptive_sampling = False
-        cycles.seed = self.figure.character.seed
+        cycles.seed = self.figure.character.seed + quality.seed
         cycles.use_animated_seed = False
         cycles.use_denoising = True
         cycles.denoiser = "OPENIMAGEDENOISE"
@@ -189,6 +198,20 @@ LIGHTS: tuple[
     ("rim right", (0.85, 0.7, 0.6), 0.6, 7.0, (1.0, 0.95, 0.88)),
 )
 """Name, place from the face in metres, diameter in metres, watts, colour."""
+
+
+def _sample_edges(samples: int) -> None:
+    """Take many samples only where they differ; what is white needs no light and no denoising."""
+    cycles = bpy.context.scene.cycles
+    cycles.use_denoising = False
+    cycles.use_adaptive_sampling = True
+    cycles.adaptive_min_samples = EDGE_MIN_SAMPLES
+    cycles.adaptive_threshold = EDGE_NOISE / samples
+    cycles.max_bounces = 0
+    # Without this an opaque white pixel is not quite white.
+    bpy.context.scene.view_settings.view_transform = "Standard"
+    bpy.context.scene.view_settings.look = "None"
+    bpy.context.scene.view_settings.exposure = 0.0
 
 
 def use_gpu() -> None:

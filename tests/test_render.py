@@ -6,14 +6,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.codeccontext import VideoCodecContext
 
 from ditto_avatar.errors import InvalidInput, ProviderFailed, StorageFull
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.backdrop import before
+from ditto_avatar.face.cutting import write_cutout
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.media.captions import Cue
 from ditto_avatar.render import Script, read_script, render
 from ditto_avatar.speech.fallback import FallbackSpeech
-from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
+from ditto_avatar.types import ByteArray, Emotion, Language, SpeechChunk, Voice
 from tests.fakes.engines import LoudnessFace, ToneSpeech
 from tests.fakes.packs import make_pack
 
@@ -95,6 +98,18 @@ class BrokenSpeech(ToneSpeech):
     ) -> AsyncGenerator[SpeechChunk, None]:
         raise ProviderFailed("The service is down.")
         yield
+
+
+class BreakingSpeech(ToneSpeech):
+    """Speaks one sentence, and then no more."""
+
+    async def speak(
+        self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        if self.said:
+            raise ProviderFailed("The service is down.")
+        async for chunk in super().speak(sentence, voice, emotion):
+            yield chunk
 
 
 async def test_a_speech_engine_that_takes_over_is_named(avatar: Avatar, tmp_path: Path) -> None:
@@ -191,3 +206,63 @@ def loudness(path: Path) -> list[float]:
         sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
     whole = sound[: len(sound) // 1920 * 1920].reshape(-1, 1920)
     return [float(value) for value in np.sqrt((whole**2).mean(axis=1))]
+
+
+@pytest.fixture
+def see_through(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
+    """The oval with a cutout: a disc that is opaque, and nothing around it."""
+    folder = make_pack(tmp_path_factory.mktemp("cut") / "oval")
+    plain = load_avatar(folder)
+    rows, columns = np.mgrid[: plain.height, : plain.width].astype(np.float32)
+    away = np.hypot(rows - plain.height / 2, columns - plain.width / 2)
+    opacity = np.clip((plain.height / 3 - away) / 8 + 0.5, 0, 1).astype(np.float32)
+    write_cutout(plain, np.zeros((plain.height, plain.width, 3), np.float32),
+                 [opacity] * plain.frame_count)  # fmt: skip
+    return before(load_avatar(folder), "transparent")
+
+
+def pictures_with_opacity(path: Path) -> list[ByteArray]:
+    """Every picture of a film, (h, w, 4)."""
+    with av.open(str(path), "r") as file:
+        stream = file.streams.video[0]
+        codec = "libvpx-vp9" if path.suffix == ".webm" else stream.codec_context.name
+        decoder = av.CodecContext.create(codec, "r")
+        assert isinstance(decoder, VideoCodecContext)
+        decoder.extradata = stream.codec_context.extradata
+        found = [frame for packet in file.demux(stream) for frame in decoder.decode(packet)]
+    return [np.asarray(frame.to_ndarray(format="rgba"), np.uint8) for frame in found]
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mov"])
+async def test_a_film_of_a_presenter_alone_is_transparent_around_it(
+    see_through: Avatar, tmp_path: Path, suffix: str
+) -> None:
+    out = tmp_path / f"o{suffix}"
+    made = await render(said("Hello there."), see_through, LoudnessFace(), tone(), out)
+    pictures = pictures_with_opacity(out)
+    assert len(pictures) == made.frames
+    opacity = pictures[-1][..., 3]
+    assert opacity.shape == (see_through.height, see_through.width)
+    assert opacity[see_through.height // 2, see_through.width // 2] > 250
+    assert opacity[4, 4] < 4
+    with av.open(str(out), "r") as file:
+        sound = file.streams.audio[0]
+        seconds = sum(frame.samples for frame in file.decode(sound)) / sound.rate
+    assert seconds == pytest.approx(made.seconds, abs=0.05)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+async def test_a_transparent_film_that_fails_leaves_nothing(
+    see_through: Avatar, tmp_path: Path
+) -> None:
+    speech = FallbackSpeech([BreakingSpeech()])
+    with pytest.raises(ProviderFailed):
+        await render(said("Hi. Ho."), see_through, LoudnessFace(), speech, tmp_path / "o.webm")
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_transparent_film_needs_a_presenter_without_background(
+    avatar: Avatar, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match="--background transparent"):
+        await render(said("Hi."), avatar, LoudnessFace(), tone(), tmp_path / "o.webm")

@@ -95,7 +95,12 @@ def worker(
 
 @app.command()
 def render(
-    out: Annotated[Path, typer.Option(help="The MP4 file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The film to write: .mp4, or .webm or .mov with a transparent background."
+        ),
+    ],
     avatar: Annotated[str, typer.Option(help="Name of a presenter, or a path to a pack.")] = "mina",
     text: Annotated[
         str | None, typer.Option(help="What to say; with --audio, what is said there.")
@@ -115,8 +120,8 @@ def render(
     background: Annotated[
         str,
         typer.Option(
-            help="avatar (its own), a colour (green, #00b140), a picture, or transparent (packed: "
-            "colours above, opacity below)."
+            help="avatar (its own), a colour (green, #00b140), a picture, or transparent (as "
+            ".mp4 packed: colours above, opacity below)."
         ),
     ] = "avatar",
 ) -> None:

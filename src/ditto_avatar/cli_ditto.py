@@ -14,6 +14,8 @@ from rich.table import Table
 from ditto_avatar.assembly import ditto_options
 from ditto_avatar.cli_progress import download_bar
 from ditto_avatar.errors import InvalidInput, Unavailable
+from ditto_avatar.face.cutting import make_cutout
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.register.guarded import check_picture, register_face
 from ditto_avatar.face.register.writing import Terms, check_request
 from ditto_avatar.settings import Settings
@@ -112,6 +114,9 @@ def register(
     license: Annotated[str, typer.Option(help="The picture's licence.")] = "",
     consent: Annotated[str, typer.Option(help="Whose consent there is to show the face.")] = "",
     provenance: Annotated[str, typer.Option(help="Where the picture comes from.")] = "own picture",
+    cutout: Annotated[
+        bool, typer.Option("--cutout", help="Also cut the person out, for other backgrounds.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only say what is wrong with it.")] = False,
 ) -> None:
     """Make an avatar pack from a photo or a film: for the puppet, or with Ditto where there are
@@ -128,9 +133,11 @@ def register(
     settings = Settings()
     if settings.checkpoints is not None:
         _register_with_ditto(source, out, terms, settings)
+        if cutout:
+            make_cutout(load_avatar(out))
     else:
         with console.status("making the avatar"):
-            asyncio.run(register_face(source, out, terms))
+            asyncio.run(register_face(source, out, terms, cutout=cutout))
     console.print(f"{out}: DITTO_AVATARS_DIR={out.parent} DITTO_AVATAR={out.name}")
 
 

@@ -21,7 +21,7 @@ _SIGNERS = {
 
 
 def verify(
-    film: Annotated[Path, typer.Argument(help="An MP4 file.")],
+    film: Annotated[Path, typer.Argument(help="An MP4 or MOV file.")],
     trust: Annotated[
         Path | None, typer.Option(help="Certificates (PEM) that a trusted signer's leads to.")
     ] = None,

@@ -20,7 +20,9 @@ from ditto_avatar.dialogue.base import Sentence
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.face.cutout import Cutout
 from ditto_avatar.media.captions import Cue, read_srt
+from ditto_avatar.media.see_through import SUFFIXES
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.cache import SHARED
@@ -28,6 +30,7 @@ from ditto_avatar.pipeline.clip_signing import statement_of
 from ditto_avatar.pipeline.file_sink import FileSink
 from ditto_avatar.pipeline.pipeline import Pipeline
 from ditto_avatar.pipeline.request import Engines, Recording, TurnRequest
+from ditto_avatar.pipeline.see_through_sink import SeeThroughSink
 from ditto_avatar.speech.alignment import align
 from ditto_avatar.speech.audio_file import read_audio
 from ditto_avatar.speech.base import SpeechEngine
@@ -82,11 +85,12 @@ async def render(
     on_drawn: OnDrawn = lambda done, total: None,
     on_notice: Callable[[str], object] = lambda text: None,
 ) -> Rendered:
-    """Draw `avatar` speaking `script` into the MP4 file `out`, which appears when it is complete.
+    """Draw `avatar` speaking `script` into the film `out`, which appears when it is complete: MP4
+    or, of an avatar without its background, also WebM or MOV, both transparent.
 
     `on_notice` is called with a sentence when another speech engine takes over. Raises
-    `InvalidInput` when there is nothing to say, `StorageFull` when `out` cannot be written, and
-    what the engines raise. Cancelling is safe.
+    `InvalidInput` when there is nothing to say or `out` has the wrong suffix, `StorageFull` when it
+    cannot be written, and what the engines raise. Cancelling is safe.
     """
     total = _frames_of(script.recording)
     captions = await spoken_captions(script.captions, avatar, speech, script.language, on_notice)
@@ -100,7 +104,7 @@ async def render(
             on_notice(what.message)
 
     with ThreadPoolExecutor(1, "encode") as executor:
-        sink = FileSink(avatar, out, executor, lambda done: on_drawn(done, total))
+        sink = _sink(avatar, out)(avatar, out, executor, lambda done: on_drawn(done, total))
         pipeline = Pipeline(
             engines=lambda avatar, failed: Engines(None, speech.telling(failed, avatar.voices)),
             face=face,
@@ -126,6 +130,9 @@ async def sign(
     """Sign a rendered film in its place, and close `credentials`. One that cannot be signed is
     kept as it is, and `on_notice` is called. Cancelling is safe."""
     try:
+        if film.suffix.lower() == ".webm":
+            on_notice("A WebM film has no place for content credentials; MP4 and MOV have.")
+            return
         await credentials.sign(film, film, statement_of(avatar, face))
     except DittoAvatarError as error:
         on_notice(f"The film is kept without content credentials. {error}")
@@ -159,6 +166,17 @@ async def read_recording(
         own_voice = next(other for other in own.voices() if other.language is voice.language)
         reference = joined([chunk async for chunk in own.speak(spoken_so, own_voice)])
     return SpeechChunk(samples, await asyncio.to_thread(align, reference, samples))
+
+
+def _sink(avatar: Avatar, out: Path) -> type[FileSink | SeeThroughSink]:
+    if out.suffix.lower() not in SUFFIXES:
+        return FileSink
+    if not isinstance(avatar.cutout, Cutout):
+        raise InvalidInput(
+            f"{out.suffix} is written for a presenter without a background "
+            "(--background transparent); anything else is .mp4."
+        )
+    return SeeThroughSink
 
 
 def _request(script: Script, avatar: Avatar, captions: Sequence[Recording]) -> TurnRequest:

@@ -30,7 +30,7 @@ def test_the_pack_keeps_the_contract_and_stays_small(name: str) -> None:
     assert 200 <= avatar.frame_count <= 300
     # The face; and the loop once more without its background, which pages play that ask for it.
     sizes = {path.name: path.stat().st_size for path in (FOLDER / name).iterdir()}
-    assert sizes.pop("cutout.mp4") <= 3.5e6
+    assert sizes.pop("cutout.mp4") <= 1.5e6
     assert sum(sizes.values()) <= 6e6
 
 

@@ -18,7 +18,7 @@ from ditto_avatar.guard.messages import Answer
 GENERATOR = {"name": "Ditto Avatar", "version": __version__}
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 PRESENTER = "org.ditto-avatar.presenter"
-_FORMAT = "video/mp4"
+_FORMATS = {".mov": "video/quicktime"}
 _ACTIONS = ("c2pa.actions.v2", "c2pa.actions")
 _UNTRUSTED = "signingCredential.untrusted"
 # Nothing here asks the network.
@@ -44,11 +44,11 @@ def sign_film(
     try:
         with (
             c2pa.Signer.from_info(info) as signer,
-            c2pa.Builder(json.dumps(_manifest(statement)), context) as builder,
+            c2pa.Builder(json.dumps(_manifest(path, statement)), context) as builder,
             path.open("rb") as film,
             Path(part).open("w+b") as signed,
         ):
-            builder.sign(signer, _FORMAT, film, signed)
+            builder.sign(signer, _format_of(path), film, signed)
     except (c2pa.C2paError, OSError) as error:
         raise InvalidFilm(f"The film could not be signed: {error}.") from error
     try:
@@ -60,7 +60,11 @@ def sign_film(
     return Answer({})
 
 
-def _manifest(statement: dict[str, str]) -> dict[str, Any]:
+def _format_of(path: Path) -> str:
+    return _FORMATS.get(path.suffix.lower(), "video/mp4")
+
+
+def _manifest(path: Path, statement: dict[str, str]) -> dict[str, Any]:
     made = {
         "action": "c2pa.created",
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,8 +73,8 @@ def _manifest(statement: dict[str, str]) -> dict[str, Any]:
     }
     return {
         "claim_generator_info": [GENERATOR],
-        "title": f"{statement['presenter']}.mp4",
-        "format": _FORMAT,
+        "title": statement["presenter"] + (path.suffix or ".mp4"),
+        "format": _format_of(path),
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [made]}},
             {"label": PRESENTER, "data": statement},
@@ -89,7 +93,10 @@ def read_film(path: Path, anchors: str | None) -> Answer:
         settings["trust"] = {"user_anchors": anchors}
     context = c2pa.Context(c2pa.Settings.from_dict(settings))
     try:
-        with path.open("rb") as film, c2pa.Reader(_FORMAT, film, context=context) as reader:
+        with (
+            path.open("rb") as film,
+            c2pa.Reader(_format_of(path), film, context=context) as reader,
+        ):
             state, report = reader.get_validation_state(), json.loads(reader.json())
     except c2pa.C2paError.ManifestNotFound as error:
         raise InvalidFilm(f"{path.name!r} has no content credentials.") from error

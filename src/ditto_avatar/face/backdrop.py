@@ -38,7 +38,7 @@ class Backed:
         both = cv2.cvtColor(self._cutout.packed(idle_frame, yuv), cv2.COLOR_YUV2RGB_I420)
         height = len(self._behind)
         opacity = both[height:, :, :1].astype(np.float32) / np.float32(255)
-        mixed = both[:height] + (1 - opacity) * self._behind
+        mixed = opacity * both[:height] + (1 - opacity) * self._behind
         rgb = np.clip(mixed + np.float32(0.5), 0, 255).astype(np.uint8)
         return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
 

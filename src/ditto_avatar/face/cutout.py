@@ -1,9 +1,9 @@
 """A presenter without what is behind it, as packed pictures: colour above, opacity below.
 
 H.264 has no opacity, and every browser plays it. So a packed picture is twice as high: its upper
-half has the colours, multiplied by the opacity and black where there is nobody; the luma of its
-lower half is the opacity. `cutout.mp4` of a pack is the idle loop in this form. The page lays it
-over anything (`web/core/cutout.js`).
+half has the person's own colours, which go on beyond the edge: what is smooth takes few bits. The
+luma of its lower half is the opacity. `cutout.mp4` of a pack is the idle loop in this form. The
+page lays it over anything (`web/core/cutout.js`).
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def without_background(avatar: Avatar) -> Avatar | None:
 
 
 def pack_rgb(colours: FloatArray, opacity: FloatArray) -> ByteArray:
-    """Pack colours (h, w, 3) RGB from 0 to 255, already multiplied by their opacity (h, w) from 0
-    to 1, as I420 (h * 3, w)."""
+    """Pack colours (h, w, 3) RGB from 0 to 255 and their opacity (h, w) from 0 to 1 as I420
+    (h * 3, w)."""
     below = np.repeat((opacity * 255)[..., None], 3, axis=2)
     both = np.clip(np.concatenate([colours, below]).round(), 0, 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2YUV_I420), np.uint8)

@@ -21,10 +21,13 @@ BoolArray = npt.NDArray[np.bool_]
 
 # In shares of the picture's height.
 _BAND = 0.03
+_MARGIN = 0.01
 _GRAB_HEIGHT_PX = 320
 _GRAB_ROUNDS = 4
 # A gap in the person this narrow, at the size above, is a fold or a shadow.
 _GAP_PX = 8
+# In shares of the picture's area.
+_HOLE = 0.02
 _NEAR = 0.008
 _GUIDE_RADIUS = 1
 _GUIDE_EPS = 1e-4
@@ -34,15 +37,11 @@ _NOISE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """What is behind the person.
-
-    `backdrop` (h, w, 3) float32 RGB, 0 to 255; `reach` (h, w) is true wherever the person may be.
-    One that is `known` is right behind the person, too.
-    """
+    """What is behind the person: `backdrop` (h, w, 3) float32 RGB, 0 to 255, which is a guess
+    where the person always is. `reach` (h, w) is true wherever the person may be."""
 
     backdrop: FloatArray
     reach: BoolArray
-    known: bool = False
 
 
 def find_plate(pictures: Sequence[ByteArray], head: FloatArray) -> Plate:
@@ -59,6 +58,19 @@ def find_plate(pictures: Sequence[ByteArray], head: FloatArray) -> Plate:
     filled = cv2.resize(filled, (shown.shape[1], shown.shape[0]), interpolation=cv2.INTER_CUBIC)
     backdrop = np.where(reach[..., None], filled, shown).astype(np.float32)
     return Plate(backdrop, reach)
+
+
+def cut_out(picture: ByteArray, head: FloatArray) -> tuple[Plate, FloatArray]:
+    """What is behind the person in a single `picture` (h, w, 3) RGB, and the person's opacity
+    (h, w) from 0 to 1; `head` as in `find_plate`."""
+    plate = find_plate([picture], head)
+    inside = shrunk(rough_mask(picture, head), margin_of(picture.shape[0]))
+    return plate, matte(picture, plate, inside)
+
+
+def margin_of(height: int) -> int:
+    """How far from a rough edge the person begins for sure, in pixels of a picture of `height`."""
+    return round(_MARGIN * height)
 
 
 def rough_mask(picture: ByteArray, head: FloatArray) -> BoolArray:
@@ -84,9 +96,20 @@ def rough_mask(picture: ByteArray, head: FloatArray) -> BoolArray:
     found = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
     found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, _disc(_GAP_PX))
     _, labels = cv2.connectedComponents(found)
-    person = (labels == labels[(top + bottom) // 2, middle]).astype(np.uint8)
+    person = _filled((labels == labels[(top + bottom) // 2, middle]).astype(np.uint8))
     large = cv2.resize(person, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large > 0)
+
+
+def _filled(person: ByteArray) -> ByteArray:
+    """Without the small holes: patterns in clothes that look like the backdrop. Large ones are what
+    is seen between arm and body."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - person)
+    small = stats[:, cv2.CC_STAT_AREA] < _HOLE * person.size
+    sides = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    small[np.unique(sides)] = False
+    small[labels[person > 0]] = False
+    return np.asarray((person > 0) | small[labels], np.uint8)
 
 
 def matte(picture: ByteArray, plate: Plate, inside: BoolArray) -> FloatArray:
@@ -95,8 +118,6 @@ def matte(picture: ByteArray, plate: Plate, inside: BoolArray) -> FloatArray:
     colour = picture.astype(np.float32)
     difference = colour - plate.backdrop
     quiet = np.abs(difference).max(axis=2) < _NOISE
-    if plate.known:
-        inside = inside & ~_open_space(quiet)
     near = _near_colours(colour, inside)
     towards = near - plate.backdrop
     strength = np.maximum((towards**2).sum(axis=2), 1.0)
@@ -107,6 +128,38 @@ def matte(picture: ByteArray, plate: Plate, inside: BoolArray) -> FloatArray:
     )
     alpha = np.where(inside, 1.0, np.where(plate.reach, alpha, 0.0))
     return np.clip(alpha, 0, 1).astype(np.float32)
+
+
+def own_colours(picture: ByteArray, opacity: FloatArray, backdrop: FloatArray) -> FloatArray:
+    """The person's own colours (h, w, 3) RGB from 0 to 255, everywhere: in `picture` (h, w, 3) they
+    cover `backdrop` (h, w, 3) by `opacity` (h, w). Where the person is hardly seen or not at all,
+    those nearby, by a pyramid of ever coarser pictures (push-pull: Gortler and others, 1996)."""
+    levels = [_covered(picture, opacity, backdrop)]
+    while min(levels[-1][1].shape) > 1:
+        colours, share = levels[-1]
+        size = ((share.shape[1] + 1) // 2, (share.shape[0] + 1) // 2)
+        levels.append(
+            (
+                np.asarray(cv2.resize(colours, size, interpolation=cv2.INTER_AREA), np.float32),
+                np.asarray(cv2.resize(share, size, interpolation=cv2.INTER_AREA), np.float32),
+            )
+        )
+    colours, share = levels.pop()
+    known = colours / np.maximum(share, 1e-6)[..., None]
+    for colours, share in reversed(levels):
+        size = (share.shape[1], share.shape[0])
+        nearby = cv2.resize(known, size, interpolation=cv2.INTER_LINEAR)
+        known = colours + (1 - share)[..., None] * nearby
+    return np.clip(known, 0, 255).astype(np.float32)
+
+
+def _covered(
+    picture: ByteArray, opacity: FloatArray, backdrop: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Colours multiplied by the opacity, with the backdrop taken out; and the opacity."""
+    share = opacity[..., None]
+    without = picture - (1 - share) * backdrop
+    return np.clip(without, 0, 255 * share).astype(np.float32), opacity
 
 
 def guided(values: FloatArray, guide: FloatArray) -> FloatArray:
@@ -142,14 +195,6 @@ def _grown(mask: BoolArray, pixels: int) -> BoolArray:
 def shrunk(mask: BoolArray, pixels: int) -> BoolArray:
     """`mask` without its outermost `pixels`."""
     return np.asarray(cv2.erode(mask.astype(np.uint8), _disc(pixels), borderValue=1) > 0)
-
-
-def _open_space(quiet: BoolArray) -> BoolArray:
-    """Where the backdrop is seen, and some pixels around it; not where a spot happens to be as
-    bright."""
-    filled = cv2.morphologyEx(quiet.astype(np.uint8), cv2.MORPH_CLOSE, _disc(1))
-    opened = cv2.morphologyEx(filled, cv2.MORPH_OPEN, _disc(4))
-    return _grown(opened > 0, 5)
 
 
 def _disc(radius: int) -> ByteArray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,8 +19,38 @@ from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sinks import Sink
 from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, VideoFrame
 
+T = TypeVar("T")
 # How much sound is encoded ahead of the pictures (see `FragmentEncoder.encode`).
 _SOUND_AHEAD = 2 * SAMPLES_PER_FRAME
+
+
+class OneByOne:
+    """Make calls in the threads of `executor`, one at a time."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._running: Future[Any] | None = None
+
+    def begin(self, work: Callable[[], object]) -> None:
+        """Call `work` before anything else, without waiting."""
+        self._running = self._executor.submit(work)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call `work` when the last call has returned. Cancelling is safe: the thread finishes."""
+        # Shielded: a cancelled wait must not leave two threads in one encoder.
+        while self._running is not None and not self._running.done():
+            await asyncio.wait([asyncio.wrap_future(self._running)])
+        running = self._executor.submit(work)
+        self._running = running
+        return await asyncio.shield(asyncio.wrap_future(running))
+
+    def at_last(self, work: Callable[[], object]) -> None:
+        """Call `work` when the last call has returned, without waiting. An executor that is shut
+        down meanwhile does it all the same."""
+        if self._running is None or self._running.done():
+            self._executor.submit(work)
+        else:
+            self._running.add_done_callback(lambda _: work())
 
 
 class ThreadedEncoder:
@@ -29,17 +60,11 @@ class ThreadedEncoder:
         self.fragments: list[Fragment] = []
         """All fragments so far."""
         self._encoder = encoder
-        self._executor = executor
-        self._running: asyncio.Future[list[Fragment]] | None = None
+        self._calls = OneByOne(executor)
 
     def open(self) -> None:
         """Begin to open the codecs, while the first picture is drawn."""
-        loop = asyncio.get_running_loop()
-        self._running = loop.run_in_executor(self._executor, self._open)
-
-    def _open(self) -> list[Fragment]:
-        self._encoder.open()
-        return []
+        self._calls.begin(self._encoder.open)
 
     @property
     def frames(self) -> int:
@@ -67,18 +92,10 @@ class ThreadedEncoder:
 
     def abandon(self) -> None:
         """Free the codecs of a stream that will not be finished, after the call that runs."""
-        if self._running is None or self._running.done():
-            self._executor.submit(self._encoder.abandon)
-        else:
-            self._running.add_done_callback(lambda _: self._executor.submit(self._encoder.abandon))
+        self._calls.at_last(self._encoder.abandon)
 
     async def _run(self, work: Callable[[], list[Fragment]]) -> list[Fragment]:
-        # Shielded: a cancelled wait must not leave two threads in one encoder.
-        loop = asyncio.get_running_loop()
-        while self._running is not None and not self._running.done():
-            await asyncio.wait([self._running])
-        self._running = loop.run_in_executor(self._executor, work)
-        made = await asyncio.shield(self._running)
+        made = await self._calls.run(work)
         self.fragments.extend(made)
         return made
 

@@ -2,7 +2,7 @@
 
 The pipeline hands each picture with its 640 samples to one sink. `EncodingSink` encodes once and
 shares the result among its outputs: fragments for viewers, the cache, clips. `FileSink` writes
-the whole turn into one film.
+the whole turn into one film, `SeeThroughSink` into one that is transparent beside the presenter.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Avatar, list[Stage]]:
     stages: list[Stage] = []
     out = tmp_path_factory.mktemp("packs") / "me"
-    return asyncio.run(register_face(photo, out, TERMS, on_stage=stages.append)), stages
+    made = asyncio.run(register_face(photo, out, TERMS, cutout=True, on_stage=stages.append))
+    return made, stages
 
 
 def test_a_photo_becomes_a_checked_pack(made: tuple[Avatar, list[Stage]]) -> None:
@@ -55,6 +56,27 @@ def test_a_photo_becomes_a_checked_pack(made: tuple[Avatar, list[Stage]]) -> Non
     assert stages == [Stage.MAKING, Stage.TESTING]
     assert json.loads((avatar.folder / "about.json").read_text())["consent"] == "rendered"
     assert [entry.name for entry in avatar.folder.parent.iterdir()] == ["me"]
+
+
+def test_it_can_be_shown_without_the_background_of_the_photo(
+    made: tuple[Avatar, list[Stage]],
+) -> None:
+    avatar, (drawn,) = made[0], [load_avatar(BUNDLED / "mina")]
+    assert avatar.cutout_frames is not None
+    assert drawn.cutout_frames is not None
+    for index in (0, 125):
+        packed = cv2.cvtColor(avatar.cutout_frames[index], cv2.COLOR_YUV2RGB_I420)
+        opacity = packed[avatar.height :, :, 0]
+        face = avatar.arrays.landmarks[index, lm.CHIN, :2].astype(int) - (0, 30)
+        assert opacity[face[1], face[0]] > 250
+        assert opacity[:30].max() < 10
+    exact = cv2.cvtColor(drawn.cutout_frames[0], cv2.COLOR_YUV2RGB_I420)[drawn.height :, :, 0]
+    # The pack shows another part of the photo.
+    there, here = (of.arrays.landmarks[0, :468, :2].copy() for of in (drawn, avatar))
+    way = cv2.estimateAffinePartial2D(there, here)[0]
+    placed = cv2.warpAffine(exact, way, exact.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    first = cv2.cvtColor(avatar.cutout_frames[0], cv2.COLOR_YUV2RGB_I420)[avatar.height :, :, 0]
+    assert np.abs(first.astype(int) - placed).mean() < 4
 
 
 def test_its_loop_meets_its_beginning(made: tuple[Avatar, list[Stage]]) -> None:

@@ -29,7 +29,8 @@ def check(path: Path, preview: bool = False) -> Answer:
     return Answer({"reasons": [finding.reason.value for finding in found.findings]})
 
 
-def make(path: Path, into: str, source: str, terms: dict[str, Any]) -> Answer:
+def make(path: Path, into: str, source: str, terms: dict[str, Any], cutout: bool) -> Answer:
     """Fill the empty folder `into` with the pack of the face at `path`. Raises `InvalidImage`."""
-    make_pack(path, Path(into), source, Terms(**terms), lambda stage, done, total: None)
+    out, tell = Path(into), lambda stage, done, total: None
+    make_pack(path, out, source, Terms(**terms), tell, cutout=cutout)
     return Answer({"made": True})

@@ -69,10 +69,11 @@ async def register_face(
     terms: Terms,
     *,
     source: str | None = None,
+    cutout: bool = False,
     on_stage: OnStage | None = None,
 ) -> Avatar:
     """Make the pack `out` for the puppet from the photo or film at `path`, called `source` by its
-    owner; return it, checked.
+    owner; return it, checked. With a `cutout` it can be shown before another background.
 
     Raises `InvalidImage` with the reasons and remedies, `InvalidAvatar` for terms that are empty
     and for a name that is taken. Then, and when cancelled, nothing is left.
@@ -87,7 +88,12 @@ async def register_face(
         await run_to_end(partial(folder.mkdir, parents=True))
         tell(Stage.MAKING)
         await inspect(
-            MAKING, path, into=str(folder), source=source or path.name, terms=asdict(terms)
+            MAKING,
+            path,
+            into=str(folder),
+            source=source or path.name,
+            terms=asdict(terms),
+            cutout=cutout,
         )
         tell(Stage.TESTING)
         await open_pack(folder)

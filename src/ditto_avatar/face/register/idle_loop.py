@@ -42,11 +42,13 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class IdleLoop:
     """`pictures`, I420, one after the other, to be taken once; the points in each (n, 478, 3), and
-    how far the eyes are shut (n, 2)."""
+    how far the eyes are shut (n, 2). `moved` moves a plane (h, w) of the still picture as each of
+    the pictures moves."""
 
     pictures: Iterator[ByteArray]
     points: FloatArray
     closure: FloatArray
+    moved: Callable[[FloatArray], Iterator[FloatArray]]
 
 
 def make_idle(still: Still, progress: Progress | None = None, *, frames: int = FRAMES) -> IdleLoop:
@@ -71,7 +73,12 @@ def make_idle(still: Still, progress: Progress | None = None, *, frames: int = F
         return sway.picture(planes, fields[index])
 
     pictures = _ahead(draw, frames, progress or (lambda done, total: None))
-    return IdleLoop(pictures, np.stack(points), np.repeat(floats(closures)[:, None], 2, axis=1))
+    return IdleLoop(
+        pictures,
+        np.stack(points),
+        np.repeat(floats(closures)[:, None], 2, axis=1),
+        lambda plane: (sway.plane(plane, field) for field in fields),
+    )
 
 
 def _ahead(draw: Callable[[int], ByteArray], count: int, progress: Progress) -> Iterator[ByteArray]:
@@ -215,6 +222,13 @@ class _Sway:
         for plane, target in zip(face[1:], chroma, strict=True):
             cv2.remap(plane, half, _NO_SECOND_MAP, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
         return moved
+
+    def plane(self, plane: FloatArray, field: FloatArray) -> FloatArray:
+        """A `plane` (h, w) of the still picture, moved by `field`."""
+        height, width = plane.shape
+        at = self._pixels - self._enlarged(field, _STEP, width, height)
+        moved = cv2.remap(plane, at, _NO_SECOND_MAP, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+        return floats(moved)
 
     def _enlarged(self, field: FloatArray, step: int, width: int, height: int) -> FloatArray:
         full = enlarge(field, self.grid.columns * step, self.grid.rows * step)

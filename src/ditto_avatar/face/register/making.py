@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 
 from ditto_avatar.errors import InvalidImage
+from ditto_avatar.face import matting
+from ditto_avatar.face.cutting import face_box, make_cutout, write_cutout
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.puppet.made_atlas import atlas_of, shut_frame
 from ditto_avatar.face.puppet.model import calibrated
 from ditto_avatar.face.register.checks import Examined, examine
@@ -72,11 +75,23 @@ class _Face:
     shut: ByteArray
     shut_points: FloatArray
     white: FloatArray | None = None
+    moved: Callable[[FloatArray], Iterable[FloatArray]] | None = None
+    """Moves a plane (h, w) of a photo as each picture of the loop moves; of a film there is none.
+    """
 
 
-def make_pack(path: Path, folder: Path, source: str, terms: Terms, progress: Progress) -> None:
+def make_pack(
+    path: Path,
+    folder: Path,
+    source: str,
+    terms: Terms,
+    progress: Progress,
+    *,
+    cutout: bool = False,
+) -> None:
     """Fill the empty `folder` with the pack of the face in the photo or film at `path`, which its
-    owner calls `source`. Raises `InvalidImage`. Blocks for seconds."""
+    owner calls `source`; with a `cutout`, so that it can be shown before another background. Raises
+    `InvalidImage`. Blocks for seconds."""
     tracker = FaceTracker()
     progress("face", 0, 1)
     face = (_of_photo if is_still(path) else _of_film)(path, tracker, progress)
@@ -99,6 +114,20 @@ def make_pack(path: Path, folder: Path, source: str, terms: Terms, progress: Pro
         atlas_landmarks=atlas.landmarks,
         atlas_box=np.array(atlas.box, np.float32),
     )
+    if cutout:
+        progress("cutout", 0, 1)
+        _cut_out(folder, face)
+
+
+def _cut_out(folder: Path, face: _Face) -> None:
+    avatar = load_avatar(folder)
+    if face.moved is None:
+        make_cutout(avatar)
+        return
+    # The background of a photo moves a little with the head: the photo itself is cut out, and the
+    # opacity moved along.
+    plate, opacity = matting.cut_out(face.shut, face_box(face.shut_points))
+    write_cutout(avatar, plate.backdrop, face.moved(opacity))
 
 
 def _of_photo(path: Path, tracker: FaceTracker, progress: Progress) -> _Face:
@@ -113,6 +142,7 @@ def _of_photo(path: Path, tracker: FaceTracker, progress: Progress) -> _Face:
         shut=still.picture,
         shut_points=still.points,
         white=still.white,
+        moved=loop.moved,
     )
 
 

@@ -1,6 +1,6 @@
 /**
- * Shows packed films without their background: colours in the upper half, multiplied by the opacity
- * in the lower half. Draws what a stack of video elements shows into a canvas, by WebGL; the
+ * Shows packed films without their background: colours in the upper half, their opacity in the lower
+ * half. Draws what a stack of video elements shows into a canvas, by WebGL; the
  * elements themselves are kept out of sight, with the order and opacity that the player gives them.
  */
 
@@ -19,8 +19,7 @@ const PIXELS = `
   void main() {
     vec2 above = vec2(at.x, min(at.y, 0.4995));
     float opacity = texture2D(picture, vec2(at.x, max(at.y + 0.5, 0.5005))).r;
-    vec3 colours = min(texture2D(picture, above).rgb, vec3(opacity));
-    gl_FragColor = vec4(colours, opacity);
+    gl_FragColor = vec4(texture2D(picture, above).rgb * opacity, opacity);
   }`;
 const HAVE_CURRENT_DATA = 2;
 
