@@ -22,7 +22,7 @@ from bench.yardstick import Yardstick
 from tests.fakes.udp_relay import UdpRelay, free_port
 from tests.web.screen import wait_until
 
-ANSWERS, INTERRUPTIONS, FALLBACKS, FRESH_PAGES = 8, 8, 5, 6
+ANSWERS, INTERRUPTIONS, FALLBACKS, FRESH_PAGES = 7, 6, 4, 5
 QUESTIONS = ("Hello", "Is it free?")
 LONG = "This is a long sentence that goes on and on, with a network that loses some of it. "
 LOSS = 0.05
@@ -107,10 +107,12 @@ def answers(browser: Browser, server: Serving, *, webrtc: bool) -> dict[str, lis
         for turn in range(ANSWERS + 1):
             screen.ask(QUESTIONS[turn % len(QUESTIONS)])
             screen.phase("speaking")
+            if not webrtc:
+                screen.page.evaluate(INTERRUPT)
             # The page is ready when all was heard; the server says so a little later.
             screen.phase("ready")
-            done = f'noted.received.filter((m) => m.type === "turn.timings").length > {turn}'
-            screen.until(done)
+            over = "turn.timings" if webrtc else "turn.interrupted"
+            screen.until(f'noted.received.filter((m) => m.type === "{over}").length > {turn}')
         painted = [
             m["since_text_ms"] for m in screen.of("sent", "playback") if "since_text_ms" in m
         ]

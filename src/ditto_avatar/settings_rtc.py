@@ -44,5 +44,5 @@ class RtcSettings(BaseSettings):
     )
     rtc_max_peers: int = Field(40, gt=0, description="viewers that may have WebRTC at once")
     rtc_start_frames: int = Field(
-        3, ge=1, le=25, description="pictures that lie ready before a sentence begins"
+        1, ge=1, le=25, description="pictures that lie ready before a sentence begins"
     )

@@ -125,6 +125,30 @@ def test_after_a_gap_more_pictures_lie_ready_each_time() -> None:
     assert playhead.underruns == 2
 
 
+def test_a_sentence_after_gaps_waits_for_more_pictures_until_there_are_none_again() -> None:
+    playhead = Playhead(start_frames=1)
+    slow = SegmentPackets("a")
+    add(slow, 1)
+    playhead.expect(slow)
+    play(playhead, range(4))
+    assert playhead.underruns == 1
+    add(slow, 2)
+    slow.close()
+    play(playhead, range(4, 10))
+    assert not playhead.speaking
+    next_one = SegmentPackets("b")
+    add(next_one, 1)
+    playhead.expect(next_one)
+    assert shown(play(playhead, range(10, 14))) == []
+    add(next_one, 1)
+    next_one.close()
+    assert shown(play(playhead, range(14, 20))) == ["b0", "b1"]
+    third = SegmentPackets("c")
+    add(third, 1)
+    playhead.expect(third)
+    assert shown(play(playhead, range(20, 22))) == ["c0"]
+
+
 def test_the_length_is_told_as_soon_as_it_is_known() -> None:
     playhead = Playhead()
     packets = SegmentPackets("a")

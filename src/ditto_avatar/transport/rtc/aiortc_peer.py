@@ -94,6 +94,7 @@ class AiortcPeer:
         self._sender: RTCRtpSender | None = None
         self._origin: int | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._ended = False
         self._connection.on("connectionstatechange", self._changed)
         self._connection.on("track", self._track)
@@ -140,8 +141,14 @@ class AiortcPeer:
         self._sounds.put(data, time)
 
     async def close(self) -> None:
-        """Say goodbye and free everything. Cancelling is safe: call it again."""
+        """Say goodbye and free everything. Cancelling is safe: it goes on all the same."""
         self._ended = True
+        if self._closing is None:
+            # aiortc that is cancelled here never comes to an end, however often it is called.
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
         await self._connection.close()

@@ -85,12 +85,12 @@ class Channel:
             self._bridging = asyncio.ensure_future(self._bridge(wanted))
 
     async def close(self) -> None:
-        """Close the peer. Cancelling is safe: call it again."""
+        """Close the peer. Cancelling is safe: it is closed all the same."""
         if self._bridging is not None:
             self._bridging.cancel()
-        if self.peer is not None:
-            await self.peer.close()
-            self.peer = None
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            await peer.close()
 
     async def _bridge(self, wanted: BridgeWanted) -> None:
         loop = asyncio.get_running_loop()

@@ -18,6 +18,6 @@ class RtcOptions:
     bind: tuple[str, ...] = ()
     ports: range = range(0)
     max_peers: int = 40
-    start_frames: int = 3
+    start_frames: int = 1
     streams_idle: bool = False
     hears: bool = False

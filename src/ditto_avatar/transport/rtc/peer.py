@@ -42,7 +42,7 @@ class Peer(Protocol):
         """Send an Opus packet, at `time` in 48 kHz."""
 
     async def close(self) -> None:
-        """Say goodbye and free everything. Cancelling is safe: call it again."""
+        """Say goodbye and free everything. Cancelling is safe: it goes on all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,12 @@ _MOST_NEEDED = 12
 class Playhead:
     """Play segments one after the other, and the idle loop in between where it is wanted.
 
-    `start_frames` pictures must lie ready before a sentence begins. `idle_ticks` is how long the
+    `start_frames` pictures must lie ready before a sentence begins; more of them after sentences
+    with gaps, until there are none again. `idle_ticks` is how long the
     idle loop is sent when nothing is spoken, counted from the first tick; None for always.
     """
 
-    def __init__(self, *, start_frames: int = 3, idle_ticks: int | None = 0) -> None:
+    def __init__(self, *, start_frames: int = 1, idle_ticks: int | None = 0) -> None:
         self.underruns = 0
         """How often a picture was missing in the middle of a sentence."""
         self._start_frames = start_frames
@@ -75,6 +76,7 @@ class Playhead:
         self._waits = False
         self._starved = False
         self._needed = start_frames
+        self._gaps = False
         self._told: Placed | None = None
         self._bridged: dict[int, EncodedPicture] = {}
         self._asked_at: int | None = None
@@ -164,6 +166,7 @@ class Playhead:
         ready = len(packets) - frame
         if ready <= 0 and not packets.complete and not self._starved:
             self.underruns += 1
+            self._gaps = True
             self._needed = min(_MOST_NEEDED, self._needed * 2)
             self._starved = self._waits = True
         elif self._starved and (packets.complete or ready >= self._needed):
@@ -184,13 +187,16 @@ class Playhead:
         if first.complete and not len(first):
             self._waiting.popleft()
             return
-        if first.complete or len(first) >= self._start_frames:
+        if first.complete or len(first) >= self._needed:
             self._playing = self._waiting.popleft()
 
     def _leave(self) -> None:
         if self._playing is not None and self._idle:
             self._idle_at = self._next_key(self._playing.last_frame + 1)
+        if self._sounded and not self._gaps:
+            self._needed = max(self._start_frames, self._needed // 2)
         self._playing = None
+        self._gaps = False
         self._sounded = 0
         self._waits = self._starved = False
         self._told = None

@@ -193,7 +193,9 @@ class RtcService:
                 await channel.close()
 
         try:
-            await self.thread.call(close)
+            # What is left when the thread ends is cancelled there.
+            if self.thread.alive:
+                await self.thread.call(close)
         except TimeoutError:
             log.warning("a WebRTC peer did not close in time")
         finally:

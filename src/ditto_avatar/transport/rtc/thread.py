@@ -7,6 +7,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -50,6 +51,12 @@ class LoopThread:
         self._ports = ports
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ending = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, and takes more work."""
+        return self._thread is not None and self._thread.is_alive() and not self._ending
 
     def start(self) -> None:
         """Begin to run. Once."""
@@ -58,13 +65,16 @@ class LoopThread:
         def run() -> None:
             asyncio.set_event_loop(loop)
             loop.run_forever()
+            loop.close()
 
         self._thread = threading.Thread(target=run, name=self._name, daemon=True)
         self._thread.start()
 
     async def call(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Await `work()` in the thread; its result or error. Cancelling cancels the work."""
-        assert self._loop is not None
+        """Await `work()` in the thread; its result or error. Cancelling cancels the work. Raises
+        `RuntimeError` once the thread takes no more of it."""
+        if not self.alive or self._loop is None:
+            raise RuntimeError(f"the thread {self._name} has ended")
 
         async def run() -> Result:
             return await work()
@@ -72,26 +82,28 @@ class LoopThread:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._loop))
 
     def post(self, work: Callable[..., object], *arguments: Any) -> None:
-        """Call `work` in the thread soon."""
+        """Call `work` in the thread soon; once it has ended, nothing happens."""
         assert self._loop is not None
-        if not self._loop.is_closed():
+        # It may end in this very moment.
+        with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(work, *arguments)
 
     async def close(self) -> None:
-        """End the loop and what still runs in it. Cancelling is safe: call it again."""
+        """End the loop and what still runs in it. Cancelling is safe: it ends all the same."""
         loop, thread = self._loop, self._thread
-        if loop is None or thread is None or loop.is_closed():
+        if loop is None or thread is None:
             return
-        await self.call(_end_others)
-        loop.call_soon_threadsafe(loop.stop)
+        if not self._ending:
+            self._ending = True
+            asyncio.run_coroutine_threadsafe(_end(loop), loop)
         await asyncio.to_thread(thread.join)
-        loop.close()
 
 
-async def _end_others() -> None:
-    """Cancel all other tasks of this loop and wait for them, and for its threads."""
+async def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel all other tasks of this loop and wait for them, and for its threads; then stop it."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_default_executor()
+    await loop.shutdown_default_executor()
+    loop.stop()
