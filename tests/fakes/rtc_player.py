@@ -66,6 +66,12 @@ class RtcPlayer:
         """Take the server's answer and begin."""
         await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
+    async def ask_for_a_key_picture(self) -> None:
+        """Say that the picture is lost (PLI, RFC 4585), as a browser does."""
+        (receiver,) = (t.receiver for t in self.connection.getTransceivers() if t.kind == "video")
+        for source in receiver.getSynchronizationSources():
+            await receiver._send_rtcp_pli(source.source)
+
     async def until(self, *, pictures: int = 0, sounds: int = 0) -> None:
         """Return once so many have come."""
         async with asyncio.timeout(TEST_DEADLINE_S):

@@ -1,4 +1,4 @@
-"""A UDP relay in front of a server: goes silent, loses packets, all in user space."""
+"""A UDP relay in front of a server: goes silent, loses packets, moves; all in user space."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import random
 import select
 import socket
 import threading
+
+_MOVE = b"m"
 
 
 class UdpRelay:
@@ -29,6 +31,10 @@ class UdpRelay:
         port: int = self._front.getsockname()[1]
         return port
 
+    def move(self) -> None:
+        """Let everything come from new ports from now on, as behind a router that forgot."""
+        self._stop.send(_MOVE)
+
     def close(self) -> None:
         self._stop.send(b"x")
         self._thread.join()
@@ -40,7 +46,12 @@ class UdpRelay:
             sockets = [self._stopped, self._front, *self._backs.values()]
             for ready in select.select(sockets, [], [])[0]:
                 if ready is self._stopped:
-                    return
+                    if self._stopped.recv(1) != _MOVE:
+                        return
+                    for back in self._backs.values():
+                        back.close()
+                    self._backs.clear()
+                    break
                 self._forward(ready)
 
     def _forward(self, ready: socket.socket) -> None:
