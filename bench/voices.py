@@ -4,10 +4,11 @@
 
 Every voice that is installed is measured; the file says which ones of the catalogue were not. Words
 are counted by Whisper, which is installed like a voice: ``ditto-avatar voices download
-whisper-base``; where there is no way to the hub, another model for faster-whisper in its folder,
-with an empty ``download.json``, does as well, and the file says so. Lips: where the sound of m, b and p between 0.8 and 4 kHz is weakest within 130 ms,
-they are closed; the figure is how far the middle of the phoneme is from there. No sentence of
-``texts/voices_en.txt`` was used to fit the constants of the families.
+whisper-base``. Where there is no way to the hub, another model for faster-whisper in its folder,
+with an empty ``download.json``, does as well, and the file says so. Lips: where the sound of m, b
+and p between 0.8 and 4 kHz is weakest within 130 ms, they are closed; the figure is how far the
+middle of the phoneme is from there. No sentence of ``texts/voices_en.txt`` was used to fit the
+constants of the families.
 """
 
 from __future__ import annotations
