@@ -12,7 +12,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from ditto_avatar.cli import app
 from ditto_avatar.errors import InvalidAvatar, InvalidImage
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.models import DittoModels
@@ -20,6 +22,10 @@ from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.portrait import meet, register_source
 from ditto_avatar.face.ditto.registration import FEATURES_FILE, load_registration
 from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.face.puppet import landmarks as lm
+from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
+from ditto_avatar.face.puppet.motion import Pose
+from ditto_avatar.face.puppet.renderer import Renderer
 from ditto_avatar.face.register.tracker import head_rotations
 from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.render import Script, render
@@ -204,3 +210,28 @@ def test_head_rotation_has_the_signs_of_the_pack() -> None:
     assert (left[nose] - left.mean(axis=0))[0] > (neutral[nose] - centre)[0]
     found = head_rotations(np.stack([down, left, tilted]), neutral)
     assert np.allclose(found, [[10, 0, 0], [0, 10, 0], [0, 0, 10]], atol=0.01)
+
+
+def test_the_command_makes_a_pack_for_ditto_and_for_the_puppet(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DITTO_CHECKPOINTS", str(checkpoints))
+    monkeypatch.setenv("DITTO_DATA_DIR", str(tmp_path / "data"))
+    film, out = video(tmp_path / "clip.mp4", 6), tmp_path / "avatars" / "me"
+    terms = ["--license", "own", "--consent", "mine"]
+    result = CliRunner().invoke(app, ["register", str(film), str(out), *terms])
+    assert result.exit_code == 0, result.output
+    avatar = load_avatar(out)
+    assert (avatar.features_folder / FEATURES_FILE).is_file()
+    arrays = avatar.arrays
+    assert avatar.atlas is not None
+    assert arrays.blendshapes is not None
+    assert arrays.eye_closure is not None
+    weights = np.zeros(len(SHAPES), np.float32)
+    weights[INDEX["jawOpen"]] = 0.5
+    drawn = Renderer(avatar).draw(0, Pose(weights, np.zeros(3, np.float32)))
+    lips = arrays.landmarks[0, list(lm.INNER_LIPS), :2]
+    x, y = lips.mean(0).astype(int)
+    mouth = slice(y - 4, y + 12), slice(x - 8, x + 8)
+    changed = np.abs(drawn[mouth].astype(int) - avatar.idle_frames[0][mouth])
+    assert changed.mean() > 5, "the mouth does not open"

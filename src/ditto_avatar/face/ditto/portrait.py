@@ -45,13 +45,13 @@ from ditto_avatar.face.ditto.windows import (
 )
 from ditto_avatar.face.pack import load_avatar, pack_fingerprint
 from ditto_avatar.face.register.idle_film import write_idle
-from ditto_avatar.face.register.tracker import head_rotations
+from ditto_avatar.face.register.making import face_of_film, write_puppet
+from ditto_avatar.face.register.tracker import eye_closures
 from ditto_avatar.face.register.writing import (
     Terms,
     check_request,
     i420,
     write_about,
-    write_arrays,
     write_poster,
 )
 from ditto_avatar.types import ByteArray, Emotion, FloatArray
@@ -122,10 +122,9 @@ class _Maker:
             motion.canonical,
         )
         matrices = registration.matrices[there_and_back]
-        frames = [pictures[index] for index in there_and_back]
-        write_idle(folder / "idle.mp4", [i420(frame) for frame in frames])
-        write_poster(folder / "poster.webp", frames[0])
-        _write_arrays(folder, np.stack([seen[index].mesh for index in there_and_back]))
+        frames = [i420(pictures[index]) for index in there_and_back]
+        meshes = np.stack([seen[index].mesh for index in there_and_back])
+        _write_face(folder, frames, meshes)
         save_registration(
             folder / "features" / FEATURES_FILE,
             self._models.key,
@@ -149,9 +148,7 @@ class _Maker:
         frames = self._draw(
             picture, registration, seen[0], source, place_keypoints(keypoints, rows)
         )
-        write_idle(folder / "idle.mp4", frames)
-        write_poster(folder / "poster.webp", rgb(frames[0]))
-        _write_arrays(folder, self._meshes(frames, seen[0]))
+        _write_face(folder, frames, self._meshes(frames, seen[0]))
         save_registration(
             folder / "features" / FEATURES_FILE,
             self._models.key,
@@ -235,7 +232,9 @@ def meet(rows: FloatArray, count: int) -> FloatArray:
     return loop
 
 
-def _write_arrays(folder: Path, meshes: FloatArray) -> None:
-    # The frame nearest to the mean stands for the face at rest.
-    rest = int(np.abs(meshes - np.median(meshes, axis=0)).mean(axis=(1, 2)).argmin())
-    write_arrays(folder, meshes, head_rotations(meshes, meshes[0]), meshes[rest])
+def _write_face(folder: Path, frames: Sequence[ByteArray], meshes: FloatArray) -> None:
+    """Write the loop, I420, and what the puppet draws its face with: such a pack speaks without
+    checkpoints as well."""
+    write_idle(folder / "idle.mp4", frames)
+    write_poster(folder / "poster.webp", rgb(frames[0]))
+    write_puppet(folder, face_of_film(frames, meshes, eye_closures(meshes)))

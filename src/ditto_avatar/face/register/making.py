@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,18 +63,45 @@ def require_usable(found: Examined) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class _Face:
-    """What a pack is made of: I420 pictures of the loop, to be taken once, their points and eyes,
-    the points at rest; a picture (h, w, 3) RGB with shut lips and its points, for the mouth; the
-    colour of the own teeth, if they were seen."""
+class PuppetFace:
+    """What the puppet draws a face with: the points (n, 478, 3) of its loop and how far the eyes
+    are shut (n, 2); the points at rest; a picture (h, w, 3) RGB with shut lips and its points, for
+    the mouth; the colour (3,) of the own teeth, if they were seen."""
 
-    pictures: Iterable[ByteArray]
     points: FloatArray
     closure: FloatArray
     neutral: FloatArray
     shut: ByteArray
     shut_points: FloatArray
     white: FloatArray | None = None
+
+
+def write_puppet(folder: Path, face: PuppetFace) -> None:
+    """Write what the puppet needs into the pack in `folder`, beside its loop: points, shapes and a
+    mouth that fit the face."""
+    shapes = fitted_shapes(face.neutral)
+    atlas = atlas_of(face.shut, face.shut_points, face.neutral, calibrated(shapes), face.white)
+    write_atlas(folder / "mouth.webp", atlas.patches())
+    write_arrays(
+        folder,
+        face.points,
+        head_rotations(face.points, face.neutral),
+        face.neutral,
+        eye_closure=face.closure,
+        blendshapes=shapes,
+        atlas_names=np.array(atlas.names),
+        atlas_weights=atlas.weights,
+        atlas_landmarks=atlas.landmarks,
+        atlas_box=np.array(atlas.box, np.float32),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """I420 pictures of a loop, to be taken once, and the face in it."""
+
+    pictures: Iterable[ByteArray]
+    face: PuppetFace
     moved: Callable[[FloatArray], Iterable[FloatArray]] | None = None
     """Moves a plane (h, w) of a photo as each picture of the loop moves; of a film there is none.
     """
@@ -94,68 +121,50 @@ def make_pack(
     `InvalidImage`. Blocks for seconds."""
     tracker = FaceTracker()
     progress("face", 0, 1)
-    face = (_of_photo if is_still(path) else _of_film)(path, tracker, progress)
-    write_idle(folder / "idle.mp4", face.pictures)
+    loop = (_of_photo if is_still(path) else _of_film)(path, tracker, progress)
+    write_idle(folder / "idle.mp4", loop.pictures)
     progress("mouth", 0, 1)
-    write_poster(folder / "poster.webp", face.shut)
+    write_poster(folder / "poster.webp", loop.face.shut)
     write_about(folder, source, terms)
-    shapes = fitted_shapes(face.neutral)
-    atlas = atlas_of(face.shut, face.shut_points, face.neutral, calibrated(shapes), face.white)
-    write_atlas(folder / "mouth.webp", atlas.patches())
-    write_arrays(
-        folder,
-        face.points,
-        head_rotations(face.points, face.neutral),
-        face.neutral,
-        eye_closure=face.closure,
-        blendshapes=shapes,
-        atlas_names=np.array(atlas.names),
-        atlas_weights=atlas.weights,
-        atlas_landmarks=atlas.landmarks,
-        atlas_box=np.array(atlas.box, np.float32),
-    )
+    write_puppet(folder, loop.face)
     if cutout:
         progress("cutout", 0, 1)
-        _cut_out(folder, face)
+        _cut_out(folder, loop)
 
 
-def _cut_out(folder: Path, face: _Face) -> None:
+def _cut_out(folder: Path, loop: _Loop) -> None:
     avatar = load_avatar(folder)
-    if face.moved is None:
+    if loop.moved is None:
         make_cutout(avatar)
         return
     # The background of a photo moves a little with the head: the photo itself is cut out, and the
     # opacity moved along.
-    plate, opacity = matting.cut_out(face.shut, face_box(face.shut_points))
-    write_cutout(avatar, plate.backdrop, face.moved(opacity))
+    plate, opacity = matting.cut_out(loop.face.shut, face_box(loop.face.shut_points))
+    write_cutout(avatar, plate.backdrop, loop.moved(opacity))
 
 
-def _of_photo(path: Path, tracker: FaceTracker, progress: Progress) -> _Face:
+def _of_photo(path: Path, tracker: FaceTracker, progress: Progress) -> _Loop:
     photo = read_photo(path)
     still = prepare_still(photo, require_usable(examine(photo, tracker)))
     loop = make_idle(still, lambda done, total: progress("idle", done, total))
-    return _Face(
-        loop.pictures,
-        loop.points,
-        loop.closure,
-        neutral=still.points,
-        shut=still.picture,
-        shut_points=still.points,
-        white=still.white,
-        moved=loop.moved,
+    face = PuppetFace(
+        loop.points, loop.closure, still.points, still.picture, still.points, still.white
     )
+    return _Loop(loop.pictures, face, loop.moved)
 
 
-def _of_film(path: Path, tracker: FaceTracker, progress: Progress) -> _Face:
+def _of_film(path: Path, tracker: FaceTracker, progress: Progress) -> _Loop:
     film = read_film(path, tracker, lambda done, total: progress("face", done, total))
-    away = np.abs(film.points - np.median(film.points, axis=0)).mean(axis=(1, 2))
-    neutral = film.points[int(np.argmin(away + 50 * film.closure.max(axis=1)))]
-    shut = shut_frame(film.points)
-    return _Face(
-        film.pictures,
-        film.points,
-        film.closure,
-        neutral=neutral,
-        shut=np.asarray(cv2.cvtColor(film.pictures[shut], cv2.COLOR_YUV2RGB_I420), np.uint8),
-        shut_points=film.points[shut],
-    )
+    return _Loop(film.pictures, face_of_film(film.pictures, film.points, film.closure))
+
+
+def face_of_film(
+    pictures: Sequence[ByteArray], points: FloatArray, closure: FloatArray
+) -> PuppetFace:
+    """Return the face in the I420 `pictures` of a loop with these points (n, 478, 3) and eyes
+    (n, 2): at rest where it is most as usual, its lips shut where they are shut best."""
+    away = np.abs(points - np.median(points, axis=0)).mean(axis=(1, 2))
+    neutral = points[int(np.argmin(away + 50 * closure.max(axis=1)))]
+    shut = shut_frame(points)
+    picture = np.asarray(cv2.cvtColor(pictures[shut], cv2.COLOR_YUV2RGB_I420), np.uint8)
+    return PuppetFace(points, closure, neutral, picture, points[shut])
