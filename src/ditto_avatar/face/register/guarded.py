@@ -114,13 +114,14 @@ async def register_base_films(folder: Path) -> None:
     go beside the film. One that fails is left as it was, with one line in the log."""
     for film in await asyncio.to_thread(_lone_films, folder):
         name = film.parent.name
-        log.info("avatar %s: registering %s", one_line(name), BASE_FILM)
+        log.info("avatar %s: made from its %s, in some seconds", one_line(name), BASE_FILM)
         terms = Terms("as the operator says", f"{BASE_FILM} of the operator", "of the operator")
         try:
             check_name(name)
             with tempfile.TemporaryDirectory(prefix="ditto-avatar-") as work:
                 await register_face(film, Path(work) / name, terms)
                 await run_to_end(partial(_move_files, Path(work) / name, film.parent))
+            log.info("avatar %s: ready; choose it in the page, or set DITTO_AVATAR", one_line(name))
         except (DittoAvatarError, OSError) as error:
             log.error("avatar %s is left out: %s", one_line(name), one_line(error))
 
