@@ -7,37 +7,17 @@ sees one: a tag that is known sets the emotion, one that is misspelt means neutr
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 from ditto_avatar.dialogue.directions import is_direction
+from ditto_avatar.dialogue.emotion_names import (
+    find_emotion,
+    is_tag,
+    leading_name,
+    may_become_known,
+    named_anywhere,
+)
 from ditto_avatar.dialogue.sentences import TERMINATORS
 from ditto_avatar.types import Emotion
-
-_ALIASES = {
-    "anger": Emotion.ANGRY,
-    "mad": Emotion.ANGRY,
-    "화남": Emotion.ANGRY,
-    "분노": Emotion.ANGRY,
-    "disgusted": Emotion.DISGUST,
-    "혐오": Emotion.DISGUST,
-    "afraid": Emotion.FEAR,
-    "fearful": Emotion.FEAR,
-    "scared": Emotion.FEAR,
-    "두려움": Emotion.FEAR,
-    "공포": Emotion.FEAR,
-    "happiness": Emotion.HAPPY,
-    "joy": Emotion.HAPPY,
-    "joyful": Emotion.HAPPY,
-    "기쁨": Emotion.HAPPY,
-    "행복": Emotion.HAPPY,
-    "중립": Emotion.NEUTRAL,
-    "sadness": Emotion.SAD,
-    "슬픔": Emotion.SAD,
-    "surprised": Emotion.SURPRISE,
-    "놀람": Emotion.SURPRISE,
-    "contemptuous": Emotion.CONTEMPT,
-    "경멸": Emotion.CONTEMPT,
-} | {emotion.value: emotion for emotion in Emotion}
 
 _CLOSING_OF = {"[": "]", "(": ")", "{": "}", "<": ">"}
 _LONGEST_TAG = 32
@@ -49,8 +29,6 @@ _TAG_INSIDE = re.compile(
     r"(?:[^\W\d_][\w \-:=,/|'’\u200d\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]*)?"
 )
 _DIRECTION_MARKS = "*_"
-# How much of its letters a misspelt name shares with the name (`difflib`).
-_ALIKE = 0.72
 _ENDINGS = TERMINATORS | frozenset("\"'”’)]}»」』\n\r")
 
 
@@ -169,7 +147,7 @@ class EmotionFilter:
         if character == mark:
             self._held = ""
             if is_direction(held[1:]):
-                self._tag(_named_anywhere(held[1:]), found)
+                self._tag(named_anywhere(held[1:]), found)
             else:
                 self._emit(held[1:] if mark == "*" else f"{held}_", found)
             return
@@ -190,7 +168,7 @@ class EmotionFilter:
             return
         inside = self._held[1:] + character
         if (inside == " " or _TAG_INSIDE.fullmatch(inside)) and len(inside) <= _LONGEST_TAG:
-            if opening == "[" or _may_become_known(inside):
+            if opening == "[" or may_become_known(inside):
                 self._held += character
                 return
         if opening == "(" and _may_begin_direction(inside[:1]) and character not in "\n([{<":
@@ -198,9 +176,9 @@ class EmotionFilter:
                 self._held += character
                 return
         held, self._held = self._held, ""
-        if opening == "[" and self._sentence_start and (name := _leading_name(held[1:])):
+        if opening == "[" and self._sentence_start and (name := leading_name(held[1:])):
             # "[happy I am glad": the bracket was never closed; what follows the name is kept.
-            self._tag(_ALIASES[name], found)
+            self._tag(named_anywhere(name), found)
             held = held[1:].lstrip()[len(name) :]
         for kept in held:
             self._emit(kept, found)
@@ -208,11 +186,11 @@ class EmotionFilter:
 
     def _close_bracket(self, found: list[str | Emotion]) -> None:
         held, self._held = self._held, ""
-        emotion = _ALIASES.get(_normalized(held[1:]))
+        emotion = find_emotion(held[1:])
         if emotion is not None:
             self._tag(emotion, found)
         elif held[0] == "(" and is_direction(held[1:]):
-            self._tag(_named_anywhere(held[1:]), found)
+            self._tag(named_anywhere(held[1:]), found)
         elif held[0] == "[":
             # The next character tells whether this is a link.
             self._held = held + "]"
@@ -242,8 +220,8 @@ class EmotionFilter:
         text. A model that tags its sentences may invent a tag, in lower case like the others."""
         inside = held[1 : held.index("]")]
         invented = self._tags > 0 and inside.isalpha() and inside == inside.lower()
-        if "](" not in held and self._sentence_start and (_is_tag(inside) or invented):
-            self._tag(_named_anywhere(inside), found)
+        if "](" not in held and self._sentence_start and (is_tag(inside) or invented):
+            self._tag(named_anywhere(inside), found)
         else:
             self._emit(held, found)
 
@@ -272,46 +250,12 @@ class EmotionFilter:
             found.append(character)
 
 
-def _normalized(inside: str) -> str:
-    name = inside.strip().lower()
-    return re.sub(r"^(?:emotion|감정|tone|mood)\s*[:=]\s*", "", name)
-
-
-def _is_tag(inside: str) -> bool:
-    """Whether words in square brackets were meant as a tag: one to three words with a name among
-    them, or nearly one, or a stage direction. Other words are a part of the sentence."""
-    words = re.findall(r"[^\W\d_]+", _normalized(inside))
-    if not words or len(words) > 3:
-        return is_direction(inside)
-    named = any(word in _ALIASES for word in words)
-    # A name of a person is written with a capital letter; so is a tag that shouts.
-    misspelt = len(words) == 1 and bool(
-        get_close_matches(words[0], _ALIASES, n=1, cutoff=_ALIKE) and len(words[0]) >= 3
-    )
-    return named or misspelt or is_direction(inside)
-
-
 def _may_begin_direction(character: str) -> bool:
     return character.islower() or "가" <= character <= "힣"
 
 
-def _named_anywhere(inside: str) -> Emotion:
-    """Neutral for a tag that is malformed, unless it names exactly one emotion."""
-    named = {_ALIASES[word] for word in re.findall(r"\w+", inside.lower()) if word in _ALIASES}
-    return named.pop() if len(named) == 1 else Emotion.NEUTRAL
-
-
-def _may_become_known(inside: str) -> bool:
-    return any(name.startswith(inside.lower().lstrip()) for name in _ALIASES)
-
-
-def _leading_name(inside: str) -> str:
-    word = re.match(r"\s*(\w+)", inside)
-    return word[1].lower() if word and word[1].lower() in _ALIASES else ""
-
-
 def _unfinished(held: str) -> bool:
-    return len(held) > 1 and _may_become_known(held[1:])
+    return len(held) > 1 and may_become_known(held[1:])
 
 
 def _joined(found: list[str | Emotion]) -> list[str | Emotion]:

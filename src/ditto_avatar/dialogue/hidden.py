@@ -8,9 +8,10 @@ the marks.
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
 
 from ditto_avatar.dialogue import hidden_marks as marks
+from ditto_avatar.dialogue.code_marks import CodeMarks
+from ditto_avatar.dialogue.hidden_ends import State, find_end
 
 # What is held back at most because it is probably a thought that was never opened.
 _MOST_HELD = 20_000
@@ -18,15 +19,6 @@ _MOST_HELD = 20_000
 _BEHIND_WORDS = re.compile(r"^\s*(?:\[[^\]]*\]\s*)?[^\s\[]")
 # Behind the mark of a citation an index may follow.
 _INDEX_BEGINS = re.compile(r"(?:\{[a-z=]*\d*)?")
-
-
-class _State(Enum):
-    SHOWN = auto()
-    THOUGHT = auto()
-    TOOL = auto()
-    HEADER = auto()
-    OTHERS = auto()
-    BARE = auto()
 
 
 class HiddenFilter:
@@ -40,12 +32,11 @@ class HiddenFilter:
 
     def __init__(self, *, unmarked: bool = False) -> None:
         self.unmarked = unmarked
-        self._state = _State.SHOWN
+        self._state = State.SHOWN
         self._text = ""
         self._shown: list[str] = []
-        self._line = ""
+        self._code = CodeMarks()
         self._said_anything = False
-        self._fenced = False
         self._closed_any = False
         # Whether the beginning is held back, as a thought that lacks its opening; None until known.
         self._musing: bool | None = True if unmarked else None
@@ -70,9 +61,9 @@ class HiddenFilter:
 
     def _step(self, *, final: bool) -> bool:
         """Decide about the beginning of the text; False when more characters are needed."""
-        if self._state is _State.SHOWN:
+        if self._state is State.SHOWN:
             return self._in_shown(final=final)
-        if self._state is _State.HEADER:
+        if self._state is State.HEADER:
             return self._in_header(final=final)
         return self._in_hidden(final=final)
 
@@ -97,7 +88,7 @@ class HiddenFilter:
         text = self._text
         bare = marks.BARE_CHANNEL.match(text)
         if bare is not None:
-            self._text, self._state = text[bare.end() :], _State.BARE
+            self._text, self._state = text[bare.end() :], State.BARE
             return True
         if self._musing is None and not final:
             start = text.lstrip().lower()
@@ -132,7 +123,7 @@ class HiddenFilter:
         for handle in (self._piped, self._named, self._called, self._bracketed):
             if handle():
                 return True
-        match = None if self._within_code else marks.CITATION.match(self._text)
+        match = None if self._code.within else marks.CITATION.match(self._text)
         if match is not None and (final or not _INDEX_BEGINS.fullmatch(self._text, match.end())):
             self._text = self._text[match.end() :]
             return True
@@ -152,7 +143,7 @@ class HiddenFilter:
         closes = "/" in (match[1] or match[2])
         self._text = self._text[match.end() :]
         if name.startswith("tool") and name.endswith("begin"):
-            self._state, self._tool_ends = _State.TOOL, match[0].replace("begin", "end")
+            self._state, self._tool_ends = State.TOOL, match[0].replace("begin", "end")
         else:
             self._token(name, closes=closes)
         return True
@@ -162,7 +153,7 @@ class HiddenFilter:
         match = marks.NAMED.match(self._text)
         if match is None or match[1] or match[2].lower() not in marks.ASIDES:
             return None
-        if _BEHIND_WORDS.search(self._line) or self._within_code:
+        if _BEHIND_WORDS.search(self._code.line) or self._code.within:
             return None
         closing = f"</{match[2]}>"
         end = self._text.find(closing, 0, marks.LONGEST_ASIDE)
@@ -173,17 +164,17 @@ class HiddenFilter:
 
     def _called(self) -> bool:
         """The call of a tool, as Llama and Mistral write it."""
-        if self._within_code:
+        if self._code.within:
             return False
         if (match := marks.CALLS.match(self._text)) and match[0].endswith("\n"):
             self._text = self._text[match.end() :]
             return True
         if match is not None:
-            self._state, self._tool_ends, self._text = _State.TOOL, "\n", ""
+            self._state, self._tool_ends, self._text = State.TOOL, "\n", ""
             return True
         if (match := marks.FUNCTION.match(self._text)) is None:
             return False
-        self._state, self._tool_ends = _State.TOOL, "</function>"
+        self._state, self._tool_ends = State.TOOL, "</function>"
         self._text = self._text[match.end() :]
         return True
 
@@ -196,7 +187,7 @@ class HiddenFilter:
         if marks.NUMBERED.fullmatch(name):
             self._text = self._text[match.end() :]
             return True
-        if name not in marks.NAMES or self._within_code:
+        if name not in marks.NAMES or self._code.within:
             return False
         if name == "details" and "reasoning" not in rest:
             return False
@@ -206,7 +197,7 @@ class HiddenFilter:
         if name in marks.THOUGHTS or name == "details":
             self._thought(closing=closing)
         elif name in marks.TOOLS and not closing:
-            self._state, self._tool_ends = _State.TOOL, f"</{match[2]}>"
+            self._state, self._tool_ends = State.TOOL, f"</{match[2]}>"
         elif name in marks.TOKENS:
             self._token(name, closes=closing)
         return True
@@ -216,7 +207,7 @@ class HiddenFilter:
         triangles = marks.TRIANGLES.match(self._text)
         if match is None and triangles is None:
             return False
-        if self._within_code:
+        if self._code.within:
             return False
         if triangles is not None:
             self._text = self._text[triangles.end() :]
@@ -227,24 +218,24 @@ class HiddenFilter:
             if (match[2] or "").upper() == "THINK":
                 self._thought(closing=closing)
             else:
-                self._state = _State.SHOWN if closing else _State.OTHERS
+                self._state = State.SHOWN if closing else State.OTHERS
         return True
 
     def _token(self, name: str, *, closes: bool) -> None:
         if name in marks.HEADERS and not closes:
-            self._state = _State.HEADER
+            self._state = State.HEADER
         elif name in marks.OPENS_THOUGHT and not closes:
             self._thought(closing=False)
         elif name in marks.CLOSES_THOUGHT or (closes and name in marks.OPENS_THOUGHT):
             self._thought(closing=True)
         elif name == "user":
-            self._state = _State.OTHERS
+            self._state = State.OTHERS
         elif name in marks.ENDS_TURN and marks.OTHERS_TURN.match(self._text):
-            self._state = _State.OTHERS
+            self._state = State.OTHERS
 
     def _thought(self, *, closing: bool) -> None:
         if not closing:
-            self._state = _State.THOUGHT
+            self._state = State.THOUGHT
             return
         # The thought had no opening, or it was lost: all before was a part of it.
         if not self._closed_any:
@@ -263,100 +254,33 @@ class HiddenFilter:
         self._text = self._text[end.end() :] if end else ""
         # An empty header before a channel: the channel says what comes.
         hidden = marks.NOT_THE_ANSWER.search(header) is not None
-        self._state = _State.OTHERS if hidden else _State.SHOWN
+        self._state = State.OTHERS if hidden else State.SHOWN
         return True
 
     def _in_hidden(self, *, final: bool) -> bool:
-        end = self._end_of_hidden()
+        end = find_end(self._text, self._state, self._tool_ends)
         if end is not None:
-            self._text = self._text[end:]
+            self._text, self._state = self._text[end.at :], end.state
+            self._nested += end.nests
+            if end.closes:
+                self._close_thought()
             return True
         # Only what may become the end is kept.
         begin = max(self._text.rfind(mark) for mark in "<[◁")
-        if self._state is _State.BARE:
+        if self._state is State.BARE:
             begin = max(0, len(self._text) - len("assistantfinal"))
         kept = self._text[begin:] if begin >= 0 else ""
         self._text = kept if len(kept) <= marks.LONGEST_TAG else ""
         return False
 
-    def _end_of_hidden(self) -> int | None:
-        """Where what is hidden ends in the text, with the state that follows."""
-        text = self._text
-        if self._state is _State.BARE:
-            if match := marks.BARE_FINAL.search(text):
-                self._state = _State.SHOWN
-                return match.end()
-            return None
-        if self._state is _State.TOOL:
-            if (at := text.find(self._tool_ends)) >= 0:
-                self._state = _State.SHOWN
-                return at + len(self._tool_ends)
-            return None
-        for match in re.finditer(r"<|\[|◁", text):
-            end = self._hidden_mark(match.start())
-            if end is not None:
-                return end
-        return None
-
-    def _hidden_mark(self, at: int) -> int | None:
-        """The end of a mark at `at` that ends a thought or another's turn; None for others."""
-        text = self._text
-        if piped := marks.PIPED.match(text, at):
-            name = (piped[1] or piped[2]).lower()
-            if piped[2] and name in marks.HEADERS:
-                return self._closed(piped.end())
-            if name in marks.HEADERS:
-                self._state = _State.HEADER
-                return piped.end()
-            if name in marks.BEGINS_ANSWER or name in {"assistant", "/assistant"}:
-                self._state = _State.SHOWN
-                return piped.end()
-            if name in marks.CLOSES_THOUGHT or (
-                name in marks.ENDS_TURN and self._state is _State.OTHERS
-            ):
-                return self._closed(piped.end())
-            return None
-        if self._state is _State.OTHERS:
-            match = marks.BRACKETED.match(text, at)
-            if match is not None and (match[1] or match[3]):
-                self._state = _State.SHOWN
-                return match.end()
-            return self._header_in_words(at)
-        if named := marks.NAMED.match(text, at):
-            name = marks.plain(named[2])
-            if named[1] and (name in marks.THOUGHTS or name == "details"):
-                return self._closed(named.end())
-            if name in marks.THOUGHTS and not named[0].endswith("/>"):
-                self._nested += 1
-                return named.end()
-            if not named[1] and name in {"answer", "final", "final_answer"}:
-                return self._closed(named.end())
-            return None
-        for pattern in (marks.BRACKETED, marks.TRIANGLES):
-            if (match := pattern.match(text, at)) and match[1]:
-                return self._closed(match.end())
-        return None
-
-    def _header_in_words(self, at: int) -> int | None:
-        opening = "<start_of_turn>"
-        if not self._text.startswith(opening, at):
-            return None
-        self._state = _State.HEADER
-        return at + len(opening)
-
-    def _closed(self, end: int) -> int:
-        self._state, self._closed_any = _State.SHOWN, True
+    def _close_thought(self) -> None:
+        self._closed_any = True
         if self._nested:
             # A thought within a thought may have ended, or one that only spoke of the mark: what
             # comes is held back until another closing, or the end, tells.
             self._musing, self._said_anything = True, False
-        return end
 
     # Giving out --------------------------------------------------------------------------------
-
-    @property
-    def _within_code(self) -> bool:
-        return self._fenced or self._line.count("`") % 2 == 1
 
     def _show(self, count: int) -> None:
         """Give out the first `count` characters; nothing but spaces is no beginning."""
@@ -367,8 +291,4 @@ class HiddenFilter:
             return
         self._said_anything = True
         self._shown.append(text)
-        *lines, last = (self._line + text).split("\n")
-        for line in lines:
-            if line.lstrip().startswith(("```", "~~~")):
-                self._fenced = not self._fenced
-        self._line = last
+        self._code.feed(text)
