@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,9 +17,19 @@ from ditto_avatar.face.backdrop import before
 from ditto_avatar.face.cutting import write_cutout
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.media.captions import Cue
+from ditto_avatar.pipeline.see_through_sink import SeeThroughSink
 from ditto_avatar.render import Script, read_script, render
 from ditto_avatar.speech.fallback import FallbackSpeech
-from ditto_avatar.types import ByteArray, Emotion, Language, SpeechChunk, Voice
+from ditto_avatar.types import (
+    SAMPLES_PER_FRAME,
+    ByteArray,
+    Emotion,
+    Language,
+    SpeechChunk,
+    VideoFrame,
+    Voice,
+)
+from tests.cancelling import cancelled_everywhere
 from tests.fakes.engines import LoudnessFace, ToneSpeech
 from tests.fakes.packs import make_pack
 
@@ -259,6 +272,33 @@ async def test_a_transparent_film_that_fails_leaves_nothing(
     with pytest.raises(ProviderFailed):
         await render(said("Hi. Ho."), see_through, LoudnessFace(), speech, tmp_path / "o.webm")
     assert not list(tmp_path.iterdir())
+
+
+async def test_a_transparent_film_that_is_cancelled_anywhere_leaves_no_part_of_it(
+    see_through: Avatar, tmp_path: Path
+) -> None:
+    segment: Any = None  # the film takes the pictures of all as they come
+    picture = np.full((see_through.height * 3 // 2, see_through.width), 128, np.uint8)
+    silence = np.zeros(SAMPLES_PER_FRAME, np.float32)
+
+    async def film() -> None:
+        sink = SeeThroughSink(see_through, tmp_path / "o.webm", pool, lambda done: None)
+        try:
+            for index in range(3):
+                await sink.add(segment, VideoFrame(index, index, picture), silence)
+            await sink.finish()
+        finally:
+            sink.abandon()
+
+    with ThreadPoolExecutor(1) as pool:
+        cancelled = 0
+        async for _ in cancelled_everywhere(film):
+            cancelled += 1
+            # What the thread was at is done, and what `abandon` asked for as well.
+            await asyncio.wrap_future(pool.submit(lambda: None))
+            assert not list(tmp_path.glob(".*"))
+    assert cancelled >= 8
+    assert (tmp_path / "o.webm").is_file()
 
 
 async def test_a_transparent_film_needs_a_presenter_without_background(
