@@ -15,7 +15,7 @@ from studio.motion import IDLES
 from studio.paint import paint
 
 HERE = Path(__file__).parent
-EDGE_SAMPLES, TRUTH_SAMPLES = 128, 512
+EDGE_SAMPLES, TRUTH_SAMPLES = 128, 256
 """At most so many samples a pixel of an edge; and where edges are compared with it."""
 PRESENTERS = HERE.parent / "src" / "ditto_avatar" / "presenters"
 

@@ -16,7 +16,7 @@ from studio.scene import Quality, Scene
 logger = logging.getLogger(__name__)
 EDGE_STEP = 2
 """Of so many frames one has its alpha drawn. An edge moves by a fifth of a pixel in between."""
-TRUTH_STEP = 41
+TRUTH_STEP = 101
 
 
 def mouth_box(figure: Figure, out: Path) -> tuple[float, float, float, float]:
