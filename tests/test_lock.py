@@ -37,6 +37,12 @@ WANTED = {
         *EXTRAS["s3"],
         *EXTRAS["ditto-gpu"],
     ],
+    "local": [
+        *PROJECT["dependencies"],
+        *EXTRAS["voices"],
+        *EXTRAS["hearing"],
+        *EXTRAS["kokoro"],
+    ],
 }
 # Comes after the lock, in the build that a machine wants (see the Makefile).
 NOT_LOCKED = {"torch"}
@@ -76,3 +82,10 @@ def test_the_lock_is_names_versions_and_hashes_only(name: str) -> None:
 def test_tests_run_with_the_versions_that_people_run(name: str) -> None:
     tested = locked("test")
     assert {package: tested.get(package) for package in locked(name)} == locked(name)
+
+
+def test_what_is_added_for_voices_changes_nothing_that_is_there() -> None:
+    run, added = locked("run"), locked("local")
+    assert {package: added[package] for package in added if package in run} == {
+        package: versions for package, versions in run.items() if package in added
+    }
