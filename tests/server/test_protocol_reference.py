@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ditto_avatar.pipeline.clips import Clip
+from ditto_avatar.server.wire.base import LoggedMessage
 from ditto_avatar.server.wire.client_messages import CLIENT_MESSAGES
 from ditto_avatar.server.wire.reference import pages
 from ditto_avatar.server.wire.schema import (
@@ -18,7 +19,7 @@ from ditto_avatar.server.wire.schema import (
     summary_of,
     type_of,
 )
-from ditto_avatar.server.wire.server_messages import SERVER_MESSAGES, LoggedMessage
+from ditto_avatar.server.wire.server_messages import SERVER_MESSAGES
 from ditto_avatar.transport import events
 
 REPOSITORY = Path(__file__).parents[2]

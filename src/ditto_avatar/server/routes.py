@@ -15,6 +15,7 @@ from ditto_avatar.server.credentials import bearer
 from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.opening import open_session
 from ditto_avatar.server.parts import ServerParts
+from ditto_avatar.server.wire.content import AvatarOut
 from ditto_avatar.server.wire.encoding import avatar_out, clip_out, entry_out
 from ditto_avatar.server.wire.rest import (
     ErrorOut,
@@ -28,7 +29,6 @@ from ditto_avatar.server.wire.rest import (
     TurnOut,
     VoiceOut,
 )
-from ditto_avatar.server.wire.server_messages import AvatarOut
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.session import Session
 

@@ -48,3 +48,19 @@ def first_problem(error: ValidationError) -> str:
 def place_of(location: Sequence[int | str]) -> str:
     """Name where in a message or a body a problem is; long names, which were sent, are cut."""
     return ".".join(str(part)[:_SHOWN_CHARACTERS] for part in location)
+
+
+class ServerMessage(Outgoing):
+    """Base of all messages from the server."""
+
+
+class LoggedMessage(ServerMessage):
+    """Base of the messages that are numbered, and sent again after a reconnect."""
+
+    seq: int | None = None
+    """Counts up by one in a session. Missing where one page alone is told how an old turn of its
+    stands."""
+
+
+class LiveMessage(ServerMessage):
+    """Base of the messages that are sent once, and not again after a reconnect."""

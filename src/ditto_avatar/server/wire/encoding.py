@@ -13,7 +13,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.cutout import SUFFIX
 from ditto_avatar.pipeline.clips import Clip
 from ditto_avatar.server.sub_path import url
-from ditto_avatar.server.wire.server_messages import AvatarOut, ClipOut, EntryOut
+from ditto_avatar.server.wire.content import AvatarOut, ClipOut, EntryOut
 from ditto_avatar.transport.events import Event, HistoryEntry
 from ditto_avatar.transport.outbox import NumberedEvent
 from ditto_avatar.types import FRAME_RATE_HZ

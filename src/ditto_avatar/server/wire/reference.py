@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ditto_avatar.server.wire.base import LoggedMessage
 from ditto_avatar.server.wire.schema import (
     JsonObject,
     Model,
@@ -16,7 +17,6 @@ from ditto_avatar.server.wire.schema import (
     server_models,
     type_of,
 )
-from ditto_avatar.server.wire.server_messages import LoggedMessage
 from ditto_avatar.server.wire.typescript import declarations
 
 _HEAD = """\

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from ditto_avatar.server.wire.base import Id, IdleFrame, Incoming, Origin
-from ditto_avatar.server.wire.server_messages import AvatarOut, ClipOut, EntryOut
+from ditto_avatar.server.wire.content import AvatarOut, ClipOut, EntryOut
 from ditto_avatar.types import Language
 
 

@@ -10,133 +10,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from ditto_avatar.server.wire.base import Outgoing, example
-from ditto_avatar.types import AiLabel, Emotion, Language
+from ditto_avatar.server.wire.base import LiveMessage, LoggedMessage, example
+from ditto_avatar.server.wire.content import (
+    EXAMPLE_AVATAR,
+    EXAMPLE_TURN,
+    AvatarOut,
+    EntryOut,
+    NoticeShown,
+    RtcOut,
+)
+from ditto_avatar.server.wire.segment_messages import (
+    SegmentData,
+    SegmentPlaced,
+    SegmentStarted,
+    VideoReady,
+)
+from ditto_avatar.types import AiLabel, Language
 
-Role = Literal["user", "assistant"]
 Reason = Literal["user", "error", "busy", "idle", "operator", "over", "shutdown"]
-
-_AVATAR = {
-    "name": "mina",
-    "display_name": {"en": "Mina", "ko": "미나"},
-    "description": {"en": "A guide.", "ko": "안내원입니다."},
-    "license": "CC0-1.0",
-    "provenance": "Rendered.",
-    "consent": "Not a real person.",
-    "poster_url": "/avatars/mina/poster.webp",
-    "idle_url": "/avatars/mina/idle.mp4",
-    "width": 512,
-    "height": 512,
-    "fps": 25,
-    "frames": 250,
-    "alpha": False,
-    "cutout": "mina.cutout",
-}
-_TURN = "0c9be2f4a7d14e21"
-_SEGMENT = "5f3a9c0d11e2b470"
-_CLIP = {
-    "index": 0,
-    "text": "We open at nine.",
-    "emotion": "happy",
-    "video_url": "/video/kq0fVw3bSgYJ1mZc5dT8xA.mp4",
-    "audio_url": "/audio/kq0fVw3bSgYJ1mZc5dT8xA.wav",
-    "duration": 1.64,
-    "first_frame": 114,
-    "last_frame": 154,
-}
-
-
-class AvatarOut(Outgoing):
-    """A presenter as the page shows it."""
-
-    name: str
-    """The name by which it is chosen."""
-    display_name: dict[str, str]
-    """Its name for people, by language."""
-    description: dict[str, str]
-    """A sentence about it, by language."""
-    license: str
-    provenance: str
-    """Where the face comes from."""
-    consent: str
-    """Who agreed to its use."""
-    poster_url: str
-    idle_url: str
-    """The film of the idle loop."""
-    width: int
-    height: int
-    fps: int
-    frames: int
-    """Frames of the idle loop."""
-    alpha: bool
-    """Whether its films are packed pictures without a background: twice as high, the colours above,
-    multiplied by the opacity, and the opacity below."""
-    cutout: str | None
-    """The name under which it is shown without its background; null where it cannot be."""
-
-
-class ClipOut(Outgoing):
-    """A finished segment that can be replayed."""
-
-    index: int
-    """Its place in the turn, from 0."""
-    text: str
-    emotion: Emotion
-    video_url: str
-    audio_url: str
-    duration: float
-    """Seconds."""
-    first_frame: int
-    """The idle frame that the first picture continues."""
-    last_frame: int
-    """The idle frame of the last picture: the loop goes on at the next one."""
-
-
-class EntryOut(Outgoing):
-    """A text of the conversation."""
-
-    role: Role
-    text: str
-    turn: str
-    clips: list[ClipOut]
-    heard: str | None = None
-    """Of an answer: how much of it was heard when it was interrupted; null: all of it."""
-    id: str | None = None
-    """Of a question: what its page called it, if it did."""
-
-
-class IceServerOut(Outgoing):
-    """A STUN or TURN server, as `RTCPeerConnection` takes it."""
-
-    urls: list[str]
-    username: str | None = None
-    credential: str | None = None
-
-
-class RtcOut(Outgoing):
-    """What a page needs before it offers WebRTC."""
-
-    ice_servers: list[IceServerOut]
-    expires_in: int
-    """Seconds for which the passwords are good."""
-    microphone: bool
-    """Whether the microphone is to be sent this way as well."""
-
-
-class ServerMessage(Outgoing):
-    """Base of all messages from the server."""
-
-
-class LoggedMessage(ServerMessage):
-    """Base of the messages that are numbered, and sent again after a reconnect."""
-
-    seq: int | None = None
-    """Counts up by one in a session. Missing where one page alone is told how an old turn of its
-    stands."""
-
-
-class LiveMessage(ServerMessage):
-    """Base of the messages that are sent once, and not again after a reconnect."""
 
 
 class Notice(LoggedMessage):
@@ -150,13 +41,6 @@ class Notice(LoggedMessage):
     code: str
     message: str
     """A whole sentence in the session's language. The reason is in the server's log."""
-
-
-class NoticeShown(Outgoing):
-    """A notice about the server, for the beginning."""
-
-    code: str
-    message: str
 
 
 class SessionReady(LiveMessage):
@@ -174,7 +58,7 @@ class SessionReady(LiveMessage):
         resumed=False,
         gap=False,
         seq=0,
-        avatar=_AVATAR,
+        avatar=EXAMPLE_AVATAR,
         avatars=None,
         language="en",
         history=[],
@@ -227,7 +111,7 @@ class TurnStarted(LoggedMessage):
     model_config = example(
         type="turn.started",
         seq=1,
-        turn=_TURN,
+        turn=EXAMPLE_TURN,
         generation=1,
         kind="message",
         text="When do you open?",
@@ -248,7 +132,7 @@ class TurnStarted(LoggedMessage):
 class QueuePosition(LiveMessage):
     """Tells the place in the line of turns that wait to speak; 0 when the turn begins."""
 
-    model_config = example(type="queue.position", turn=_TURN, position=3)
+    model_config = example(type="queue.position", turn=EXAMPLE_TURN, position=3)
 
     type: Literal["queue.position"]
     turn: str
@@ -259,67 +143,13 @@ class TextDelta(LoggedMessage):
     """Brings the next words of the answer, without tags or markup."""
 
     model_config = example(
-        type="text.delta", seq=2, turn=_TURN, generation=1, text="We open at nine. "
+        type="text.delta", seq=2, turn=EXAMPLE_TURN, generation=1, text="We open at nine. "
     )
 
     type: Literal["text.delta"]
     turn: str
     generation: int
     text: str
-
-
-class SegmentStarted(LoggedMessage):
-    """Announces the media of a sentence, as soon as its first picture is drawn."""
-
-    model_config = example(
-        type="segment.started",
-        seq=3,
-        turn=_TURN,
-        generation=1,
-        segment=_SEGMENT,
-        index=0,
-        text="We open at nine.",
-        emotion="happy",
-        mime='video/mp4; codecs="avc1.42C01F, mp4a.40.2"',
-        first_frame=114,
-        transport="stream",
-    )
-
-    type: Literal["segment.started"]
-    turn: str
-    generation: int
-    segment: str
-    index: int
-    """The segment's place in the turn, from 0."""
-    text: str
-    emotion: Emotion
-    mime: str
-    """For `MediaSource.addSourceBuffer`."""
-    first_frame: int
-    """The idle frame that the first picture continues."""
-    transport: Literal["stream", "rtc"] = "stream"
-    """`stream`: fragments follow. `rtc`: it comes over this page's WebRTC, see `segment.placed`;
-    no `segment.data` follows, unless the page says that WebRTC is down. Another page of the same
-    session may get it the other way."""
-
-
-class SegmentPlaced(LiveMessage):
-    """Tells where a segment is in the RTP time of the picture: when it begins, again when pictures
-    were missing and the rest has moved, and when its length is known.
-
-    Frame `frame` has the RTP timestamp `rtp`, and each one after it 3,600 more, modulo 2³².
-    """
-
-    model_config = example(
-        type="segment.placed", segment=_SEGMENT, rtp=3_141_592_653, frame=0, frames=None
-    )
-
-    type: Literal["segment.placed"]
-    segment: str
-    rtp: int
-    frame: int
-    frames: int | None
-    """How many frames the segment has; null as long as it is drawn."""
 
 
 class RtcAnswer(LiveMessage):
@@ -331,53 +161,13 @@ class RtcAnswer(LiveMessage):
     sdp: str
 
 
-class SegmentData(LiveMessage):
-    """Announces a fragment: the next binary frame, unless `bytes` is 0.
-
-    Fragments are not sent again after a reconnect: the clip comes as `video_ready`.
-    """
-
-    model_config = example(
-        type="segment.data",
-        generation=1,
-        segment=_SEGMENT,
-        index=0,
-        last=False,
-        dropped=False,
-        bytes=9184,
-    )
-
-    type: Literal["segment.data"]
-    generation: int
-    segment: str
-    index: int
-    """The fragment's place in the segment. Number 0 carries the header as well."""
-    last: bool
-    dropped: bool
-    """Tells a viewer that was too slow: the rest of this segment comes as a clip only."""
-    bytes: int
-
-
-class VideoReady(LoggedMessage, ClipOut):
-    """Tells that a segment can be replayed as a clip; the clip's fields stand beside the others."""
-
-    model_config = example(
-        type="video_ready", seq=5, turn=_TURN, generation=1, segment=_SEGMENT, **_CLIP
-    )
-
-    type: Literal["video_ready"]
-    turn: str
-    generation: int
-    segment: str
-
-
 class TurnFinished(LoggedMessage):
     """Ends an answer that is complete; by then it is stored."""
 
     model_config = example(
         type="turn.finished",
         seq=6,
-        turn=_TURN,
+        turn=EXAMPLE_TURN,
         generation=1,
         text="We open at nine.",
         timings={"first_token": 1.2, "first_fragment": 131.0, "finished": 402.5},
@@ -400,7 +190,7 @@ class TurnTimings(LiveMessage):
 
     model_config = example(
         type="turn.timings",
-        turn=_TURN,
+        turn=EXAMPLE_TURN,
         generation=1,
         timings={"first_fragment": 131.0, "first_painted": 254.0, "finished": 402.5},
         drift_ms=4.0,
@@ -417,7 +207,9 @@ class TurnTimings(LiveMessage):
 class TurnInterrupted(LoggedMessage):
     """Ends an answer that was stopped: what is left of it is to be dropped."""
 
-    model_config = example(type="turn.interrupted", seq=9, turn=_TURN, generation=1, reason="user")
+    model_config = example(
+        type="turn.interrupted", seq=9, turn=EXAMPLE_TURN, generation=1, reason="user"
+    )
 
     type: Literal["turn.interrupted"]
     turn: str
@@ -432,7 +224,7 @@ class TurnInterrupted(LoggedMessage):
 class AvatarSelected(LoggedMessage):
     """Tells every viewer of a session which presenter it has from the next turn on."""
 
-    model_config = example(type="avatar.selected", seq=10, avatar=_AVATAR)
+    model_config = example(type="avatar.selected", seq=10, avatar=EXAMPLE_AVATAR)
 
     type: Literal["avatar.selected"]
     avatar: AvatarOut
