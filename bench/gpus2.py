@@ -28,6 +28,16 @@ from ditto_avatar.errors import Unavailable
 from ditto_avatar.face.pack import load_avatar
 
 READY_S = 400.0
+# The command, with the drawn avatar in place of the bundled presenters: face models of stand-in
+# weights see no face in those.
+_PROGRAM = """
+import sys
+from pathlib import Path
+from ditto_avatar import assembly
+from ditto_avatar.cli import app
+assembly.BUNDLED = Path(sys.argv.pop(1))
+app()
+"""
 START = 14
 
 
@@ -41,11 +51,11 @@ def worker(folder: Path, card: int) -> Iterator[str]:
         **os.environ,
         "CUDA_VISIBLE_DEVICES": str(card),
         "DITTO_CHECKPOINTS": str(folder / "checkpoints"),
-        "DITTO_AVATARS_DIR": str(folder / "packs"),
+        "DITTO_DATA_DIR": str(folder / f"data{card}"),
         "DITTO_MAX_STREAMS": str(MOST),
     }
-    program = "from ditto_avatar.cli import app; app()"
-    command = [sys.executable, "-c", program, "worker", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-c", _PROGRAM, str(folder / "packs")]
+    command += ["worker", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, env=environment)
     try:
         yield f"127.0.0.1:{port}"
