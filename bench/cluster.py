@@ -13,6 +13,7 @@ import asyncio
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import Scale, Target, p50, percentile, write
+from bench.transport_worker import FRAMES, latency_ms
 from bench.yardstick import Yardstick
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import Sound
@@ -36,7 +38,7 @@ from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray
 from tests.fakes.packs import make_pack
 from tests.fakes.worker_process import TimedFace, worker_process
 
-KILLS = 20
+KILLS = 100
 HANGS = 5
 BARGE_INS = 100
 FIRST_FRAGMENTS = 40
@@ -44,7 +46,10 @@ STREAMS = 40
 _SENTENCE_FRAMES = 60
 _LONG_FRAMES = 150
 _DEADLINE_S = 60.0
+_FRAGMENT_BYTES, _FRAGMENT_MS, _FRAGMENTS = 40_000, 200, 60
 _TARGETS = {
+    "added_latency_ms_p50": Target("≤ 1", Scale.TIME),
+    "added_latency_ms_p99": Target("≤ 5", Scale.TIME),
     "first_fragment_added_ms": Target("≤ 15", Scale.TIME),
     "front_cpu_ms_per_fragment": Target("≤ 0.5", Scale.TIME),
     "worker_killed_noticed_ms_p50": Target("", Scale.TIME),
@@ -70,16 +75,21 @@ class Measurement:
         self._packs = packs
         self._stack = stack
         self._yardstick = yardstick
+        self._survivor = ""
         self._avatar: Avatar = load_avatar(packs / "oval")
 
     async def all(self) -> dict[str, Any]:
         """Return every figure."""
         figures: dict[str, Any] = {}
-        for measure in (self._first_fragment, self._front_cpu, self._barge_ins):
+        for measure in (self._latency, self._first_fragment, self._front_cpu, self._barge_ins):
             self._yardstick.sample()
             figures |= await measure()
-        killed = [await self._strike(signal.SIGKILL, n) for n in range(KILLS)]
-        self._yardstick.sample()
+        self._survivor, _ = self._start(1, 0)
+        killed = []
+        for number in range(KILLS):
+            killed.append(await self._strike(signal.SIGKILL, number))
+            if number % 25 == 0:
+                self._yardstick.sample()
         hung = [await self._strike(signal.SIGSTOP, n) for n in range(HANGS)]
         self._yardstick.sample()
         noticed = [noticed_ms for noticed_ms, _ in killed]
@@ -90,6 +100,36 @@ class Measurement:
         figures["hangs_survived_share"] = sum(whole for _, whole in hung) / HANGS
         figures["hung_worker_noticed_ms"] = round(max(noticed_ms for noticed_ms, _ in hung), 1)
         return figures
+
+    async def _latency(self) -> dict[str, Any]:
+        """Made at the worker → in the hands of who reads the stream, many streams at once."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        options = map(str, (port, STREAMS, _FRAGMENT_BYTES, _FRAGMENT_MS))
+        command = [sys.executable, "-m", "bench.transport_worker", str(self._packs), *options]
+        process = await asyncio.create_subprocess_exec(*command)
+        engine = await RemoteEngine.connect([f"127.0.0.1:{port}"], None, lambda: None)
+        took: list[float] = []
+
+        async def watch(number: int) -> None:
+            # One after the other, as viewers come.
+            await asyncio.sleep(number * _FRAGMENT_MS / 1000 / STREAMS)
+            stream = await engine.open(self._avatar)
+            await speak(stream, FRAMES * _FRAGMENTS)
+            async for frame in stream:
+                took.extend(latency_ms(fragment) for fragment in frame.fragments)
+            await stream.cancel()
+
+        await asyncio.gather(*(watch(number) for number in range(STREAMS)))
+        await engine.close()
+        process.kill()
+        await process.wait()
+        return {
+            "added_latency_ms_p50": round(p50(took), 2),
+            "added_latency_ms_p99": round(percentile(took, 99), 2),
+            "added_latency_fragments": len(took),
+        }
 
     async def _first_fragment(self) -> dict[str, Any]:
         """Sound pushed → first fragment, at a worker and in this process by turns."""
@@ -168,7 +208,7 @@ class Measurement:
         """Kill or hang a worker in mid-sentence; how long until it is noticed, in ms, and whether
         every picture came once."""
         drawing, process = self._start(5, 10)
-        waiting, other = self._start(1, 0)
+        waiting = self._survivor
         moved: list[float] = []
         async with asyncio.timeout(_DEADLINE_S):
             engine = await RemoteEngine.connect(
@@ -189,9 +229,8 @@ class Measurement:
                     struck_at = time.perf_counter()
             await stream.cancel()
             await engine.close()
-        for each in (process, other):
-            each.kill()
-            each.wait()
+        process.kill()
+        process.wait()
         whole = indices == list(range(_SENTENCE_FRAMES)) and len(moved) == 1
         return (moved[0] - struck_at) * 1e3 if moved else 0.0, whole
 
