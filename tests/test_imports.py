@@ -28,12 +28,12 @@ ORDER = [
     "guard",
     "media",
 ]
-CLI = {"cli", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"}
+CLI = {"cli", "cli_cluster", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"}
 ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
 ANYWHERE |= {"settings_cluster", "settings_rtc"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
-ASSEMBLY = {"integrations", "assembly", "doctor", "render", "subtitled", "worker"}
+ASSEMBLY = {"integrations", "assembly", "doctor", "render", "subtitled", "worker", "worker_cluster"}
 
 OPTIONAL = {
     "fastapi": ["server/"],
@@ -57,6 +57,7 @@ OPTIONAL = {
     "c2pa": ["credentials/child.py"],
     "cryptography": ["credentials/certificate.py"],
     "google": ["speech/google", "cluster/worker_pb2.py"],
+    "ray": ["cluster/ray_workers.py"],
     "grpc": ["cluster/", "speech/google"],
 }
 

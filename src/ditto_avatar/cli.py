@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from ditto_avatar import assembly, cli_ditto, cli_films, cli_keys, cli_voices
+from ditto_avatar import assembly, cli_cluster, cli_ditto, cli_films, cli_keys, cli_voices
 from ditto_avatar.credentials.opening import open_credentials
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
@@ -60,6 +60,7 @@ app.add_typer(cli_keys.keys, name="keys")
 app.add_typer(cli_voices.voices, name="voices")
 app.command()(cli_ditto.register)
 app.command()(cli_films.verify)
+app.command()(cli_cluster.cluster)
 
 # Variables without the prefix of the others.
 _OWN_NAMES = {"OPENAI_API_KEY", "TTS_API_KEY"}

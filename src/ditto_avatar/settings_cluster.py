@@ -14,7 +14,8 @@ class ClusterSettings(BaseSettings):
     workers: str = Field(
         "",
         description="workers (`ditto-avatar worker`) that draw instead of this process, as "
-        "host:port by commas; a name with several addresses is several workers",
+        "host:port by commas; a name with several addresses is several workers, and "
+        "cluster://host:port those that `ditto-avatar cluster` keeps there",
     )
     worker_token: SecretStr | None = Field(
         None, description="secret that servers and workers share, at least 32 characters"

@@ -12,6 +12,7 @@ from pathlib import Path
 from ditto_avatar import assembly
 from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.status import serving_status
+from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.cluster.worker import Worker, serve_worker
 from ditto_avatar.cores import usable_cores
 from ditto_avatar.errors import DittoAvatarError, InvalidInput, Unavailable
@@ -30,11 +31,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     without a secret, `Unavailable` when the port is taken or the engine lacks something."""
     token = assembly.worker_token(settings)
     tls = await asyncio.to_thread(assembly.worker_tls, settings)
-    if token is None and tls is None and not _is_this_machine(host):
-        raise InvalidInput(
-            f"A worker at {host} can be reached by others: set DITTO_WORKER_TOKEN, the same here "
-            "and at the servers, or DITTO_WORKER_CERTIFICATE."
-        )
+    check_exposure(host, token, tls)
     status = WorkerStatus()
     try:
         async with AsyncExitStack() as stack:
@@ -43,11 +40,20 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
                 await stack.enter_async_context(serving)
             face = await assembly.open_face(settings)
             stack.push_async_callback(face.close)
-            worker = status.worker = await _open(settings, face, port, token)
+            worker = status.worker = await open_worker(settings, face, port, token)
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             await serve_worker(worker, address, settings.shutdown_s, tls)
     except OSError as error:
         raise Unavailable(f"The worker cannot listen: {error}.") from error
+
+
+def check_exposure(host: str, token: str | None, tls: Tls | None) -> None:
+    """Raise `InvalidInput` when others than this machine could reach `host` without a secret."""
+    if token is None and tls is None and not _is_this_machine(host):
+        raise InvalidInput(
+            f"Workers at {host} can be reached by others: set DITTO_WORKER_TOKEN, the same here "
+            "and at the servers, or DITTO_WORKER_CERTIFICATE."
+        )
 
 
 class WorkerStatus:
@@ -72,12 +78,18 @@ class WorkerStatus:
         return None
 
 
-async def _open(settings: Settings, face: FaceEngine, port: int, token: str | None) -> Worker:
+async def open_worker(
+    settings: Settings, face: FaceEngine, port: int | None, token: str | None
+) -> Worker:
+    """Prepare the avatars. Packs that are brought lie in a folder by the `port`, since workers of
+    several cards share a data folder; or among the system's temporary files. Raises `InvalidInput`
+    for a folder of avatars that is none. Cancelling is safe."""
     avatars = await assembly.open_avatars(settings)
     await _prepare(face, avatars)
     places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
-    folder = settings.data_dir / "packs" / str(port)  # workers of several cards share it
-    await asyncio.to_thread(_make_empty, folder)
+    folder = None if port is None else settings.data_dir / "packs" / str(port)
+    if folder is not None:
+        await asyncio.to_thread(_make_empty, folder)
     return Worker(face, WorkerPacks(avatars, face.prepare, folder), places, token)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -13,9 +12,10 @@ import grpc
 import grpc.aio
 
 from ditto_avatar.cluster import worker_pb2 as pb
+from ditto_avatar.cluster.directory import Finder, Place, channel_to
 from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, WATCH, authorization
 from ditto_avatar.cluster.tls import Tls
-from ditto_avatar.errors import InvalidInput, Unavailable
+from ditto_avatar.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ SILENT_S = 1.2
 some."""
 _AGAIN_S = 0.5
 _RESOLVE_S = 5.0
+_LISTED_AGAIN_S = 1.0
 _OTHERS_S = 2.0
 assert SILENT_S > 2 * HEARTBEAT_S
 
@@ -54,8 +55,8 @@ class KnownWorker:
 
 
 class Fleet:
-    """Watch the workers at `addresses` (``host:port``; a name that has several addresses is several
-    workers). Belongs to the event loop."""
+    """Watch the workers at `addresses`: ``host:port`` (a name that has several addresses is several
+    workers), or ``cluster://host:port`` of a directory. Belongs to the event loop."""
 
     def __init__(
         self,
@@ -67,7 +68,10 @@ class Fleet:
         """With `first_s`, how long to wait for the first worker. With `tls` a worker has to show a
         certificate for the name, or the address, that it is called by in `addresses`."""
         self._first_s = first_s
-        self._names = [_parted(address) for address in addresses]
+        places = [Place.parse(address) for address in addresses]
+        self._finder = Finder(places, token, tls)
+        listed = any(place.is_directory for place in places)
+        self._again_s = _LISTED_AGAIN_S if listed else _RESOLVE_S
         self._token = token
         self._tls = tls
         self._workers: dict[str, KnownWorker] = {}
@@ -96,7 +100,7 @@ class Fleet:
             await self.close()
             if not isinstance(error, TimeoutError):
                 raise
-            names = ", ".join(f"{host}:{port}" for host, port in self._names)
+            names = ", ".join(map(str, self._finder.places))
             raise Unavailable(f"DITTO_WORKERS: no worker answers at {names}.") from error
         places = self.workers[0].places
         assert places is not None
@@ -134,18 +138,10 @@ class Fleet:
             await self._changed.wait()
 
     async def _keep_resolving(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            found: dict[str, str] = {}
-            for host, port in self._names:
-                try:
-                    for *_, place in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-                        ip = str(place[0])
-                        found[f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"] = host
-                except OSError as error:
-                    log.warning("worker %s is not known to the network: %s", host, error.strerror)
+            found = await self._finder.find()
             for address in found.keys() - self._workers.keys():
-                channel = self._channel(address, found[address])
+                channel = channel_to(address, self._tls, found[address], OPTIONS)
                 worker = self._workers[address] = KnownWorker(address, channel)
                 worker.watching = asyncio.create_task(self._watch(worker), name=address)
             for address in self._workers.keys() - found.keys():
@@ -154,13 +150,7 @@ class Fleet:
                     worker.watching.cancel()
                     del self._workers[address]
                     await worker.channel.close()
-            await asyncio.sleep(_RESOLVE_S)
-
-    def _channel(self, address: str, host: str) -> grpc.aio.Channel:
-        if self._tls is None:
-            return grpc.aio.insecure_channel(address, options=OPTIONS)
-        options = [*OPTIONS, ("grpc.ssl_target_name_override", host)]
-        return grpc.aio.secure_channel(address, self._tls.for_server(), options=options)
+            await asyncio.sleep(self._again_s)
 
     async def _watch(self, worker: KnownWorker) -> None:
         watch = worker.channel.unary_stream(
@@ -203,10 +193,3 @@ class Fleet:
             tell()
         async with self._changed:
             self._changed.notify_all()
-
-
-def _parted(address: str) -> tuple[str, int]:
-    host, _, port = address.strip().rpartition(":")
-    if not host or not port.isdigit():
-        raise InvalidInput(f"DITTO_WORKERS: expected host:port, came {address.strip()!r}.")
-    return host.strip("[]"), int(port)

@@ -13,6 +13,8 @@ from ditto_avatar.types import Emotion, FloatArray, Phoneme
 WATCH = "/ditto_avatar.worker.Worker/Watch"
 DRAW = "/ditto_avatar.worker.Worker/Draw"
 BRING = "/ditto_avatar.worker.Worker/Bring"
+DIRECTORY = "ditto_avatar.worker.Directory"
+LIST = f"/{DIRECTORY}/List"
 SERVICE = "ditto_avatar.worker.Worker"
 HEARTBEAT_S = 0.5
 """A worker tells its places at least this often."""

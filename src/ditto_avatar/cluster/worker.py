@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +14,8 @@ import grpc
 import grpc.aio
 
 from ditto_avatar.cluster import worker_pb2 as pb
-from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, SERVICE
+from ditto_avatar.cluster.listening import asked_to_stop, check_token, listen
+from ditto_avatar.cluster.messages import HEARTBEAT_S, SERVICE
 from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.cluster.worker_metrics import WorkerMetrics
@@ -63,7 +62,7 @@ class Worker:
 
     async def watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.Places]:
         """Yield the places at once, when they change, and as a sign of life."""
-        await self._check(context)
+        await check_token(context, self._token)
         while True:
             known = self._changes
             yield self.state()
@@ -74,7 +73,7 @@ class Worker:
 
     async def draw(self, ups: AsyncIterator[pb.Up], context: Any) -> AsyncIterator[pb.Pictures]:
         """Draw one stream. The end of the call, from either side, frees its place."""
-        await self._check(context)
+        await check_token(context, self._token)
         if self._draining or self._taken >= self._total:
             self.metrics.streams.labels("refused").inc()
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "every place is taken")
@@ -108,7 +107,7 @@ class Worker:
 
     async def bring(self, parts: AsyncIterator[pb.PackPart], context: Any) -> pb.Brought:
         """Take a pack that a server has and this worker lacks."""
-        await self._check(context)
+        await check_token(context, self._token)
         try:
             await self._packs.take(parts)
         except InvalidAvatar as error:
@@ -151,13 +150,6 @@ class Worker:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _check(self, context: Any) -> None:
-        if self._token is None:
-            return
-        given = dict(context.invocation_metadata()).get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is not the worker's")
-
 
 def _status_of(error: DittoAvatarError) -> grpc.StatusCode:
     """What a server is told: to bring the pack, to ask another worker, or to give up."""
@@ -173,22 +165,8 @@ async def serve_worker(
 ) -> None:
     """Serve `worker` at `address`, over `tls` where it is given, until SIGTERM or SIGINT; then
     drain for up to `shutdown_s`. Raises `OSError` when the address is taken."""
-    # Two processes on one port would share the calls by chance.
-    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers((worker.handlers(),))
-    try:
-        if tls is None:
-            server.add_insecure_port(address)
-        else:
-            server.add_secure_port(address, tls.for_worker())
-    except RuntimeError as error:
-        raise OSError(f"{address} cannot be listened on") from error
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await server.start()
+    server, _ = await listen(worker.handlers(), address, tls)
     log.info("draws for servers at %s", address)
-    await stop.wait()
+    await asked_to_stop()
     await worker.drain(shutdown_s)
     await server.stop(0.5)
