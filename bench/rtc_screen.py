@@ -49,6 +49,7 @@ class Screen:
     def __init__(self, browser: Browser, url: str, **way: Any) -> None:
         context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
         self.page = context.new_page()
+        self.url = url
         self.page.add_init_script(f"globalThis.way = {json.dumps(way)};")
         self.page.add_init_script(path=PAGE)
         self.page.goto(url)
@@ -73,6 +74,15 @@ class Screen:
         box = self.page.locator("#text")
         box.fill(text)
         box.press("Enter")
+
+    def say(self, text: str) -> None:
+        """Let a program make the presenter say a text."""
+        session = json.loads(self.page.evaluate("sessionStorage.getItem('ditto-avatar.session')"))
+        self.page.request.post(
+            f"{self.url}/api/sessions/{session['session']}/say",
+            headers={"Authorization": f"Bearer {session['token']}"},
+            data={"text": text},
+        )
 
     def noted(self, what: str) -> Any:
         """Return a list of ``rtc_page.js``."""
@@ -174,7 +184,7 @@ def interruptions(browser: Browser, server: Serving) -> list[float]:
     found = []
     with open_screen(browser, server.url, webrtc=True) as screen:
         for _ in range(INTERRUPTIONS):
-            screen.ask(LONG * 3)
+            screen.say(LONG * 3)
             screen.phase("speaking")
             frames = len(screen.noted("frames"))
             screen.until(f"noted.frames.length > {frames + 12}")
@@ -192,7 +202,7 @@ def fallbacks(
     for _ in range(FALLBACKS):
         relay.silent = False
         with open_screen(browser, server.url, **way) as screen:
-            screen.ask(LONG * 4)
+            screen.say(LONG * 4)
             screen.until('noted.sent.some((m) => m.state === "playing")')
             before = len(screen.of("sent", "playback", state="painted"))
             began = time.time() * 1_000
@@ -227,7 +237,7 @@ def lossy(
 ) -> dict[str, Any]:
     """What a browser counts while packets are lost both ways, in the middle of a long speech."""
     with open_screen(browser, server.url, **way) as screen:
-        screen.ask(LONG * 12)
+        screen.say(LONG * 12)
         screen.until('noted.sent.some((m) => m.state === "playing")')
         relay.loss = LOSS
         before = screen.inbound()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Page, Playwright, WebSocket, expect
 
 from tests.e2e.conftest import Server
+from tests.e2e.test_microphone import QUESTION, recording, recordings, said, speaking_into
+from tests.fakes.openai_server import Transcript, fake_openai_in_thread
 from tests.fakes.udp_relay import UdpRelay, free_port
 from tests.web.screen import (
     ask,
@@ -56,16 +60,24 @@ class Wire:
     def __init__(self, page: Page) -> None:
         self.messages: list[dict[str, Any]] = []
         self.fragments = 0
+        self.blocks = 0
+        """Pieces of the microphone's sound."""
         page.on("websocket", self._listen)
 
     def of(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         return [m for m in self.messages if m["type"] == kind and fields.items() <= m.items()]
 
     def _listen(self, socket: WebSocket) -> None:
-        socket.on("framesent", self._note)
-        socket.on("framereceived", self._note)
+        socket.on("framesent", self._sent)
+        socket.on("framereceived", self._received)
 
-    def _note(self, frame: str | bytes) -> None:
+    def _sent(self, frame: str | bytes) -> None:
+        if isinstance(frame, str):
+            self.messages.append(json.loads(frame))
+        else:
+            self.blocks += 1
+
+    def _received(self, frame: str | bytes) -> None:
         if isinstance(frame, str):
             self.messages.append(json.loads(frame))
         else:
@@ -189,7 +201,8 @@ def test_a_path_that_goes_silent_is_left_in_mid_sentence_and_no_word_is_lost_or_
     until(page, lambda: wire.of("playback", state="playing"))
     relay[0].silent = True
     until(page, lambda: wire.of("rtc.state", state="down"))
-    expect_phase(page, "ready")
+    # The idle loop is seen for a moment in between.
+    until(page, lambda: wire.of("playback", state="ended"))
     (segment,) = (m["segment"] for m in wire.of("segment.started"))
     reports = [m for m in wire.of("playback", segment=segment) if m["state"] != "playing"]
     assert [m["state"] for m in reports] == ["painted", "dropped", "painted", "ended"]
@@ -199,6 +212,25 @@ def test_a_path_that_goes_silent_is_left_in_mid_sentence_and_no_word_is_lost_or_
     (clip,) = wire.of("video_ready")
     assert ended == pytest.approx(clip["duration"] * 1_000, abs=100)
     assert wire.fragments > 0
+
+
+def test_a_new_path_is_taken_and_every_word_is_heard(
+    page: Page, wire: Wire, rtc_server: Server, relay: tuple[UdpRelay, int]
+) -> None:
+    until(page, lambda: wire.of("rtc.state", state="up"))
+    say_as_it_is(page, rtc_server, LONG)
+    until(page, lambda: wire.of("playback", state="playing"))
+    relay[0].move()
+    until(page, lambda: wire.of("playback", state="ended"))
+    states = [m["state"] for m in wire.of("playback") if m["state"] != "playing"]
+    # A browser that needs more than a second for its new path gets the rest as fragments.
+    assert states in (["painted", "ended"], ["painted", "dropped", "painted", "ended"])
+    page.evaluate("dispatchEvent(new Event('online'))")
+    until(page, lambda: wire.of("rtc.state")[-1]["state"] == "up")
+    say(page, "Hello")
+    expect_phase(page, "speaking")
+    expect_phase(page, "ready")
+    assert wire.of("segment.started")[-1]["transport"] == "rtc"
 
 
 def test_an_answer_does_not_wait_for_udp_that_is_blocked(
@@ -226,3 +258,29 @@ def test_lost_packets_are_repaired(page: Page, wire: Wire, relay: tuple[UdpRelay
     assert not wire.of("rtc.state", state="down")
     assert stat(page, "video", "retransmittedPacketsReceived") > 0
     assert stat(page, "video", "framesDecoded") > 100
+
+
+def test_a_microphone_is_heard_over_webrtc(playwright: Playwright, tmp_path: Path) -> None:
+    sound = recording(tmp_path / "person.wav", 2.0, said(QUESTION), 20.0)
+    with fake_openai_in_thread(Transcript(QUESTION)) as openai:
+        server = Server(
+            tmp_path,
+            DITTO_RTC="auto",
+            DITTO_RTC_BIND="127.0.0.1",
+            DITTO_RTC_MICROPHONE="rtc",
+            DITTO_OPENAI_SPEECH_URL=openai.base_url,
+            OPENAI_API_KEY="sk-loopback",
+        )
+        server.start()
+        with speaking_into(playwright, sound) as page:
+            wire = Wire(page)
+            open_page(page, server.url)
+            until(page, lambda: wire.of("rtc.state", state="up"))
+            page.locator("#hands-free").click()
+            expect(page.locator(".message.user .words")).to_have_text(QUESTION)
+        server.stop()
+        (sent,) = recordings(openai)
+    samples = np.frombuffer(sent[sent.index(b"data") + 8 :][:64_000], "<i2").astype(float)
+    assert np.abs(samples).max() > 3_000, "the microphone's sound did not arrive"
+    # A few may go over the WebSocket before the other way is open.
+    assert wire.blocks < 15
