@@ -6,8 +6,10 @@ It ends when stdin ends.
 
 from __future__ import annotations
 
+import mmap
 import os
 import queue
+import shutil
 import sys
 import threading
 
@@ -34,14 +36,13 @@ else:
 class Network:
     """One ONNX model in a session of its own."""
 
-    def __init__(self, path: str, outputs: list[list[Any]], threads: int) -> None:
-        with open(path, "rb") as file:
-            model = file.read()
+    def __init__(self, model: Model, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        self._session = self._opened(model, outputs, options)
+        self._session = model.open(options)
+        model.close()
         self.inputs = [value.name for value in self._session.get_inputs()]
         self.outputs = [value.name for value in self._session.get_outputs()]
 
@@ -51,18 +52,48 @@ class Network:
         results = self._session.run(None, known, options)
         return dict(zip(self.outputs, (np.asarray(result) for result in results), strict=True))
 
-    @staticmethod
-    def _opened(model: bytes, outputs: list[list[Any]], options: Any) -> Any:
-        providers = ["CPUExecutionProvider"]
-        wanted = [(name, kind) for name, kind in outputs if name.encode() in model]
+
+class Model:
+    """The file of a model, and a copy with more outputs behind it, where it has any of those that
+    are wanted. Made before the limits, which forbid to write."""
+
+    def __init__(self, path: str, outputs: list[list[Any]]) -> None:
+        self.path = path
+        self.longer: str | bytes | None = None
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+            wanted = [(name, kind) for name, kind in outputs if held.find(name.encode()) >= 0]
         if wanted:
-            more = b"".join(graph.extra_output(name, kind) for name, kind in wanted)
+            self._add(b"".join(graph.extra_output(name, kind) for name, kind in wanted))
+
+    def _add(self, more: bytes) -> None:
+        with open(self.path, "rb") as file:
+            if not hasattr(os, "memfd_create"):
+                self.longer = file.read() + more
+                return
+            # In memory, and yet a file: the library reads that piece by piece, where bytes would
+            # be there twice.
+            self._copy = open(os.memfd_create("model"), "r+b")
+            shutil.copyfileobj(file, self._copy, 1 << 20)
+            self._copy.write(more)
+            self._copy.flush()
+            self.longer = f"/proc/self/fd/{self._copy.fileno()}"
+
+    def open(self, options: Any) -> Any:
+        """Return a session of the model."""
+        providers = ["CPUExecutionProvider"]
+        if self.longer is not None:
             try:
-                return onnxruntime.InferenceSession(model + more, options, providers=providers)
+                return onnxruntime.InferenceSession(self.longer, options, providers=providers)
             except Exception as error:
                 # The name is there and means something else: the voice speaks without it.
                 sys.stderr.write(f"no extra outputs: {error}\n")
-        return onnxruntime.InferenceSession(model, options, providers=providers)
+        return onnxruntime.InferenceSession(self.path, options, providers=providers)
+
+    def close(self) -> None:
+        """Give the copy back."""
+        if isinstance(self.longer, str):
+            self._copy.close()
+        self.longer = None
 
 
 def answer(networks: dict[str, Network], payload: bytes, options: Any) -> bytes:
@@ -92,12 +123,18 @@ def listen(waiting: queue.SimpleQueue[tuple[bytes, Any]]) -> None:
 
 def main() -> None:
     """Run networks until stdin ends."""
+    problem: Exception | None = None
+    models: dict[str, Model] = {}
+    try:
+        for name, model in child_io.order()["models"].items():
+            models[name] = Model(model["path"], model["outputs"])
+    except Exception as error:
+        problem = error  # told when the way to the parent is open
     out, order = child_io.begin()
     try:
-        networks = {
-            name: Network(model["path"], model["outputs"], order["threads"])
-            for name, model in order["models"].items()
-        }
+        if problem is not None:
+            raise problem
+        networks = {name: Network(model, order["threads"]) for name, model in models.items()}
     except Exception as error:
         # The border of the process: damaged models raise anything.
         inside.write(out, frames.failure(error))

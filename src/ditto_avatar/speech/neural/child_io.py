@@ -23,9 +23,13 @@ _OPEN_FILES = 128
 
 def begin() -> tuple[int, dict[str, Any]]:
     """Limit this process; return the descriptor for answers and the order of its argument."""
-    out = inside.begin(_MEMORY_BYTES, _OPEN_FILES, may_fork=True)
-    order: dict[str, Any] = json.loads(sys.argv[1])
-    return out, order
+    return inside.begin(_MEMORY_BYTES, _OPEN_FILES, may_fork=True), order()
+
+
+def order() -> dict[str, Any]:
+    """Return the order of the program's argument."""
+    wanted: dict[str, Any] = json.loads(sys.argv[1])
+    return wanted
 
 
 @contextmanager
