@@ -1,54 +1,36 @@
 /**
  * One segment that comes over WebRTC. The server decides when it begins; the RTP timestamp of each
- * painted picture says which frame of the segment it is. Offers what `Showing` does, and emits the
- * same.
+ * painted picture says which frame of the segment it is. Emits what `SegmentShowing` does.
  */
-import { Emitter } from "./emitter.js";
-import { FOLLOW_MS } from "./idle.js";
+import { SegmentShowing } from "./segment_showing.js";
 
 const FRAME_TICKS = 3_600;
 const FRAME_MS = 40;
-const ENDING_FRAMES = 6;
-// The last picture may not be painted by a browser that is busy.
+// The last pictures may not be painted by a browser that is busy. When more are missing, the line
+// may have fallen silent, and says so within this time: then the rest is still to be heard.
+const UNPAINTED_FRAMES = 5;
 const END_SLACK_MS = 80;
-const REPORT_MS = 1_000;
+const SILENCE_SLACK_MS = 1_600;
 // Rather a sound twice than a word that is missing.
 const REPEATED_SECONDS = 0.1;
 
-export class LiveShowing extends Emitter {
-  begun = false;
-  closed = false;
-  stalls = 0;
-  corrections = 0;
-  startupMs = null;
-  covers = false;
+export class LiveShowing extends SegmentShowing {
   live = true;
   way = "webrtc";
   #line;
-  #layers;
   #clock;
   #frame = -1;
   #frameAt = 0;
-  #painted = false;
-  #ending = false;
   #ended = false;
-  #settle;
   #first;
   #onFirst;
   #end = null;
-  #reportedAt = 0;
-  #tickedAt = 0;
   #stops;
 
-  constructor({ segment, line, layers, clock }) {
-    super();
-    this.segment = segment;
-    this.layer = line.layer;
+  constructor({ segment, line, clock }) {
+    super({ segment, layer: line.layer, clock });
     this.#line = line;
-    this.#layers = layers;
     this.#clock = clock;
-    /** Resolves when it has ended, one way or another. */
-    this.over = new Promise((resolve) => (this.#settle = resolve));
     this.#first = new Promise((resolve) => (this.#onFirst = resolve));
     this.#stops = [
       line.on("frame", ({ rtp, now }) => this.#painting(rtp, now)),
@@ -97,25 +79,13 @@ export class LiveShowing extends Emitter {
     this.layer.shown = this;
   }
 
-  /** The layer is on top: from now on the person sees it. */
-  seen() {
-    if (this.#painted) return;
-    this.#painted = true;
-    this.#reportedAt = this.#clock.now();
-    this.#report("painted");
+  stop() {
+    super.stop();
+    for (const stop of this.#stops) stop();
+    this.#clock.clearTimeout(this.#end);
   }
 
-  /** Nobody wants it any more; the layer stays as it is until `close`. */
-  drop() {
-    if (this.closed) return;
-    this.#report("dropped");
-    this.#stop();
-  }
-
-  close() {
-    if (this.closed) return;
-    this.closed = true;
-    this.#stop();
+  release() {
     if (this.layer.shown !== this) return;
     const { video } = this.layer;
     this.layer.shown = null;
@@ -128,12 +98,6 @@ export class LiveShowing extends Emitter {
     return this.segment.places.at(-1)?.frames ?? null;
   }
 
-  #stop() {
-    for (const stop of this.#stops) stop();
-    this.#clock.clearTimeout(this.#end);
-    this.#settle();
-  }
-
   #painting(rtp, now) {
     const frame = this.segment.frameAt(rtp);
     if (frame === null || this.#ended) return;
@@ -143,53 +107,27 @@ export class LiveShowing extends Emitter {
     this.#onFirst();
     if (!this.begun) return;
     this.#expectEnd();
-    this.#tell();
-  }
-
-  #tell() {
-    const now = this.#clock.now();
-    if (now - this.#tickedAt >= FOLLOW_MS) {
-      this.#tickedAt = now;
-      this.emit("tick");
-    }
-    const left = this.#frames === null ? Infinity : this.#frames - this.#frame;
-    if (!this.#ending && left <= ENDING_FRAMES) {
-      this.#ending = true;
-      this.emit("ending");
-    }
-    if (this.#painted && now - this.#reportedAt >= REPORT_MS) {
-      this.#reportedAt = now;
-      this.#report("playing");
-    }
+    this.advance();
   }
 
   #expectEnd() {
     if (this.#frames === null) return;
     this.#clock.clearTimeout(this.#end);
-    this.#end = this.#clock.setTimeout(
-      () => this.#finish(),
-      (this.#frames - this.#frame) * FRAME_MS + END_SLACK_MS,
-    );
+    const left = this.#frames - this.#frame;
+    const slackMs = left > UNPAINTED_FRAMES ? SILENCE_SLACK_MS : END_SLACK_MS;
+    this.#end = this.#clock.setTimeout(() => this.#finish(), left * FRAME_MS + slackMs);
   }
 
   #finish() {
     if (this.#ended || this.closed) return;
     this.#ended = true;
     this.#frame = this.#frames - 1;
-    this.#report("ended");
-    this.#stop();
-    this.emit("ended");
+    this.finish();
   }
 
   #fail(reason) {
     if (this.closed || this.#ended) return;
     const at = this.begun ? Math.max(0, this.position - REPEATED_SECONDS) : 0;
     this.emit("failed", { reason, at });
-  }
-
-  #report(state) {
-    const report = { segment: this.segment.id, state, media_ms: Math.round(this.position * 1000) };
-    if (this.#painted && state !== "painted") report.drift_ms = Math.round(this.driftMs);
-    this.emit("report", report);
   }
 }

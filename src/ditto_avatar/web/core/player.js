@@ -180,7 +180,7 @@ export class Player extends Emitter {
   /** The best way that there is for `segment` now; null when there is none yet. */
   #showingOf(segment) {
     const layers = this.#layers;
-    if (segment.live && this.#live?.up) return this.#live.show({ segment, layers });
+    if (segment.live && this.#live?.up) return this.#live.show(segment);
     segment.live = false;
     const streams = this.#MediaSource && segment.streamable;
     if (!(streams || segment.clipUrl)) return null;

@@ -107,8 +107,8 @@ export class RtcLine extends Emitter {
   }
 
   /** Shows `segment`, whose pictures come this way. */
-  show({ segment, layers }) {
-    return new LiveShowing({ segment, line: this, layers, clock: this.#clock });
+  show(segment) {
+    return new LiveShowing({ segment, line: this, clock: this.#clock });
   }
 
   /** The network is another one, or back. */

@@ -1,57 +1,29 @@
 /**
- * One segment in one layer, from the first byte to the last picture. Tells what the person saw
- * and heard, and keeps picture and sound together.
- *
- * Emits
- * - `changed`  it may have become ready
- * - `report`   {segment, state, media_ms, drift_ms?} for the server
- * - `tick`     every `FOLLOW_MS` while it plays
- * - `ending`   the last picture comes in `ENDING_MS` or less
- * - `ended`    the last picture was shown
- * - `failed`   {reason, at}: it stops at media second `at`
+ * One segment of fragments or of a clip in one layer, from the first byte to the last picture. Keeps
+ * picture and sound together. Emits what `SegmentShowing` does.
  */
 import { within } from "./clock.js";
-import { Emitter } from "./emitter.js";
-import { FOLLOW_MS } from "./idle.js";
+import { SegmentShowing } from "./segment_showing.js";
 import { ClipSource, StreamSource } from "./sources.js";
 
-export const ENDING_MS = 240;
 export const STALL_MS = 2_000;
 const PICTURE_WITHIN_MS = 250;
 const DRIFT_LIMIT_MS = 80;
 const DRIFT_PAUSE_MS = 2_000;
 const DRIFT_WEIGHT = 0.2;
-const REPORT_MS = 1_000;
 
-export class Showing extends Emitter {
-  begun = false;
-  closed = false;
-  stalls = 0;
+export class Showing extends SegmentShowing {
   driftMs = 0;
-  corrections = 0;
-  /** Milliseconds between the order to play and the motion, once they are known. */
-  startupMs = null;
-  /** Whether it hides everything behind it. */
-  covers = false;
   #clock;
   #picture;
-  #ending = false;
-  #settle;
   #source;
   #layers;
   #stall = null;
-  #painted = false;
   #playedAt = 0;
-  #reportedAt = 0;
-  #tickedAt = 0;
   #correctedAt = -Infinity;
 
   constructor({ segment, layer, layers, clock, MediaSource, neededSeconds }) {
-    super();
-    this.segment = segment;
-    this.layer = layer;
-    /** Resolves when it has ended, one way or another. */
-    this.over = new Promise((resolve) => (this.#settle = resolve));
+    super({ segment, layer, clock });
     this.#layers = layers;
     this.#clock = clock;
     const { video } = layer;
@@ -73,7 +45,7 @@ export class Showing extends Emitter {
     segment.on("broken", () => this.streamed && !this.begun && this.#fail("The stream broke off."));
     this.#source.onfail = (reason) => this.#fail(reason);
     segment.on("finished", () => this.#mindTheStream());
-    video.onended = () => this.#end();
+    video.onended = () => this.finish();
     video.onwaiting = () => this.#waiting();
     video.onplaying = () => this.#cancelStall();
   }
@@ -107,31 +79,14 @@ export class Showing extends Emitter {
     if (!this.closed) this.layer.watch((now, metadata) => this.#frame(metadata));
   }
 
-  /** The layer is on top: from now on the person sees it. */
-  seen() {
-    if (this.#painted) return;
-    this.#painted = true;
-    this.#reportedAt = this.#clock.now();
-    this.#report("painted");
-  }
-
-  /** Nobody wants it any more; the layer stays as it is until `close`. */
-  drop() {
-    if (this.closed) return;
-    this.#report("dropped");
-    this.#settle();
+  stop() {
+    super.stop();
     this.#cancelStall();
     const { video } = this.layer;
     video.onended = video.onwaiting = video.onplaying = null;
   }
 
-  close() {
-    if (this.closed) return;
-    this.closed = true;
-    this.#settle();
-    this.#cancelStall();
-    const { video } = this.layer;
-    video.onended = video.onwaiting = video.onplaying = null;
+  release() {
     this.#source.close();
     this.#layers.free(this.layer);
   }
@@ -140,18 +95,7 @@ export class Showing extends Emitter {
     const now = this.#clock.now();
     this.startupMs ??= Math.max(0, now - this.#playedAt - this.position * 1000);
     this.#measureDrift(metadata, now);
-    if (now - this.#tickedAt >= FOLLOW_MS) {
-      this.#tickedAt = now;
-      this.emit("tick");
-    }
-    if (!this.#ending && this.remaining * 1000 <= ENDING_MS) {
-      this.#ending = true;
-      this.emit("ending");
-    }
-    if (this.#painted && now - this.#reportedAt >= REPORT_MS) {
-      this.#reportedAt = now;
-      this.#report("playing");
-    }
+    this.advance();
   }
 
   /** Where the sound is when the picture is displayed, less the middle of the picture's time. */
@@ -188,22 +132,9 @@ export class Showing extends Emitter {
     this.#stall = null;
   }
 
-  #end() {
-    this.#cancelStall();
-    this.#settle();
-    this.#report("ended");
-    this.emit("ended");
-  }
-
   #fail(reason) {
     if (this.closed) return;
     this.#cancelStall();
     this.emit("failed", { reason, at: this.begun ? this.position : this.segment.resumeAt });
-  }
-
-  #report(state) {
-    const report = { segment: this.segment.id, state, media_ms: Math.round(this.position * 1000) };
-    if (this.#painted && state !== "painted") report.drift_ms = Math.round(this.driftMs);
-    this.emit("report", report);
   }
 }
