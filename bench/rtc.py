@@ -2,7 +2,7 @@
 
 The server's half has 20 viewers on loopback, their receivers in a process of their own. Processor
 time is counted there, so other work on the machine changes little. `bench.rtc_screen` is the other
-half."""
+half, which needs Chromium; `python -m bench.rtc server` leaves it out."""
 
 from __future__ import annotations
 
@@ -150,8 +150,8 @@ async def reconnects(service: RtcService, ask: Ask) -> float:
     return rss_mb() - before
 
 
-async def measure() -> None:
-    """Measure and write the file."""
+async def measure(*, screen: bool) -> None:
+    """Measure and write the file, with the figures on the `screen` or without."""
     metrics = Metrics()
     service = RtcService(RtcOptions(bind=("127.0.0.1",)), metrics, AiortcPeer)
     service.start()
@@ -163,13 +163,14 @@ async def measure() -> None:
             yardstick.sample()
             figures["viewers"] = VIEWERS
         await service.close()
-        figures |= await rtc_screen.figures(yardstick)
+        if screen:
+            figures |= await rtc_screen.figures(yardstick)
     report.write("rtc", figures, TARGETS, yardstick)
 
 
 def main() -> None:
     """Measure on this machine."""
-    asyncio.run(measure())
+    asyncio.run(measure(screen="server" not in sys.argv[1:]))
 
 
 if __name__ == "__main__":
