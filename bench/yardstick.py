@@ -85,7 +85,7 @@ class Yardstick:
             load()
             taken_ms[name] = (self._clock() - began) * 1_000
             self._samples_ms[name].append(taken_ms[name])
-        return _times_slower(taken_ms)
+        return times_slower(taken_ms)
 
     @property
     def loads_ms(self) -> dict[str, float]:
@@ -95,7 +95,7 @@ class Yardstick:
     @property
     def value(self) -> float:
         """How many times slower than the reference, by the medians of the loads."""
-        return _times_slower(self.loads_ms)
+        return times_slower(self.loads_ms)
 
     def content(self) -> dict[str, float | int]:
         """What a file of results says about it."""
@@ -152,7 +152,8 @@ class Repetitions:
         return [value / slower for value, slower in zip(measured, self._slower, strict=True)]
 
 
-def _times_slower(taken_ms: Mapping[str, float]) -> float:
+def times_slower(taken_ms: Mapping[str, float]) -> float:
+    """Weigh what the loads took, in ms, against the reference."""
     return sum(share * taken_ms[name] / REFERENCE_MS[name] for name, share in SHARES.items())
 
 
