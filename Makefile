@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Two at a time, those of one file together. Tests that watch a screen have the machine to
-# themselves: a browser alone keeps two cores busy.
+# Two at a time, those of one file together. Tests that watch a screen come by themselves: they
+# mostly wait, and beside the others' work they would wait longer.
 PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=2 --dist=loadgroup
 PIP    := $(BIN)/pip --quiet --disable-pip-version-check
 # The tests of Ditto need torch; a build for the CPU is enough (set TORCH to take another). No lock
@@ -14,7 +14,7 @@ RUN_READY  := $(VENV)/.ready-run
 TEST_READY := $(VENV)/.ready-test
 # Writes the lock and tries the floors; nothing else needs it.
 UV         := uv==0.13.9
-# Its messages run with every protobuf from 6.31 on; newer tools' do not.
+# Its messages run with every protobuf from 6.31.1 on; newer tools' do not.
 GRPC_TOOLS := grpcio-tools==1.75.1
 # Lists what an image holds; nothing else needs it.
 CYCLONEDX  := cyclonedx-bom==7.5.0
@@ -44,13 +44,13 @@ local: $(RUN_READY)  ## Add what hears on this machine, and the wheels of the vo
 
 test: $(TEST_READY)  ## Run all tests, the browser's too
 	$(PYTEST) -m 'not e2e and not slow_kernels and not slow_voices'
-	$(BIN)/pytest -m e2e
+	$(PYTEST) -m e2e
 
 test-all: $(TEST_READY)  ## Run all tests, those too that take minutes without a GPU
 	$(PYTEST) -m ''
 
 e2e: $(TEST_READY)  ## Run the browser tests only
-	$(BIN)/pytest -m e2e tests/e2e tests/web
+	$(PYTEST) -m e2e tests/e2e tests/web
 
 check: $(TEST_READY)  ## Style, types and the direction of imports
 	$(BIN)/ruff check .
