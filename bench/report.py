@@ -56,7 +56,7 @@ def machine() -> dict[str, Any]:
 def commit() -> str:
     """The commit measured, marked when the tree had changes that were not committed."""
     sha = _git("rev-parse", "--short", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "bench")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/src", ":/bench")
     return f"{sha}+changes" if changed else sha
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +21,8 @@ from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.cluster.worker_metrics import WorkerMetrics
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.errors import Busy, DittoAvatarError, InvalidAvatar, NotFound
-from ditto_avatar.face.base import FaceEngine
+from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.base import FaceEngine, FaceStream
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,7 @@ class Worker:
             except DittoAvatarError as error:
                 end = "refused"
                 await context.abort(_status_of(error), str(error))
-            drawing = WorkerStream(stream, avatar, opening.pictures_before, self._executor)
-            pictures = drawing.run(ups)
+            pictures = self.draw_stream(stream, avatar, opening.pictures_before, ups)
             try:
                 async for each in pictures:
                     self.metrics.pictures.inc(len(each.idle_frames))
@@ -104,6 +104,12 @@ class Worker:
             self.metrics.streams.labels(end).inc()
             self._taken -= 1
             await self._tell()
+
+    def draw_stream(
+        self, stream: FaceStream, avatar: Avatar, before: int, ups: AsyncIterator[pb.Up]
+    ) -> AsyncGenerator[pb.Pictures, None]:
+        """Draw what comes up, behind `before` pictures of its sentence; a bench overrides it."""
+        return WorkerStream(stream, avatar, before, self._executor).run(ups)
 
     async def bring(self, parts: AsyncIterator[pb.PackPart], context: Any) -> pb.Brought:
         """Take a pack that a server has and this worker lacks."""
