@@ -31,7 +31,7 @@ LARGE_IDLE_QUALITY: Final = 19
 LARGE_WIDTH_PX: Final = 640
 IDLE_GROUP: Final = 25  # frames from one keyframe to the next: an engine decodes whole groups
 # A keyframe's quantiser is this many times finer than that of the frames that follow it.
-_KEYFRAME_FINER: Final = 6.0
+_KEYFRAME_FINER: Final = 8.0
 # Quantisers of the last frames of all: the first keyframe has none before it to follow, so these
 # come to meet it.
 _LAST_QUANTISERS: Final = (19, 18, 17, 16, 15, 14, 13, 12)
