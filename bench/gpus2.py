@@ -42,8 +42,8 @@ START = 14
 
 
 @contextmanager
-def worker(folder: Path, card: int) -> Iterator[str]:
-    """Run `ditto-avatar worker` on one card; its address."""
+def worker(folder: Path, card: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run `ditto-avatar worker` on one card; its address and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -58,7 +58,7 @@ def worker(folder: Path, card: int) -> Iterator[str]:
     command += ["worker", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, env=environment)
     try:
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", process
     finally:
         process.terminate()
         try:
@@ -68,13 +68,18 @@ def worker(folder: Path, card: int) -> Iterator[str]:
             process.wait()
 
 
-async def connected(addresses: Sequence[str]) -> RemoteEngine:
-    """The engine of a server that has these workers, all of them ready."""
+async def connected(
+    addresses: Sequence[str], processes: Sequence[subprocess.Popen[bytes]]
+) -> RemoteEngine:
+    """The engine of a server that has these workers, all of them ready. Raises `Unavailable` when
+    one of them has ended."""
     async with asyncio.timeout(READY_S):
         while True:
             try:
                 engine = await RemoteEngine.connect(addresses, None, lambda: None)
             except Unavailable:
+                if any(process.poll() is not None for process in processes):
+                    raise
                 continue
             while sum(1 for each in engine.fleet.workers if each.places) < len(addresses):
                 await engine.fleet.changed()
@@ -86,9 +91,10 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
     avatar, seconds = load_avatar(folder / "packs" / "oval"), arguments.seconds
     with ExitStack() as stack:
         began = time.perf_counter()
-        addresses = [stack.enter_context(worker(folder, card)) for card in range(2)]
+        started = [stack.enter_context(worker(folder, card)) for card in range(2)]
+        addresses, processes = zip(*started, strict=True)
         for count in (2, 1):
-            engine = await connected(addresses[:count])
+            engine = await connected(addresses[:count], processes)
             if count == 2:
                 figures["workers_ready_s"] = round(time.perf_counter() - began, 1)
                 say(f"workers ready after {figures['workers_ready_s']} s")
@@ -101,7 +107,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
             figures["viewers_one_card"] = viewers
             figures["one_card"] = shown(played) if played else {}
             await engine.close()
-        engine = await connected(addresses)
+        engine = await connected(addresses, processes)
         trial = _trial(engine, avatar)
         # Twice one card's at first, then fewer until they are held.
         count = 2 * viewers + 1
