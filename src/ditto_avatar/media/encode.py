@@ -65,11 +65,11 @@ VIDEO_OPTIONS = {
 
 
 def fragment_lengths() -> Iterator[int]:
-    """Yield the frames of each fragment: 200 ms while the viewer waits, a second once there is a
+    """Yield the frames of each fragment: 80 ms while the viewer waits, a second once there is a
     cushion. A fragment is shown from its first frame on and complete with its last, so each
     longer one has to be drawn ahead: growing step by step, this takes a fifth more than is played
     for the first three seconds."""
-    yield from (5, 5, 5, 5, 5, 10, 10, 10, 15, 15)
+    yield from (2, 3, 5, 5, 5, 5, 10, 10, 10, 15, 15)
     while True:
         yield FRAME_RATE_HZ
 
