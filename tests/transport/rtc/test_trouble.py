@@ -57,7 +57,7 @@ async def test_a_player_that_lost_the_picture_is_answered_by_a_bridge(
         )
         await player.take(answer)
         await player.until(sounds=5)
-        # Groups of 5, 5, 5, 10, 10 pictures, then of 25.
+        # Groups of a few pictures first, then of 25.
         link.play(spoken("a", 110))
         async with asyncio.timeout(TEST_DEADLINE_S):
             # A slow machine may be near a key picture when it asks.
