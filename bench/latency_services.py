@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 from bench import report
 from bench.report import Scale, Target
 from bench.services import FIRST_SOUND_S, FIRST_TOKEN_S, Services, services
 from bench.serving import Serving, Viewer, serving
 from bench.yardstick import Yardstick
+from ditto_avatar.media.encode import fragment_lengths
 
 TURNS = 60
-FRAGMENT_FRAMES = 5
 ANSWERS = [
     "[happy] Sure! [neutral] The museum opens at nine every morning. [neutral] On Sundays it "
     "stays closed until noon. [happy] Come early and you will have the halls to yourself.",
@@ -82,8 +83,8 @@ async def take_turn(viewer: Viewer, double: Services, answer: str, number: int) 
         begin = max(end, times[0])
         if end:
             gaps.append(max(0.0, times[0] - end))
-        plays = (begin + place * FRAGMENT_FRAMES / 25 for place in range(len(times)))
-        late += sum(at > due for at, due in zip(times, plays, strict=True))
+        plays = (begin + frames / 25 for frames in accumulate(fragment_lengths(), initial=0))
+        late += sum(at > due for at, due in zip(times, plays, strict=False))
         end = begin + seconds[segment]
     last_token = double.token_times[first_sentence_tokens(tokens) - 1]
     first = next(iter(arrivals.values()))[0]
