@@ -149,6 +149,7 @@ def test_the_commands_about_weights_are_there(command: str) -> None:
 
 
 def test_weights_that_are_not_there_are_named_file_by_file(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     result = run(app, ["checkpoints", "verify", str(tmp_path / "none")])
     assert result.exit_code == 1
     assert "missing" in result.output
