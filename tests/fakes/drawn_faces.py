@@ -9,7 +9,7 @@ from ditto_avatar.guard.messages import Answer
 from tests.fakes.packs import make_pack
 
 
-def make(path: Path, into: str, source: str, terms: dict[str, Any]) -> Answer:
+def make(path: Path, into: str, source: str, terms: dict[str, Any], cutout: bool) -> Answer:
     """Fill the folder `into`, as `face.register.child.make` does."""
     assert path.stat().st_size
     Path(into).rmdir()

@@ -39,9 +39,9 @@ def packet_times(stream: bytes, kind: str) -> list[Fraction]:
 
 
 def test_two_encoders_make_one_stream() -> None:
-    # 15 pictures are three fragments; the second encoder takes over behind them.
+    # 15 pictures are four fragments; the second encoder takes over behind them.
     mover = FragmentMover(Fraction(15, 25))
-    stream = b"".join(encoded(0, 30)[:3]) + b"".join(map(mover.move, encoded(15, 15)))
+    stream = b"".join(encoded(0, 30)[:4]) + b"".join(map(mover.move, encoded(15, 15)))
     assert stream.count(b"moov") == 1
     assert packet_times(stream, "video") == [Fraction(index, 25) for index in range(30)]
     with av.open(io.BytesIO(stream), mode="r") as container:
