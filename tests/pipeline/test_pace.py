@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from itertools import islice
 
-from ditto_avatar.pipeline.pace import Pace, SpeakingTurns
+from ditto_avatar.media.encode import fragment_lengths
+from ditto_avatar.pipeline.pace import Pace, SpeakingTurns, comfort_s
+from ditto_avatar.types import FRAME_RATE_HZ
 from tests.fakes.clock import ManualClock
 
 
@@ -62,7 +65,7 @@ async def test_a_turn_that_is_far_ahead_waits_for_one_that_has_shown_nothing() -
     pace = Pace(clock, 8.0, turns)
     await pace.wait(0.0)
     turns.begin(other)
-    await pace.wait(0.9)  # too little in hand to wait
+    await pace.wait(0.5)  # too little in hand to wait
     waiting = asyncio.create_task(pace.wait(3.0))
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -106,8 +109,8 @@ async def test_several_share_the_work_of_one_more_stream() -> None:
         turns.shown(turn)
     pace = Pace(clock, 8.0, turns)
     await pace.wait(0.0)
-    await pace.wait(1.0)  # too little in hand to wait
-    waiting = asyncio.create_task(pace.wait(4.0))
+    await pace.wait(0.5)  # too little in hand to wait
+    waiting = asyncio.create_task(pace.wait(3.5))
     await asyncio.sleep(0)
     clock.advance(1.9)
     await asyncio.sleep(0)
@@ -130,3 +133,10 @@ async def test_a_turn_that_ends_is_forgotten() -> None:
     clock = ManualClock()
     await turns.give_way(clock, 1.0)
     assert clock.sleepers == 0
+
+
+def test_the_fragment_that_is_shown_next_is_always_in_hand() -> None:
+    drawn = 0
+    for length in islice(fragment_lengths(), 20):
+        assert comfort_s(drawn / FRAME_RATE_HZ) >= length / FRAME_RATE_HZ
+        drawn += length

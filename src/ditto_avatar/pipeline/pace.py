@@ -7,8 +7,9 @@ import math
 
 from ditto_avatar.clock import Clock
 
-# A turn that is this far ahead of its viewers can wait for others without a gap.
-_COMFORT_S = 1.0
+# How far ahead of its viewers a turn has to be to wait for others without a gap: at its begin, and
+# at most. Fragments grow up to a second, and one that is shown has to be whole.
+_FIRST_COMFORT_S, _COMFORT_S, _COMFORT_GROWS = 0.4, 1.0, 0.25
 
 
 class SpeakingTurns:
@@ -75,14 +76,19 @@ class Pace:
 
     async def wait(self, media_s: float) -> None:
         """Return when media time `media_s`, up to which everything was handed over, is at most the
-        lead ahead of the viewer; and, with more than a second in hand, when no other turn waits for
-        its first fragment, and no sooner than others leave time. Cancelling is safe."""
+        lead ahead of the viewer; and, with enough in hand, when no other turn waits for its first
+        fragment, and no sooner than others leave time. Cancelling is safe."""
         # Nobody plays what is not there: where the viewer ran dry, it waits at `media_s`.
         self._began = max(self._began, self._clock.now() - media_s)
         played = self._began + media_s
         await self._clock.sleep_until(played - self._lead_s)
-        latest = played - _COMFORT_S
+        latest = played - comfort_s(media_s)
         await self._turns.give_way(self._clock, latest)
         share = self._last_s + (media_s - self._last_media_s) / self._turns.speed
         await self._clock.sleep_until(min(share, latest))
         self._last_media_s, self._last_s = media_s, self._clock.now()
+
+
+def comfort_s(media_s: float) -> float:
+    """Return how many seconds in hand are enough to wait for others, once `media_s` were drawn."""
+    return min(_COMFORT_S, _FIRST_COMFORT_S + _COMFORT_GROWS * media_s)
