@@ -12,6 +12,8 @@
 
 const HAVE_CURRENT_DATA = 2;
 const HAVE_FUTURE_DATA = 3;
+// A browser counts in whole microseconds: after a seek it may stand a little before the place.
+const HAIR_SECONDS = 0.001;
 
 /** The browser's media source: newer iPhones have only the managed kind. Undefined without one. */
 export function findMediaSource(scope = globalThis) {
@@ -52,9 +54,9 @@ export class StreamSource {
   }
 
   get ready() {
-    const { readyState, seeking, currentTime } = this.#video;
+    const { readyState, seeking } = this.#video;
     if (this.#failed || readyState < HAVE_FUTURE_DATA) return false;
-    if (this.#from > 0 && (seeking || currentTime < this.start)) return false;
+    if (this.#from > 0 && (seeking || !this.#reached)) return false;
     return this.#mediaSource.readyState === "ended" || this.#ahead >= this.#needed;
   }
 
@@ -65,6 +67,10 @@ export class StreamSource {
   get zero() {
     const { buffered } = this.#video;
     return buffered.length ? buffered.start(0) : 0;
+  }
+
+  get #reached() {
+    return this.#video.currentTime > this.start - HAIR_SECONDS;
   }
 
   close() {
@@ -94,8 +100,8 @@ export class StreamSource {
 
   /** Goes to where it begins, as soon as that has come. */
   #seek() {
-    const { buffered, currentTime } = this.#video;
-    if (this.#from === 0 || currentTime >= this.start || !buffered.length) return;
+    const { buffered } = this.#video;
+    if (this.#from === 0 || !buffered.length || this.#reached) return;
     if (buffered.end(buffered.length - 1) > this.start) this.#video.currentTime = this.start;
   }
 
