@@ -10,7 +10,7 @@
   let samples = [];
 
   function layers() {
-    return [...document.querySelectorAll("#layers video")]
+    return [...stage.shadowRoot.querySelectorAll("video")]
       .map((video, order) => ({ video, order, z: Number(video.style.zIndex || 0) }))
       .sort((a, b) => a.z - b.z || a.order - b.order);
   }

@@ -23,7 +23,7 @@ BLINK_CLOSURE = 0.05
 STEP_FRAMES = 3
 
 _IDLE_ON_TOP = """() => {
-  const videos = [...document.querySelectorAll("#layers video")];
+  const videos = [...stage.shadowRoot.querySelectorAll("video")];
   const z = (video) => Number(video.style.zIndex || 0);
   const top = videos.reduce((a, b) => (z(b) > z(a) ? b : a));
   return top.loop && top.getAnimations().length === 0;

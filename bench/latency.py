@@ -41,7 +41,7 @@ TARGETS = {
 }
 # Resolves with the ms from the click on the interrupt button until the idle loop hides all else.
 INTERRUPT = """async () => {
-  const videos = [...document.querySelectorAll("#layers video")];
+  const videos = [...stage.shadowRoot.querySelectorAll("video")];
   const z = (video) => Number(video.style.zIndex || 0);
   const began = performance.now();
   document.getElementById("interrupt").click();
@@ -105,7 +105,7 @@ def on_the_screen(server: Serving, yardstick: Yardstick) -> Measured:
             box.press("Enter")
             page.wait_for_selector('#stage[data-phase="speaking"]')
             page.wait_for_function(
-                "() => [...document.querySelectorAll('#layers video')]"
+                "() => [...stage.shadowRoot.querySelectorAll('video')]"
                 ".some((v) => !v.loop && v.currentTime > 0.5)"
             )
             interruptions.append(page.evaluate(INTERRUPT))

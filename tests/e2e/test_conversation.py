@@ -30,7 +30,7 @@ NO_STREAMS = "delete globalThis.MediaSource; delete globalThis.ManagedMediaSourc
 def frames_painted(page: Page) -> int:
     """Pictures that the browser has shown of all layers together."""
     count: int = page.evaluate(
-        "[...document.querySelectorAll('#layers video')].reduce((sum, video) =>"
+        "[...stage.shadowRoot.querySelectorAll('video')].reduce((sum, video) =>"
         " sum + video.getVideoPlaybackQuality().totalVideoFrames, 0)"
     )
     return count
@@ -81,7 +81,7 @@ def test_a_question_is_answered_in_words_picture_and_sound(page: Page, server: S
     watch(page, hears=True)
     ask(page, "Hello")
     expect_phase(page, "speaking")
-    expect(page.locator("#caption")).not_to_be_empty()
+    expect(page.locator("#stage [part=caption]")).not_to_be_empty()
     expect(page.locator(".message.assistant .words")).not_to_be_empty()
     expect_phase(page, "ready")
     samples = watched(page)
@@ -95,9 +95,9 @@ def test_a_question_is_answered_in_words_picture_and_sound(page: Page, server: S
     ended = wire.of("playback", state="ended")
     assert ended
     assert max(abs(report["drift_ms"]) for report in ended) <= 80
-    idle = page.locator("#layers video[src*='idle']")
+    idle = page.locator("#stage video[src*='idle']")
     time = idle.evaluate("(video) => video.currentTime")
-    wait_until(page, f"document.querySelector('#layers video[src]').currentTime != {time}")
+    wait_until(page, f"stage.shadowRoot.querySelector('video[src]').currentTime != {time}")
 
 
 def test_the_screen_itself_is_never_blank(page: Page, server: Server) -> None:
@@ -118,7 +118,7 @@ def test_korean_is_answered_in_korean(page: Page, server: Server) -> None:
     page.get_by_role("button", name="한국어").click()
     ask(page, "안녕하세요, 무엇을 할 수 있나요?")
     expect_phase(page, "speaking")
-    expect(page.locator("#caption")).to_have_text(re.compile("[가-힣]"))
+    expect(page.locator("#stage [part=caption]")).to_have_text(re.compile("[가-힣]"))
     expect(page.locator(".message.assistant .words")).to_have_text(re.compile("[가-힣]"))
     page.keyboard.press("Escape")
     expect_phase(page, "ready")
@@ -171,7 +171,7 @@ def test_what_was_heard_of_an_interrupted_answer_is_its_beginning(
     expect_phase(page, "speaking")
     wait_until(
         page,
-        "[...document.querySelectorAll('#layers video[src]')]"
+        "[...stage.shadowRoot.querySelectorAll('video[src]')]"
         ".some(({ loop, currentTime }) => !loop && currentTime > 1)",
     )
     ask(page, "Hello")
@@ -211,7 +211,7 @@ def test_a_server_that_is_killed_comes_back_to_the_same_conversation(
     said = page.locator(".message.assistant .words").inner_text()
     own_server.kill()
     expect_phase(page, "waiting")
-    expect(page.locator("#status-text")).to_have_text("Reconnecting…")
+    expect(page.locator("#stage [part=status]")).to_have_text("Reconnecting…")
     own_server.start()
     expect_phase(page, "ready")
     expect(page.locator(".message.assistant .words").first).to_have_text(said)
@@ -239,7 +239,7 @@ def test_an_answer_that_a_killed_server_cut_off_is_over_and_can_be_seen_again(
     expect(answer).to_contain_text("stopped")
     first = page.locator(".message.assistant .words").inner_text().split(".")[0]
     page.get_by_role("button", name="Play this answer again").click()
-    expect(page.locator("#caption")).to_contain_text(first)
+    expect(page.locator("#stage [part=caption]")).to_contain_text(first)
     ask(page, "Hello")
     expect_phase(page, "speaking")
 
@@ -281,7 +281,7 @@ def test_a_finished_answer_can_be_played_again_after_a_reload(page: Page, server
     page.reload()
     expect_phase(page, "ready")
     # Until the loop has painted, the poster is seen, which the sampler does not look at.
-    wait_until(page, "document.querySelector('#layers video[src]')?.currentTime > 0.1")
+    wait_until(page, "stage.shadowRoot.querySelector('video[src]')?.currentTime > 0.1")
     watch(page, hears=True)
     page.get_by_role("button", name="Play this answer again").click()
     expect_phase(page, "speaking")
@@ -312,7 +312,7 @@ def test_the_keyboard_alone_holds_a_conversation_on_a_phone(
     page.keyboard.type("안녕하세요")
     page.keyboard.press("Enter")
     expect_phase(page, "speaking")
-    expect(page.locator("#caption")).to_be_in_viewport()
+    expect(page.locator("#stage [part=caption]")).to_be_in_viewport()
     expect(page.locator("#text")).to_be_in_viewport()
     page.keyboard.press("Escape")
     expect_phase(page, "ready")

@@ -89,6 +89,19 @@ def test_everything_is_done_by_keypad(totem: Page, kiosk_server: Server) -> None
     assert painted_in_full_view(totem)
 
 
+def test_the_first_key_fills_the_screen_which_stays_on(totem: Page, kiosk_server: Server) -> None:
+    # The browser's own lock, kept where the test can look at it.
+    totem.add_init_script(
+        "const ask = navigator.wakeLock.request.bind(navigator.wakeLock);"
+        "navigator.wakeLock.request = async (kind) => (window.awake = await ask(kind));"
+    )
+    open_kiosk(totem, kiosk_server)
+    totem.wait_for_function("() => window.awake && !awake.released && awake.type === 'screen'")
+    assert totem.evaluate("document.fullscreenElement") is None
+    totem.keyboard.press("5")
+    totem.wait_for_function("() => document.fullscreenElement === document.documentElement")
+
+
 def test_who_leaves_leaves_nothing_behind(totem: Page, kiosk_server: Server) -> None:
     totem.clock.install()
     open_kiosk(totem, kiosk_server)

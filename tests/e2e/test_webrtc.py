@@ -36,7 +36,7 @@ LONG = (
     "This is a long sentence without any place to breathe that goes on for so many words that a "
     "network has all the time in the world to fall silent somewhere in the middle of it"
 )
-LIVE = "[...document.querySelectorAll('#layers video')].find((video) => video.srcObject)"
+LIVE = "[...stage.shadowRoot.querySelectorAll('video')].find((video) => video.srcObject)"
 # Notes where the page is, and offers a way to it.
 PEER = """
 const Real = RTCPeerConnection;

@@ -15,7 +15,7 @@
   let watching = false;
 
   function layers() {
-    const videos = [...document.querySelectorAll("#layers video")];
+    const videos = [...stage.shadowRoot.querySelectorAll("video")];
     return videos
       .map((video, order) => ({ video, order, z: Number(video.style.zIndex || 0) }))
       .sort((a, b) => a.z - b.z || a.order - b.order)

@@ -21,7 +21,7 @@ def open_page(page: Page, url: str) -> None:
     page.add_init_script(path=SAMPLER)
     page.goto(url)
     expect_phase(page, "ready")
-    wait_until(page, "document.querySelector('#layers video[src]')?.currentTime > 0.1")
+    wait_until(page, "stage.shadowRoot.querySelector('video[src]')?.currentTime > 0.1")
 
 
 def wait_until(page: Page, condition: str) -> None:

@@ -37,8 +37,8 @@ def test_without_an_invitation_the_page_says_how_to_get_one(
     expect(page.locator("#welcome-text")).to_contain_text(text)
     expect(page.locator("#welcome-text")).to_be_in_viewport(ratio=1)
     expect(page.locator("#stage")).to_have_attribute("data-phase", "uninvited")
-    expect(page.locator("#poster")).to_be_visible()
-    for part in ("#composer", "#suggestions", ".notice"):
+    expect(page.locator("#stage .stage .poster")).to_be_visible()
+    for part in ("#composer", "#suggestions", "#notices .notice"):
         expect(page.locator(part).first).to_be_hidden()
     context.close()
 
@@ -79,6 +79,6 @@ def test_a_used_invitation_leaves_the_conversation_that_there_is(
     page.goto(f"{server.url}/#join=one")
     expect_phase(page, "ready")
     page.goto(f"{server.url}/#join=two")
-    expect(page.locator(".notice")).to_contain_text("This is the conversation you had")
+    expect(page.locator("#notices .notice")).to_contain_text("This is the conversation you had")
     expect_phase(page, "ready")
     assert len(server.sessions) == 1

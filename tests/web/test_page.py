@@ -42,14 +42,14 @@ def test_an_answer_is_read_seen_and_heard(page: Page, server: PageServer) -> Non
     watch(page, hears=True)
     ask(page, "Hello")
     expect(page.locator(".message.user .words")).to_have_text("Hello")
-    expect(page.locator("#caption")).to_have_text("This is the first sentence.")
+    expect(page.locator("#stage [part=caption]")).to_have_text("This is the first sentence.")
     expect_phase(page, "speaking")
-    expect(page.locator("#caption")).to_have_text("And this is the second one.")
+    expect(page.locator("#stage [part=caption]")).to_have_text("And this is the second one.")
     expect_phase(page, "ready")
     expect(page.locator(".message.assistant .words")).to_have_text(
         "This is the first sentence. And this is the second one."
     )
-    expect(page.locator("#caption")).to_be_empty()
+    expect(page.locator("#stage [part=caption]")).to_be_empty()
     samples = watched(page)
     assert_never_blank(samples)
     speaking = [sample for sample in samples if sample["phase"] == "speaking"]
@@ -180,7 +180,7 @@ def test_an_interruption_within_the_first_fade_shows_no_gap(page: Page, server: 
     dropped = server.wait_for("playback", state="dropped")
     assert dropped["media_ms"] < 600
     expect_phase(page, "ready")
-    wait_until(page, "[...document.querySelectorAll('#layers video[src]')].length === 1")
+    wait_until(page, "[...stage.shadowRoot.querySelectorAll('video[src]')].length === 1")
     assert_never_blank(watched(page))
 
 
@@ -235,7 +235,7 @@ def test_a_lost_line_is_told_and_comes_back_into_the_same_session(
     open_page(page, server.url)
     server.hang_up()
     expect_phase(page, "waiting")
-    expect(page.locator("#status-text")).to_have_text("Reconnecting…")
+    expect(page.locator("#stage [part=status]")).to_have_text("Reconnecting…")
     ask(page, "Asked in the dark")
     expect(page.locator(".message.user")).to_have_class(re.compile("unsent"))
     page.evaluate("dispatchEvent(new Event('online'))")
@@ -253,7 +253,7 @@ def test_a_line_lost_in_mid_sentence_is_completed_by_the_clip(
     ask(page, "Hello")
     server.wait_for("playback", state="painted")
     server.hang_up()
-    expect(page.locator("#status-text")).to_have_text("Reconnecting…")
+    expect(page.locator("#stage [part=status]")).to_have_text("Reconnecting…")
     page.evaluate("dispatchEvent(new Event('online'))")
     ended = server.wait_for("playback", state="ended")
     assert ended["media_ms"] == pytest.approx(3000, abs=60)
@@ -278,7 +278,7 @@ def test_a_server_that_was_killed_leaves_nobody_waiting(
     page.evaluate("dispatchEvent(new Event('online'))")
     expect_phase(page, "ready")
     expect(page.get_by_role("button", name="Stop the answer")).to_be_hidden()
-    expect(page.locator("#caption")).to_be_empty()
+    expect(page.locator("#stage [part=caption]")).to_be_empty()
     assert_never_blank(watched(page))
     page.get_by_role("button", name="Play this answer again").click()
     expect_phase(page, "speaking")
@@ -299,7 +299,7 @@ def test_a_reloaded_page_remembers_and_can_play_an_answer_again(
     expect(page.locator(".message")).to_have_count(2)
     page.get_by_role("button", name="Play this answer again").click()
     expect_phase(page, "speaking")
-    expect(page.locator("#caption")).to_have_text("And this is the second one.")
+    expect(page.locator("#stage [part=caption]")).to_have_text("And this is the second one.")
     expect_phase(page, "ready")
 
 
@@ -364,7 +364,7 @@ def test_a_page_that_the_server_does_not_take_says_so_and_stops_trying(
     page.goto(server.url)
     page.get_by_role("button", name=language).click()
     expect(page.get_by_role("alert")).to_contain_text(notice)
-    expect(page.locator("#status-text")).to_have_text(status)
+    expect(page.locator("#stage [part=status]")).to_have_text(status)
     expect_phase(page, "closed")
     server.refuse_with = None
     page.evaluate("dispatchEvent(new Event('online'))")
@@ -376,13 +376,13 @@ def test_the_place_in_the_queue_and_the_thinking_are_told(page: Page, server: Pa
     server.default = Answer(hold=True, queue=3)
     open_page(page, server.url)
     ask(page, "Hello")
-    expect(page.locator("#status-text")).to_have_text("Waiting, 2 ahead of you")
+    expect(page.locator("#stage [part=status]")).to_have_text("Waiting, 2 ahead of you")
     server.default = Answer(hold=True, queue=1)
     ask(page, "Hello once more")
-    expect(page.locator("#status-text")).to_have_text("You are next.")
+    expect(page.locator("#stage [part=status]")).to_have_text("You are next.")
     server.default = Answer(hold=True)
     ask(page, "Hello again")
-    expect(page.locator("#status-text")).to_have_text("Thinking…")
+    expect(page.locator("#stage [part=status]")).to_have_text("Thinking…")
     server.release.set()
     expect_phase(page, "speaking")
 
@@ -399,8 +399,9 @@ def test_everything_is_there_in_korean(page: Page, server: PageServer) -> None:
     assert server.wait_for("language.select")["language"] == "ko"
     expect(page.locator("html")).to_have_attribute("lang", "ko")
     expect(page.get_by_role("heading", name="안녕하세요, 도트입니다.")).to_be_visible()
-    expect(page.locator("#status-text")).to_have_text("준비됐어요")
-    expect(page.get_by_label("질문")).to_have_attribute("placeholder", "무엇이든 물어보세요")
+    expect(page.locator("#stage [part=status]")).to_have_text("준비됐어요")
+    field = page.get_by_role("textbox", name="질문")
+    expect(field).to_have_attribute("placeholder", "무엇이든 물어보세요")
     page.reload()
     expect(page.locator("html")).to_have_attribute("lang", "ko")
     assert server.wait_for("hello", count=2)["language"] == "ko"
@@ -423,9 +424,9 @@ def test_another_presenter_comes_without_a_gap(page: Page, server: PageServer) -
     expect(page.locator("#presenter-name")).to_have_text("Dash")
     wait_until(
         page,
-        "[...document.querySelectorAll('#layers video')]"
+        "[...stage.shadowRoot.querySelectorAll('video')]"
         ".filter((video) => video.currentSrc.includes('dash') && video.src).length === 1"
-        " && [...document.querySelectorAll('#layers video[src]')].length === 1",
+        " && [...stage.shadowRoot.querySelectorAll('video[src]')].length === 1",
     )
     assert_never_blank(watched(page))
 
@@ -442,7 +443,7 @@ def test_a_presenter_chosen_while_one_speaks_waits_for_the_end(
     expect_phase(page, "ready")
     wait_until(
         page,
-        "[...document.querySelectorAll('#layers video[src]')].every("
+        "[...stage.shadowRoot.querySelectorAll('video[src]')].every("
         "(video) => video.currentSrc.includes('dash'))",
     )
 

@@ -16,7 +16,7 @@ from tests.web.screen import ask, expect_phase, open_page
 
 pytestmark = pytest.mark.e2e
 
-SPEAKING = "[...document.querySelectorAll('#layers video[src]')].find((v) => !v.loop && !v.paused)"
+SPEAKING = "[...stage.shadowRoot.querySelectorAll('video[src]')].find((v) => !v.loop && !v.paused)"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_sound_needs_no_tap_after_a_question(strict_browser: Browser, server: Pa
     ask(page, "Hello")
     expect_phase(page, "speaking")
     assert page.evaluate(f"{SPEAKING}.muted") is False
-    expect(page.locator("#unmute")).to_be_hidden()
+    expect(page.locator("#stage .unmute")).to_be_hidden()
     page.close()
 
 
@@ -204,9 +204,9 @@ def test_speaking_interrupts_the_answer(microphone_browser: Browser, server: Pag
 def test_a_transcript_is_shown_while_the_person_speaks(page: Page, server: PageServer) -> None:
     open_page(page, server.url)
     server.send_to_all({"type": "transcript", "text": "what I am say", "final": False})
-    expect(page.locator("#caption")).to_have_text("what I am say")
+    expect(page.locator("#stage [part=caption]")).to_have_text("what I am say")
     server.send_to_all({"type": "transcript", "text": "What I am saying.", "final": True})
-    expect(page.locator("#caption")).to_be_empty()
+    expect(page.locator("#stage [part=caption]")).to_be_empty()
 
 
 def test_the_browser_recognises_where_the_server_cannot(page: Page, server: PageServer) -> None:
@@ -227,7 +227,7 @@ def test_the_browser_recognises_where_the_server_cannot(page: Page, server: Page
     page.get_by_role("button", name="Talk hands-free").click()
     expect(page.get_by_role("alert")).to_contain_text("Your browser turns your speech into text")
     page.evaluate("hear('hello th', false)")
-    expect(page.locator("#caption")).to_have_text("hello th")
+    expect(page.locator("#stage [part=caption]")).to_have_text("hello th")
     page.evaluate("hear('hello there', true)")
     assert server.wait_for("user.text")["text"] == "hello there"
     expect_phase(page, "speaking")

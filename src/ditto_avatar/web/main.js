@@ -1,5 +1,5 @@
 /** Puts the page together: the core on one side, the views on the other. */
-import { AvatarClient } from "./core/client.js";
+import "./embed/element.js";
 import { ComposerView } from "./ui/composer.js";
 import { DebugView } from "./ui/debug.js";
 import { byId } from "./ui/dom.js";
@@ -21,6 +21,7 @@ const LOW_WINDOW_PX = 430;
 const OVERLAY_MS = 250;
 
 class Page {
+  #stage = byId("stage");
   #client;
   #views;
   #debug = null;
@@ -30,13 +31,15 @@ class Page {
   #storage = tabStorage();
 
   constructor() {
-    this.#client = new AvatarClient({
-      videos: [...byId("layers").querySelectorAll("video")],
-      server: document.baseURI,
-      storage: this.#storage,
-      language: this.#rememberedLanguage(),
-    });
+    this.#client = this.#openClient();
     this.#views = this.#createViews();
+  }
+
+  /** The element's, which begins when the page lets it. */
+  #openClient() {
+    this.#stage.setAttribute("language", this.#rememberedLanguage());
+    this.#stage.storage = this.#storage;
+    return this.#stage.client;
   }
 
   start() {
@@ -45,7 +48,8 @@ class Page {
     if (new URLSearchParams(location.search).has("debug")) this.#showDebug();
     this.#draw();
     const token = takeJoinToken();
-    ownConversation(this.#storage).then(() => this.#client.start(token));
+    if (token) this.#stage.setAttribute("token", token);
+    ownConversation(this.#storage).then(() => this.#stage.begin());
     this.#loadAvatars();
     // On a phone this would open the keyboard over the face.
     if (matchMedia("(pointer: fine)").matches) this.#views.composer.focus();
@@ -53,15 +57,9 @@ class Page {
 
   #createViews() {
     const client = this.#client;
-    const { conversation, player } = client;
+    const { conversation } = client;
     return {
-      stage: new StageView({
-        onMute: () => {
-          const { blocked, muted } = player.sound;
-          player.setMuted(!(muted || blocked));
-        },
-        onUnmute: () => player.setMuted(false),
-      }),
+      stage: new StageView(),
       log: new LogView({
         onAsk: (text) => client.ask(text),
         onReplay: ({ clips }) => client.replay(clips),
@@ -141,8 +139,6 @@ class Page {
   }
 
   #watchWindow() {
-    const unlock = () => this.#client.player.unlock();
-    for (const type of ["click", "keydown", "touchend"]) addEventListener(type, unlock, { capture: true });
     addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !document.querySelector("dialog[open]")) this.#client.interrupt();
     });
@@ -150,10 +146,6 @@ class Page {
     addEventListener("hashchange", () => {
       const token = takeJoinToken();
       if (token) this.#client.join(token);
-    });
-    addEventListener("online", () => this.#client.wake());
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.#client.wake();
     });
     const { visualViewport: viewport } = window;
     const fit = () => {

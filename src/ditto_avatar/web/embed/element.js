@@ -4,26 +4,25 @@
  */
 import { AvatarClient } from "../core/client.js";
 import { HANDS_FREE, PUSH_TO_TALK } from "../core/voice.js";
+import { Background, isCutout } from "./background.js";
 import { MARKUP, styleSheet } from "./markup.js";
-import { TEXTS } from "./texts.js";
+import { storageFor } from "./storage.js";
+import { ElementView } from "./view.js";
 
 const HERE = new URL("../../", import.meta.url).href;
 const EVENTS = ["ready", "speaking", "caption", "interrupted", "ended", "error"];
-// The presenter's own background. Anything else is CSS and lies behind the presenter alone.
-const OWN = "avatar";
-// What keying programs expect, not CSS's dark green.
-const COLOURS = { green: "#00b140" };
 const ACTIVITY = ["click", "keydown", "touchend"];
 
 export class DittoAvatarElement extends HTMLElement {
   static observedAttributes = ["server", "token", "avatar", "language", "muted", "start", "background"];
 
   #root = this.attachShadow({ mode: "open" });
+  #view = new ElementView(this.#root);
+  #background = new Background(this, this.#root);
+  #storage = null;
   #client = null;
   #started = false;
   #stop = new AbortController();
-  #items = new Map();
-  #cutout = null;
   #drawing = false;
   #unlock = () => this.#client?.player.unlock();
 
@@ -38,6 +37,19 @@ export class DittoAvatarElement extends HTMLElement {
   get server() {
     const named = this.getAttribute("server");
     return named ? new URL(named.replace(/\/*$/, "/"), document.baseURI).href : HERE;
+  }
+
+  /** The conversation behind the element, for a page that shows more of it: `AvatarClient` of
+   * `@ditto-avatar/client/player`. Null while the element is not in the page. */
+  get client() {
+    return this.#client;
+  }
+
+  /** Where the session is kept, in place of the tab's storage; set it before the conversation has
+   * begun. `client` is another one then. */
+  set storage(storage) {
+    this.#storage = storage;
+    if (this.#client && !this.#started) this.#reopen();
   }
 
   get language() {
@@ -55,12 +67,11 @@ export class DittoAvatarElement extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, value) {
-    if (name === "background") this.#paintBackground(value);
+    if (name === "background") this.#background.paint(value);
     // The attributes that the element comes with are told before it is connected.
     if (!this.#client || before === value) return;
     if (name === "avatar") this.#client.avatar = value;
-    const cut = (background) => Boolean(background) && background !== OWN;
-    if (name === "background" && cut(before) === cut(value)) return;
+    if (name === "background" && isCutout(before) === isCutout(value)) return;
     if (["server", "start", "background"].includes(name)) this.#reopen();
     else if (name === "token" && value) this.#client.join(value);
     else if (name === "avatar" && value) this.#client.setAvatar(value);
@@ -102,36 +113,15 @@ export class DittoAvatarElement extends HTMLElement {
     this.#client?.voice.set(null);
   }
 
-  get #wantsCutout() {
-    const background = this.getAttribute("background");
-    return Boolean(background) && background !== OWN && Boolean(globalThis.WebGLRenderingContext);
-  }
-
-  #paintBackground(value) {
-    if (!value || value === OWN) this.style.removeProperty("--background");
-    else this.style.setProperty("--background", COLOURS[value] ?? value);
-  }
-
-  /** Draws packed films by a module that is loaded for them alone. */
-  async #showCutout(packed) {
-    this.#part(".stage").classList.toggle("cutout", packed);
-    if (packed === (this.#cutout !== null)) return;
-    this.#cutout?.close?.();
-    this.#cutout = packed ? {} : null;
-    if (!packed) return;
-    const client = this.#client;
-    const { CutoutStage } = await import("../core/cutout.js");
-    if (client !== this.#client || this.#cutout === null) return;
-    // A canvas whose context was given back gets no other.
-    const canvas = this.#part("canvas").cloneNode();
-    this.#part("canvas").replaceWith(canvas);
-    this.#cutout = new CutoutStage(canvas, [...this.#root.querySelectorAll("video")]);
-  }
-
-  /** The client; a conversation that waits for a click begins now. */
-  #talk() {
+  /** Begin the conversation that waits for a click, or for the page. */
+  begin() {
     if (!this.isConnected) throw new Error("The element is not in the page.");
-    if (this.getAttribute("start") === "click" && !this.#started) this.#begin();
+    if (!this.#started) this.#begin();
+  }
+
+  /** The client; a conversation that waits begins now. */
+  #talk() {
+    this.begin();
     return this.#client;
   }
 
@@ -142,10 +132,10 @@ export class DittoAvatarElement extends HTMLElement {
     const client = new AvatarClient({
       videos: [...this.#root.querySelectorAll("video")],
       server: this.server,
-      storage: storageFor(this),
+      storage: this.#storage ?? storageFor(this),
       language: this.language,
       avatar: this.getAttribute("avatar"),
-      cutout: this.#wantsCutout,
+      cutout: this.#background.wantsCutout,
     });
     this.#client = client;
     client.conversation.on("changed", () => this.#draw());
@@ -157,8 +147,13 @@ export class DittoAvatarElement extends HTMLElement {
     const seen = () => document.hidden || client.wake();
     document.addEventListener("visibilitychange", seen, { signal });
     this.#draw();
-    if (this.getAttribute("start") === "click") this.#showChoice();
-    else this.#begin();
+    if (this.#waitsFor === "begun") this.#begin();
+    else this.#showChoice();
+  }
+
+  /** Who begins, as `ElementView.render` takes it. */
+  get #waitsFor() {
+    return { click: "button", script: "script" }[this.getAttribute("start")] ?? "begun";
   }
 
   #begin() {
@@ -174,7 +169,8 @@ export class DittoAvatarElement extends HTMLElement {
       const avatars = await client.avatars();
       const name = this.getAttribute("avatar");
       const avatar = avatars.find((one) => one.name === name) ?? avatars[0];
-      if (client === this.#client && !this.#started) this.#showPoster(avatar);
+      const chosen = client.conversation.state.avatar;
+      if (avatar && client === this.#client && !chosen) this.#view.showPoster(avatar);
     } catch (error) {
       this.#tell("error", { code: "avatars_failed", message: error.message });
     }
@@ -184,10 +180,9 @@ export class DittoAvatarElement extends HTMLElement {
     this.#stop.abort();
     this.#client?.close();
     this.#client = null;
-    this.#showCutout(false);
+    this.#background.show(false);
     this.#started = false;
-    this.#items.clear();
-    this.#part("ol").replaceChildren();
+    this.#view.clear();
   }
 
   #reopen() {
@@ -200,7 +195,7 @@ export class DittoAvatarElement extends HTMLElement {
   }
 
   #part(selector) {
-    return this.#root.querySelector(selector);
+    return this.#view.part(selector);
   }
 
   #listenToControls() {
@@ -250,114 +245,10 @@ export class DittoAvatarElement extends HTMLElement {
     this.#drawing = true;
     queueMicrotask(() => {
       this.#drawing = false;
-      if (this.#client) this.#render(this.#client);
+      if (!this.#client) return;
+      this.#view.render(this.#client, this.#started ? "begun" : this.#waitsFor);
+      this.#background.show(Boolean(this.#client.conversation.state.avatar?.alpha));
     });
-  }
-
-  #render({ conversation, voice }) {
-    const { state, phase, busy } = conversation;
-    const texts = TEXTS[state.language];
-    this.#root.querySelector(".panel").lang = state.language;
-    this.#name(texts);
-    const started = this.#started;
-    this.#part(".row .pill").hidden = !started;
-    this.#write(".row .pill", started ? texts.phases[phase] : "");
-    this.#write(".caption", state.transcript || state.caption);
-    this.#part(".start").hidden = started;
-    this.#placeLabel(state.aiLabel);
-    this.#part(".mute").hidden = !started;
-    this.#part(".unmute").hidden = !state.sound.blocked;
-    this.#part(".mute").ariaPressed = String(this.#silent);
-    this.#part(".interrupt").hidden = !busy;
-    this.#part(".microphone").hidden = !voice.available;
-    this.#part(".microphone").ariaPressed = String(voice.mode !== null);
-    this.#part("form").hidden = state.invitation !== null || !started;
-    const notice = state.notices.at(-1);
-    this.#write(".notice", notice ? notice.message || texts.failed : "");
-    if (state.avatar) this.#showPoster(state.avatar);
-    this.#showCutout(Boolean(state.avatar?.alpha));
-    this.#renderLog(state.messages);
-  }
-
-  #placeLabel(where) {
-    const label = this.#part(".label");
-    const place = this.#part(where === "bottom" ? ".over" : ".row");
-    if (label.parentNode !== place) place.insertBefore(label, where === "bottom" ? null : this.#part(".mute"));
-    label.hidden = where === "off";
-  }
-
-  #name(texts) {
-    const label = (selector, text) => (this.#part(selector).ariaLabel = text);
-    for (const name of ["send", "interrupt", "microphone", "mute"]) label(`.${name}`, texts[name]);
-    for (const name of ["start", "unmute"]) this.#write(`.${name}`, texts[name]);
-    label(".stage", texts.stage);
-    label(".log", texts.log);
-    label("input", texts.field);
-    this.#part("input").placeholder = texts.placeholder;
-    const expanded = this.#part(".toggle").ariaExpanded === "true";
-    label(".toggle", expanded ? texts.close : texts.open);
-    this.#write(".label", texts.label);
-    this.#part(".label").title = texts.labelTitle;
-  }
-
-  #renderLog(messages) {
-    const log = this.#part(".log");
-    const keys = new Set(messages.map(({ key }) => key));
-    for (const [key, item] of this.#items) {
-      if (keys.has(key)) continue;
-      item.remove();
-      this.#items.delete(key);
-    }
-    for (const { key, role, text } of messages) {
-      let item = this.#items.get(key);
-      if (!item) {
-        item = document.createElement("li");
-        item.className = role;
-        this.#items.set(key, item);
-        this.#part("ol").append(item);
-      }
-      if (item.textContent === text) continue;
-      item.textContent = text;
-      log.scrollTop = log.scrollHeight;
-    }
-  }
-
-  #showPoster(avatar) {
-    if (!avatar) return;
-    for (const image of this.#root.querySelectorAll("img")) {
-      if (image.getAttribute("src") !== avatar.poster_url) image.src = avatar.poster_url;
-    }
-    this.#part(".stage").style.setProperty("--ratio", `${avatar.width} / ${avatar.height}`);
-  }
-
-  #write(selector, text) {
-    const node = this.#part(selector);
-    if (node.textContent !== text) node.textContent = text;
-  }
-}
-
-/** An element with an `id` goes on with its conversation when the page is loaded anew; any other
- * begins a new one. */
-function storageFor({ id, server }) {
-  const kept = new Map();
-  const memory = {
-    getItem: (key) => kept.get(key) ?? null,
-    setItem: (key, value) => kept.set(key, value),
-    removeItem: (key) => kept.delete(key),
-  };
-  if (!id) return memory;
-  try {
-    const { sessionStorage: tab } = window;
-    const named = (key) => `${key} ${server} ${id}`;
-    tab.getItem(named(""));
-    return {
-      getItem: (key) => tab.getItem(named(key)),
-      setItem: (key, value) => tab.setItem(named(key), value),
-      removeItem: (key) => tab.removeItem(named(key)),
-    };
-  } catch {
-    // The browser keeps nothing for this page.
-    return memory;
   }
 }
 

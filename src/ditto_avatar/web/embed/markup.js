@@ -59,7 +59,7 @@ const STYLES = `
   .stage { position: relative; isolation: isolate; overflow: hidden;
     aspect-ratio: var(--ratio, 1); background: var(--background, #888); }
   .stage > img, video, canvas, .layers { position: absolute; inset: 0; width: 100%; height: 100%;
-    object-fit: cover; }
+    object-fit: cover; object-position: 50% 20%; }
   .layers { isolation: isolate; }
   /* Packed films are drawn into the canvas; the player goes on with the elements. */
   .cutout .layers { opacity: 0; }
@@ -75,6 +75,17 @@ const STYLES = `
   .pill { border-radius: 14px; padding: 2px 10px; font-size: 13px; white-space: nowrap;
     overflow: hidden; text-overflow: ellipsis; }
   .label { flex: none; }
+  [part="status"]::before { content: ""; display: inline-block; width: 9px; height: 9px;
+    margin-inline-end: 7px; border-radius: 50%; background: #b9bcc2; }
+  :is([data-phase="ready"], [data-phase="speaking"], [data-phase="listening"])
+    [part="status"]::before { background: #58d6a4; }
+  :is([data-phase="thinking"], [data-phase="queued"]) [part="status"]::before { background: #f2c14e; }
+  :is([data-phase="waiting"], [data-phase="closed"]) [part="status"]::before { background: #f08a5d; }
+  @media (prefers-reduced-motion: no-preference) {
+    :is([data-phase="speaking"], [data-phase="listening"], [data-phase="thinking"],
+      [data-phase="queued"]) [part="status"]::before { animation: pulse 1.2s ease-in-out infinite; }
+  }
+  @keyframes pulse { 50% { opacity: 0.35; transform: scale(0.8); } }
   .row button { margin-inline-start: auto; flex: none; }
   .mute[aria-pressed="true"] .on, .mute[aria-pressed="false"] .off { display: none; }
   .caption { border-radius: 12px; padding: 6px 12px; overflow-wrap: anywhere; }

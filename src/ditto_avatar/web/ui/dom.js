@@ -17,10 +17,6 @@ export function icon(name) {
   return svg;
 }
 
-export function setIcon(button, name) {
-  button.querySelector("use").setAttribute("href", `#icon-${name}`);
-}
-
 export function setLabel(button, label) {
   button.setAttribute("aria-label", label);
   button.title = label;
