@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Playwright, WebSocket, expect
 
+from tests.deadlines import TEST_DEADLINE_S
 from tests.e2e.conftest import Server
 from tests.e2e.test_microphone import QUESTION, recording, recordings, said, speaking_into
 from tests.fakes.openai_server import Transcript, fake_openai_in_thread
@@ -125,7 +127,8 @@ def wire(page: Page, rtc_server: Server, relay: tuple[UdpRelay, int]) -> Iterato
 
 def until(page: Page, found: Any) -> None:
     """Let the page go on until `found()` is true."""
-    for _ in range(400):
+    deadline = time.monotonic() + TEST_DEADLINE_S
+    while time.monotonic() < deadline:
         if found():
             return
         page.wait_for_timeout(50)

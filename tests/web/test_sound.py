@@ -226,6 +226,8 @@ def test_the_browser_recognises_where_the_server_cannot(page: Page, server: Page
     open_page(page, server.url)
     page.get_by_role("button", name="Talk hands-free").click()
     expect(page.get_by_role("alert")).to_contain_text("Your browser turns your speech into text")
+    # What listens is loaded when it is needed for the first time.
+    page.wait_for_function("globalThis.recognition")
     page.evaluate("hear('hello th', false)")
     expect(page.locator("#stage [part=caption]")).to_have_text("hello th")
     page.evaluate("hear('hello there', true)")
