@@ -6,6 +6,7 @@ import gc
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -54,13 +55,32 @@ def test_large_buffers_go_back_to_the_system() -> None:
     assert own_pages("returned") == 1
 
 
-def test_what_is_loaded_at_the_start_is_left_out_of_the_collectors_rounds() -> None:
+@pytest.fixture
+def kept() -> Iterator[None]:
+    before = gc.get_threshold()
     try:
         keep_for_good()
-        assert gc.get_freeze_count() > 10_000
-        assert len(gc.get_objects()) < 10_000
+        yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@pytest.mark.usefixtures("kept")
+def test_what_is_loaded_at_the_start_is_left_out_of_the_collectors_rounds() -> None:
+    assert gc.get_freeze_count() > 10_000
+    assert len(gc.get_objects()) < 10_000
+
+
+@pytest.mark.usefixtures("kept")
+def test_thousands_of_connections_bring_about_no_round_over_all() -> None:
+    def full_rounds() -> int:
+        return int(gc.get_stats()[2]["collections"])
+
+    before = full_rounds()
+    held = [[number] for number in range(200_000)]
+    assert full_rounds() == before
+    assert len(held) == 200_000
 
 
 def test_open_files_are_allowed_as_far_as_the_system_goes() -> None:
