@@ -34,7 +34,7 @@ from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.ownership import Ownership
 from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.runner import Services
+from ditto_avatar.session.services import Services
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import Store
 from ditto_avatar.transport import events
@@ -135,7 +135,12 @@ class World:
     ) -> AsyncIterator[Viewer]:
         """Watch; one that comes back is of the present epoch unless it names another."""
         outbox = Outbox(streams=streams)
-        session.attach(outbox, resumed=after is not None, after=after, epoch=epoch or session.epoch)
+        session.attach(
+            outbox,
+            resumed=after is not None,
+            after=after,
+            epoch=epoch or session._context.held.epoch,
+        )
         viewer = Viewer(outbox)
         reading = asyncio.create_task(viewer.read())
         try:

@@ -34,8 +34,8 @@ COMMANDS: dict[str, Command] = {
     "submit_twice": lambda parts, session: _submit_twice(session),
     "interrupt": lambda parts, session: session.interrupt(),
     "keep": lambda parts, session: session.keep(),
-    "select_avatar": lambda parts, session: session.select_avatar("oval"),
-    "select_language": lambda parts, session: session.select_language(Language.KOREAN),
+    "select_avatar": lambda parts, session: session.choices.avatar("oval"),
+    "select_language": lambda parts, session: session.choices.language(Language.KOREAN),
     "find_turn": lambda parts, session: session.find_turn("none"),
     "find": lambda parts, session: _find_stored(parts, session),
     "remove": lambda parts, session: parts.registry.remove(session),
@@ -51,7 +51,7 @@ async def _submit_twice(session: Session) -> None:
 async def _find_stored(parts: ServerParts, session: Session) -> None:
     """A session that is in the database only."""
     await session.keep()
-    session.used_at -= 1_000
+    session._context.used_at -= 1_000
     await parts.cleaning.sweep()
     await parts.registry.find(session.id, session.token)
 

@@ -44,8 +44,8 @@ COMMANDS: dict[str, Command] = {
     "submit": lambda world, session: session.submit(SAY, "Hi.", "same"),
     "interrupt": lambda world, session: session.interrupt(),
     "keep": lambda world, session: session.keep(),
-    "select_avatar": lambda world, session: session.select_avatar("oval"),
-    "select_language": lambda world, session: session.select_language(Language.KOREAN),
+    "select_avatar": lambda world, session: session.choices.avatar("oval"),
+    "select_language": lambda world, session: session.choices.language(Language.KOREAN),
     "find_turn": lambda world, session: session.find_turn("none"),
     "find": lambda world, session: world.registry.find(session.id, session.token),
 }
@@ -113,7 +113,7 @@ async def test_a_session_that_was_asked_for_by_somebody_cancelled_is_found_by_th
     for steps in range(STEPS):
         session = await world.registry.open(f"visitor {steps}")
         await session.keep()
-        session.used_at -= 121
+        session._context.used_at -= 121
         await world.cleaning.sweep()
         await cancelled_after(steps, world.registry.find(session.id, session.token))
         found = await world.registry.find(session.id, session.token)

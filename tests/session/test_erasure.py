@@ -163,7 +163,7 @@ async def test_a_session_that_nobody_used_is_forgotten_with_its_takes(open_world
     session = await world.registry.open("me")
     await say(world, session, "A word of mine.")
     await session.interrupt()  # it waits to be heard
-    session.used_at -= 121
+    session._context.used_at -= 121
     await world.cleaning.sweep()  # it leaves the memory
     async with world.services.store.writing() as db:
         await db.execute(update(SessionRow).values(used_at=utc_now() - timedelta(hours=2)))

@@ -48,9 +48,9 @@ async def test_a_turn_that_is_sent_twice_is_counted_once(world: World) -> None:
 
 async def test_another_presenter_than_the_grants_cannot_be_chosen(world: World) -> None:
     session = await world.registry.open("me", grant=GRANT)
-    await session.select_avatar("oval")
+    await session.choices.avatar("oval")
     with pytest.raises(Forbidden):
-        await session.select_avatar("egg")
+        await session.choices.avatar("egg")
 
 
 async def test_a_session_whose_time_is_over_ends_for_those_who_watch_it_too(
@@ -97,7 +97,7 @@ async def test_a_session_that_is_closed_at_its_first_message_stays_closed(world:
 
 
 async def _out_of_memory(world: World, session: Session) -> None:
-    session.used_at -= 1_000
+    session._context.used_at -= 1_000
     await world.cleaning.sweep()
     assert world.registry.get(session.id) is None
 

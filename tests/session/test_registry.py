@@ -72,7 +72,7 @@ async def test_loading_counts_before_it_is_done(open_world: Worlds) -> None:
     kept = [await world.registry.open("me") for _ in range(2)]
     for session in kept:
         await session.keep()
-        session.used_at -= 121
+        session._context.used_at -= 121
     await world.cleaning.sweep()
     assert len(world.registry) == 0
     async with world.viewer(await world.registry.open("you")):
@@ -84,7 +84,7 @@ async def test_loading_counts_before_it_is_done(open_world: Worlds) -> None:
 async def test_a_session_that_many_ask_for_is_read_once(world: World) -> None:
     session = await world.registry.open("me")
     await session.keep()
-    session.used_at -= 121
+    session._context.used_at -= 121
     await world.cleaning.sweep()
     finding = [world.registry.find(session.id, session.token) for _ in range(5)]
     assert len(set(await asyncio.gather(*finding))) == 1
@@ -129,7 +129,7 @@ async def test_a_removed_presenter_costs_nobody_a_conversation(world: World) -> 
         await viewer.until(events.TurnFinished)
         await session.interrupt()
     await world.services.store.update_session(Held(session.id), avatar="removed")
-    session.used_at -= 121
+    session._context.used_at -= 121
     await world.cleaning.sweep()
     found = await world.registry.find(session.id, session.token)
     assert found.avatar.name == "oval"
@@ -148,7 +148,7 @@ async def test_a_session_that_was_watched_is_not_forgotten_when_the_page_is_clos
             database.execute("UPDATE sessions SET used_at = '2020-01-01 00:00:00.000000'")
         await session.interrupt()
         await world.cleaning.sweep()
-    session.used_at -= 121
+    session._context.used_at -= 121
     await world.cleaning.sweep()
     assert len(world.registry) == 0
     assert (await world.registry.find(session.id, session.token)).id == session.id
@@ -191,7 +191,7 @@ async def test_a_session_nobody_watches_leaves_the_memory_but_can_be_resumed(
 ) -> None:
     session = await world.registry.open("me")
     await session.keep()
-    session.used_at -= 121
+    session._context.used_at -= 121
     await world.cleaning.sweep()
     assert len(world.registry) == 0
     assert (await world.registry.find(session.id, session.token)).id == session.id
@@ -201,7 +201,7 @@ async def test_a_session_nobody_uses_for_long_ends(open_world: Worlds) -> None:
     world = await open_world(idle_s=-1)
     session = await world.registry.open("me")
     await session.keep()
-    session.used_at -= 121
+    session._context.used_at -= 121
     await world.cleaning.sweep()
     assert await world.services.store.session(session.id) is None
 

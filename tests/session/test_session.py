@@ -708,12 +708,12 @@ async def test_a_turn_beyond_the_line_is_refused_at_once(open_world: Worlds) -> 
 async def test_presenter_and_language_can_be_changed(world: World) -> None:
     session = await world.registry.open("me")
     async with world.viewer(session) as viewer:
-        await session.select_language(Language.KOREAN)
+        await session.choices.language(Language.KOREAN)
         await viewer.until(events.LanguageSelected)
         await session.submit(MESSAGE, "Hello?")
         await viewer.until(events.TurnFinished)
         with pytest.raises(NotFound):
-            await session.select_avatar("nobody")
+            await session.choices.avatar("nobody")
     assert world.dialogue.prompts[0].language is Language.KOREAN
 
 
@@ -761,7 +761,7 @@ async def test_a_choice_that_cannot_be_stored_is_not_made(
 
     monkeypatch.setattr(world.services.store, "update_session", fails)
     with pytest.raises(StorageFailed):
-        await session.select_language(Language.KOREAN)
+        await session.choices.language(Language.KOREAN)
     assert session.language is Language.ENGLISH
 
 

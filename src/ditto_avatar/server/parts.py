@@ -49,7 +49,7 @@ from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.overview import Overview
 from ditto_avatar.session.ownership import Ownership
 from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.runner import Services
+from ditto_avatar.session.services import Services
 from ditto_avatar.session.shared_limit import SharedLimit
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.settings import Settings, revealed

@@ -222,11 +222,11 @@ class _Viewer:
                 await session.interrupt()
             case messages.AvatarSelect(avatar=avatar, cutout=cutout):
                 library = self.parts.avatars
-                await session.select_avatar(library.cutout_name(avatar) if cutout else avatar)
+                await session.choices.avatar(library.cutout_name(avatar) if cutout else avatar)
             case messages.LanguageSelect(language=language):
-                await session.select_language(language)
+                await session.choices.language(language)
             case messages.VoiceSelect(voices=voices):
-                session.select_voices(voices)
+                session.choices.voices(voices)
             case messages.Playback():
                 self._playback(message)
             case messages.Ping(t=t):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.registry import Registry
-from ditto_avatar.session.runner import Services
+from ditto_avatar.session.services import Services
 from ditto_avatar.session.shared_limit import SharedLimit
 
 # A session without viewers leaves the memory soon; the store brings it back when they return.

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from ditto_avatar.session.export import export
 from ditto_avatar.session.film import FilmExport
-from ditto_avatar.session.runner import Services
+from ditto_avatar.session.services import Services
 from ditto_avatar.session.session import Session
 
 

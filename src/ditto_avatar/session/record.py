@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from ditto_avatar.session.context import Context
 from ditto_avatar.session.grant import Grant
-from ditto_avatar.session.runner import Context
 from ditto_avatar.session.store import Store
 from ditto_avatar.session.stored import StoredSession, StoredTurn, hash_token
 

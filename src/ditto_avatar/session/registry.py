@@ -20,7 +20,7 @@ from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.grant import Grant, key_of
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.places import MemoryPlaces
-from ditto_avatar.session.runner import Services
+from ditto_avatar.session.services import Services
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.shared_limit import SharedLimit
 from ditto_avatar.session.stored import StoredSession, hash_token

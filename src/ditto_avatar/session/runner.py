@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-from ditto_avatar.clock import Clock
 from ditto_avatar.dialogue.base import Prompt
-from ditto_avatar.errors import DittoAvatarError, SessionMoved, outcome_of, public_text
-from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.metrics import Metrics
+from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.pipeline import progress
-from ditto_avatar.pipeline.clip_signing import ClipSigner
-from ditto_avatar.pipeline.clips import Clip, ClipFolder
-from ditto_avatar.pipeline.pipeline import Pipeline
 from ditto_avatar.pipeline.request import TurnRequest
 from ditto_avatar.session import turn as t
-from ditto_avatar.session.admission import Admission, Claim
-from ditto_avatar.session.conversation import MESSAGE, Conversation
-from ditto_avatar.session.drain import Drain
-from ditto_avatar.session.grant import Grant, key_of
-from ditto_avatar.session.idle_position import IdlePosition
-from ditto_avatar.session.limits import RateLimit, Share
-from ditto_avatar.session.loudspeaker import Loudspeaker
-from ditto_avatar.session.ownership import Ownership
+from ditto_avatar.session.admission import Claim
+from ditto_avatar.session.context import Context
+from ditto_avatar.session.conversation import MESSAGE
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
-from ditto_avatar.session.store import Store
-from ditto_avatar.session.stored import FINISHED, INTERRUPTED, Held, StoredSession
-from ditto_avatar.session.tasks import OwnTasks
-from ditto_avatar.session.writer import Write, Writer
-from ditto_avatar.transport import events
-from ditto_avatar.transport.viewers import Viewers
-from ditto_avatar.types import AiLabel, Language
+from ditto_avatar.session.services import Services
+from ditto_avatar.session.turn_record import TurnRecord
 
 log = logging.getLogger(__name__)
 
@@ -45,87 +25,8 @@ log = logging.getLogger(__name__)
 _PLAYBACK_SLACK_S = 5.0
 # Reports of drift that count for one segment, all viewers together: two minutes of one page.
 _MOST_DRIFT_REPORTS = 120
-# A database that is locked answers within 5 s; beyond this storing is not waited for.
-STORED_S = 30.0
 # Longer than any engine takes to stop; what still runs then runs on without being waited for.
 _STOP_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Hold the services that all sessions share."""
-
-    pipeline: Pipeline
-    clips: ClipFolder
-    clip_signer: ClipSigner
-    admission: Admission
-    store: Store
-    ownership: Ownership
-    clock: Clock
-    metrics: Metrics
-    turn_limit: RateLimit
-    share: Share
-    max_text: int
-    find_avatar: Callable[[str, str | None], Avatar]
-    """The avatar of a name, for the holder of a key."""
-    transcription: str = "browser"
-    ai_label: AiLabel = AiLabel.TOP
-    drain: Drain = field(default_factory=Drain)
-    admits: Callable[[Grant | None], bool] = lambda grant: True
-    """Whether a session with that grant may go on."""
-    rtc: Callable[[], Mapping[str, Any] | None] = lambda: None
-    """What a viewer is told of WebRTC; None where there is none."""
-
-
-@dataclass(slots=True)
-class Context:
-    """Hold what a session and its turns share."""
-
-    held: Held
-    address: str
-    avatar: Avatar
-    language: Language
-    conversation: Conversation
-    viewers: Viewers
-    writer: Writer
-    tasks: OwnTasks
-    idle: IdlePosition
-    loudspeaker: Loudspeaker
-    watched: Callable[[], bool]
-    """Whether somebody watches, or did a moment ago."""
-    voices: tuple[str, ...] = ()
-    """Ids of voices that a person chose instead of the presenter's."""
-
-    @property
-    def session_id(self) -> str:
-        """The id of the session."""
-        return self.held.session_id
-
-    @classmethod
-    def open(
-        cls,
-        stored: StoredSession,
-        services: Services,
-        address: str,
-        watched: Callable[[], bool],
-        lost: Callable[[], object],
-    ) -> Context:
-        """Make the context of a session from what is stored of it; `lost` is called when another
-        server turns out to have it."""
-        clock = services.clock
-        return cls(
-            stored.held,
-            address,
-            services.find_avatar(stored.avatar, key_of(stored.grant)),
-            Language(stored.language),
-            Conversation(stored.turns),
-            Viewers(),
-            Writer(clock, lost),
-            OwnTasks(),
-            IdlePosition(clock),
-            Loudspeaker(clock),
-            watched,
-        )
 
 
 class TurnRunner:
@@ -135,6 +36,7 @@ class TurnRunner:
         self.turn = turn
         self._context = context
         self._services = services
+        self._record = TurnRecord(turn, context, services)
         self._clock = services.clock
         self._task: asyncio.Task[None] | None = None
         self._heard_out = asyncio.Event()
@@ -217,7 +119,9 @@ class TurnRunner:
         if isinstance(happened, progress.SegmentBegan) and actions:
             self._begin_to_sound(happened)
         if isinstance(happened, progress.ClipStored) and not actions:
-            self._discard(happened.clip.name)  # the turn ended meanwhile: the clip is of no use
+            self._record.discard(
+                happened.clip.name
+            )  # the turn ended meanwhile: the clip is of no use
         return actions
 
     async def _run(self) -> None:
@@ -295,79 +199,11 @@ class TurnRunner:
                     if self._task is not None and self._task is not asyncio.current_task():
                         self._task.cancel()
                 case t.Keep(clip, then):
-                    self._keep_clip(clip, then)
+                    self._record.keep_clip(clip, then)
                 case t.Settle(then):
-                    self._settle(then)
+                    self._record.settle(then)
                 case t.RunPipeline():
                     pass  # `_run` waits for exactly this one
-
-    def _keep_clip(self, clip: Clip, then: tuple[events.Event, ...]) -> None:
-        def saved() -> None:
-            self._context.conversation.add_clip(self.turn.id, clip)
-            self._tell(then)
-
-        def failed(error: Exception) -> None:
-            self._tell_failure(error)
-            self._discard(clip.name)
-
-        store, held = self._services.store, self._context.held
-        save = partial(store.add_clip, held, self.turn.id, clip)
-        self._context.writer.put(Write(save, saved, failed))
-
-    def _settle(self, then: tuple[events.Event, ...]) -> None:
-        turn = self.turn
-        state = INTERRUPTED if turn.phase is t.Phase.INTERRUPTED else FINISHED
-        answer, heard, reason = turn.answer, turn.heard, turn.reason
-        timings, drift = turn.timings_ms(), turn.drift_ms
-        self._context.conversation.settle(
-            turn.id, answer=answer, heard=heard, state=state, reason=reason
-        )
-        if turn.phase in t.FINAL:
-            self._services.metrics.observe_turn(turn.kind, state, timings)
-            line = {"turn": turn.id, "kind": turn.kind, "state": state, "reason": reason}
-            log.info(
-                "turn settled %s", json.dumps({**line, "timings_ms": timings, "drift_ms": drift})
-            )
-        record = timings if drift is None else {**timings, "drift": drift}
-        store, held = self._services.store, self._context.held
-
-        def failed(error: Exception) -> None:
-            self._tell_failure(error)
-            if isinstance(error, SessionMoved):
-                return  # how it ended, its new owner tells
-            self._tell(then)  # it is over all the same, and stored later
-
-        self._context.writer.put(
-            Write(
-                partial(
-                    store.settle_turn,
-                    held,
-                    turn.id,
-                    answer=answer,
-                    heard=heard,
-                    state=state,
-                    timings=record,
-                    reason=reason,
-                ),
-                lambda: self._tell(then),
-                failed,
-                key=turn.id,
-            )
-        )
-
-    def _tell(self, told: tuple[events.Event, ...]) -> None:
-        for event in told:
-            self._context.viewers.tell(event)
-
-    def _tell_failure(self, error: Exception) -> None:
-        outcome = outcome_of(error)
-        self._services.metrics.errors.labels(outcome.code).inc()
-        log.warning("turn %s could not be stored (%s): %s", self.turn.id, outcome.code, error)
-        self._context.viewers.tell(events.Failure(outcome.code, public_text(error), self.turn.id))
-
-    def _discard(self, clip: str) -> None:
-        removing = asyncio.to_thread(self._services.clips.remove, [clip])
-        self._context.tasks.start(removing, "removing a clip that is in no conversation")
 
     def _begin_to_sound(self, began: progress.SegmentBegan) -> None:
         # Only a microphone of the server's needs it.

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from ditto_avatar.errors import SessionEnded, SessionMoved, ShuttingDown, StorageFailed
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.session import turn as t
+from ditto_avatar.session.choices import Choices
+from ditto_avatar.session.command_lock import CommandLock
+from ditto_avatar.session.context import Context
 from ditto_avatar.session.conversation import Conversation
 from ditto_avatar.session.current_turn import CurrentTurn
-from ditto_avatar.session.grant import Allowance, key_of
+from ditto_avatar.session.grant import Allowance
 from ditto_avatar.session.loudspeaker import Loudspeaker
 from ditto_avatar.session.message_text import checked_message
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.record import SessionRecord
-from ditto_avatar.session.runner import STORED_S, Context, Services
+from ditto_avatar.session.services import Services
 from ditto_avatar.session.stored import Held, StoredSession
 from ditto_avatar.session.view import SessionView, TurnView
+from ditto_avatar.session.writer import STORED_S
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox
 from ditto_avatar.types import Language
 
 log = logging.getLogger(__name__)
-
-# A page that reloads, or a program that asks every few seconds, is still there.
-_STILL_THERE_S = 10.0
 
 
 def _nothing(_: Session) -> None:
@@ -38,8 +39,8 @@ class Session:
 
     The registry creates sessions and finds them. All methods belong to the event loop.
 
-    Commands that change the database (`submit`, `select_avatar`, `select_language`, `keep`) run in
-    tasks of the session: cancelling a caller is safe, the command is done all the same.
+    Commands that change the database (`submit`, `keep`, and what `choices` has) run in tasks of the
+    session: cancelling a caller is safe, the command is done all the same.
     """
 
     def __init__(
@@ -60,24 +61,28 @@ class Session:
         self.id = stored.id
         self.token = token
         self.grant = stored.grant
-        self.used_at = services.clock.now()
-        self._allowance = Allowance(stored.grant, services.clock)
         self._services = services
         self._left = left
         self._cut = cut
-        self._context = Context.open(stored, services, address, self.watched, lambda: lost(self))
+        self._allowance = Allowance(stored.grant, services.clock)
+        self._lock = CommandLock(lambda: services.admits(stored.grant))
+        self._context = Context.open(stored, services, address, lambda: lost(self))
         self._turn = CurrentTurn(self._context, services)
         self._record = SessionRecord(
             self._context, services.store, token, stored.grant, is_new=is_new
         )
-        self._view = SessionView(self._context, self._turn, stored.grant, services)
-        self._changing = asyncio.Lock()
-        self._closed: str | None = None
+        self._view = SessionView(self._context, self._turn, services)
+        self.choices = Choices(self._context, services, self._record, self._lock, self._allowance)
 
     @property
     def address(self) -> str:
         """Where the person came from, as limits count it."""
         return self._context.address
+
+    @property
+    def used_at(self) -> float:
+        """When somebody last did something with it, in seconds of the clock."""
+        return self._context.used_at
 
     @property
     def avatar(self) -> Avatar:
@@ -100,11 +105,6 @@ class Session:
         return None if self._record.is_new else self._context.held
 
     @property
-    def epoch(self) -> int:
-        """How many times a server has taken it; its events are numbered anew each time."""
-        return self._context.held.epoch
-
-    @property
     def viewers(self) -> int:
         """Connections that watch."""
         return len(self._context.viewers)
@@ -124,16 +124,12 @@ class Session:
     def leaving(self) -> bool:
         """Whether its viewers are about to be sent to another server, or to this one's next
         start."""
-        return self._closed in ("shutdown", "moved")
+        return self._lock.closed in ("shutdown", "moved")
 
     @property
     def empty(self) -> bool:
         """Whether nothing was ever stored of it."""
         return self._record.is_new and not self._context.tasks
-
-    def watched(self) -> bool:
-        """Return whether somebody watches, or was there a moment ago."""
-        return self.viewers > 0 or self._services.clock.now() - self.used_at < _STILL_THERE_S
 
     async def submit(
         self,
@@ -157,17 +153,11 @@ class Session:
         )
 
     async def _submit(
-        self,
-        kind: str,
-        text: str,
-        client_id: str | None,
-        idle_frame: float | None,
-        asker: Outbox | None,
+        self, kind: str, text: str, client_id: str | None, idle: float | None, asker: Outbox | None
     ) -> str:
-        if self._closed == "shutdown":
+        if self._lock.closed == "shutdown":
             await self.interrupt("user")  # it was given the time to end, and is not wanted any more
-        async with self._changing:
-            self._check_open()
+        async with self._lock.entered():
             known = self.conversation.find_by_client_id(client_id)
             if known is not None and not self.conversation.was_lost(known):
                 self._view.repeat(known, asker)
@@ -176,8 +166,8 @@ class Session:
             if known is None:
                 self._allowance.take_turn(self.conversation.generation)
             self._services.turn_limit.take(self.id)
-            self.used_at = arrived = self._services.clock.now()
-            self.place_idle(idle_frame)
+            arrived = self._context.use()
+            self.place_idle(idle)
             await self.interrupt("user")
             if known is None:
                 turn = await self._record.add_turn(kind, text, client_id)
@@ -192,8 +182,7 @@ class Session:
         await self._context.tasks.finish(self._keep())
 
     async def _keep(self) -> None:
-        async with self._changing:
-            self._check_open()
+        async with self._lock.entered():
             await self._record.keep()
 
     async def interrupt(self, reason: str = "user") -> bool:
@@ -201,60 +190,9 @@ class Session:
         Cancelling is safe: the answer stops all the same."""
         return await self._turn.interrupt(reason)
 
-    async def select_avatar(self, name: str) -> None:
-        """Take another presenter from the next turn on. Raises `NotFound`, `Forbidden` and
-        `StorageFailed`; then the old one stays. Cancelling is safe."""
-        self._allowance.check_avatar(name)
-        avatar = self._services.find_avatar(name, key_of(self.grant))
-
-        def select() -> events.Event:
-            self._context.avatar = avatar
-            self.place_idle(0)
-            return events.AvatarSelected(avatar)
-
-        await self._context.tasks.finish(self._change(select, avatar=name))
-
-    async def select_language(self, language: Language) -> None:
-        """Speak another language from the next turn on. Raises `StorageFailed`; then the old one
-        stays. Cancelling is safe."""
-
-        def select() -> events.Event:
-            self._context.language = language
-            return events.LanguageSelected(language)
-
-        # What is chosen again is told again, and costs no write.
-        same = language is self._context.language
-        chosen = {} if same else {"language": language.value}
-        await self._context.tasks.finish(self._change(select, **chosen))
-
-    def select_voices(self, voices: tuple[str, ...]) -> None:
-        """Speak with these voices from the next turn on, one for each language, instead of the
-        presenter's. The choice is not stored. Raises `SessionEnded` and `ShuttingDown`."""
-        self._check_open()
-        self._context.voices = voices
-        self._context.viewers.tell(events.VoiceSelected(voices))
-
-    async def _change(self, select: Callable[[], events.Event], **stored: str) -> None:
-        async with self._changing:
-            self._check_open()
-            self.used_at = self._services.clock.now()
-            if stored:
-                await self._record.change(**stored)
-            self._context.viewers.tell(select())
-
-    def _check_open(self) -> None:
-        if self._closed == "shutdown":
-            raise ShuttingDown("The server is stopping; please try again in a moment.")
-        if self._closed == "moved":
-            raise SessionMoved("The conversation goes on at another server.")
-        if self._closed is not None:
-            raise SessionEnded("The session has ended.")
-        if not self._services.admits(self.grant):
-            raise SessionEnded("The time of this session is over.")
-
     def playback(self, report: PlaybackReport) -> None:
         """Note a page's report of what was seen and heard."""
-        self.used_at = self._services.clock.now()
+        self._context.use()
         stopped = report.state in (PlaybackState.ENDED, PlaybackState.DROPPED)
         self._context.loudspeaker.report(report.segment, report.seconds, ended=stopped)
         self.place_idle(report.idle_frame)
@@ -282,20 +220,20 @@ class Session:
         for numbered in missed or ():
             outbox.put(numbered)
         viewers.add(outbox)
-        self.used_at = self._services.clock.now()
+        self._context.use()
         if self._cut:
             self._context.tasks.start(self._take_up_cut(), "answering what was cut")
 
     def detach(self, outbox: Outbox) -> None:
         """Let a viewer go; its answer goes on for the others, and for its return."""
         self._context.viewers.remove(outbox)
-        self.used_at = self._services.clock.now()
+        self._context.use()
         if not self.viewers:
             self._left(self)
 
     def history(self) -> list[events.HistoryEntry]:
         """Return what was said, oldest first, with the answer so far of a turn that runs."""
-        self.used_at = self._services.clock.now()
+        self._context.use()
         return self._view.history()
 
     async def find_turn(self, turn_id: str) -> TurnView | None:
@@ -304,24 +242,25 @@ class Session:
         A turn is shown as over once all of it is stored, so that a program that asks again and
         again may stop then. Cancelling is safe.
         """
-        self.used_at = self._services.clock.now()
+        self._context.use()
         return await self._view.turn(turn_id)
 
     async def _take_up_cut(self) -> None:
         """Answer the question that another server was answering when it went away."""
-        async with self._changing:
-            cut, self._cut = self._cut, frozenset()
-            turn = self.conversation.newest
-            if self._closed or turn is None or turn.id not in cut:
-                return
-            if self.conversation.was_lost(turn) and not self._services.drain.on:
-                self._turn.begin(self.conversation.take_up(turn), self._services.clock.now())
+        cut, self._cut = self._cut, frozenset()
+        with suppress(SessionEnded, SessionMoved, ShuttingDown):  # then nobody waits for it
+            async with self._lock.entered():
+                turn = self.conversation.newest
+                if turn is None or turn.id not in cut or self._services.drain.on:
+                    return
+                if self.conversation.was_lost(turn):
+                    self._turn.begin(self.conversation.take_up(turn), self._context.use())
 
     async def close(self, reason: str, grace_s: float = 0.0) -> None:
         """End the running turn, after `grace_s` seconds if it does not end by itself, wait for what
         is being stored, leave the session to other servers, and let the viewers go. Cancelling is
         not safe: call it again."""
-        self._closed = reason
+        self._lock.closed = reason
         await self._context.tasks.drained(STORED_S)
         await self._turn.close(reason, grace_s)
         await self._context.writer.close(STORED_S)

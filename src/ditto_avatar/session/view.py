@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ditto_avatar.pipeline.clips import Clip
+from ditto_avatar.session.context import Context
 from ditto_avatar.session.conversation import catch_up
 from ditto_avatar.session.current_turn import CurrentTurn
-from ditto_avatar.session.grant import Grant
-from ditto_avatar.session.runner import STORED_S, Context, Services
+from ditto_avatar.session.services import Services
 from ditto_avatar.session.stored import StoredTurn
+from ditto_avatar.session.writer import STORED_S
 from ditto_avatar.transport import events
 from ditto_avatar.transport.outbox import Outbox
 
@@ -30,12 +31,9 @@ class TurnView:
 class SessionView:
     """Join what is stored of a session with the turn that runs. Belongs to the event loop."""
 
-    def __init__(
-        self, context: Context, turn: CurrentTurn, grant: Grant | None, services: Services
-    ) -> None:
+    def __init__(self, context: Context, turn: CurrentTurn, services: Services) -> None:
         self._context = context
         self._turn = turn
-        self._grant = grant
         self._services = services
 
     def ready(self, token: str, *, resumed: bool, gap: bool) -> events.SessionReady:
@@ -55,7 +53,7 @@ class SessionView:
             transcription=self._services.transcription,
             ai_label=self._services.ai_label,
             rtc=self._services.rtc(),
-            avatars=None if self._grant is None else self._grant.avatars,
+            avatars=None if self._context.grant is None else self._context.grant.avatars,
         )
 
     def history(self) -> list[events.HistoryEntry]:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+# A database that is locked answers within 5 s; beyond this storing is not waited for.
+STORED_S = 30.0
 # Turns whose end could not be stored yet; beyond it the oldest is given up.
 _MAX_UNSAVED = 100
 

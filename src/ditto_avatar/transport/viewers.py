@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from ditto_avatar.transport.events import Event
 from ditto_avatar.transport.outbox import NumberedEvent, Outbox
@@ -43,6 +44,11 @@ class Viewers:
             self._log.append(numbered)
         for outbox in self._outboxes:
             outbox.put(numbered)
+
+    def tell_all(self, told: Iterable[Event]) -> None:
+        """Send several events, in order."""
+        for event in told:
+            self.tell(event)
 
     def since(self, after: int | None) -> list[NumberedEvent] | None:
         """Return the events after number `after`; None if they are not all known any more."""
