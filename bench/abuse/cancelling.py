@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ditto_avatar.errors import DittoAvatarError, SessionEnded
-from ditto_avatar.server.parts import ServerParts, open_parts
+from ditto_avatar.server.parts import ServerParts
+from ditto_avatar.server.startup import open_parts
 from ditto_avatar.session.conversation import SAY
 from ditto_avatar.session.session import Session
 from ditto_avatar.settings import Settings

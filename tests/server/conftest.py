@@ -18,8 +18,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.puppet.renderer import Renderer
-from ditto_avatar.server.parts import ServerParts, open_parts
+from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.serving import GracefulServer, admin_port
+from ditto_avatar.server.startup import open_parts
 from ditto_avatar.server.wire.server_messages import SERVER_MESSAGES
 from ditto_avatar.settings import Settings
 from tests.deadlines import TEST_DEADLINE_S

@@ -54,4 +54,4 @@ async def test_a_certificate_without_its_key_is_told_at_the_start(
 async def test_credentials_can_be_switched_off(serve: ServeWith) -> None:
     async with serve(credentials="off") as server:
         assert server.parts is not None
-        assert not server.parts.clip_signer.signs
+        assert not server.parts.services.clip_signer.signs

@@ -82,7 +82,7 @@ async def test_a_clock_that_is_set_two_days_forward_removes_nothing(
         ahead = 2 * DAYS_S
         await server.parts.cleaning.sweep()
         await server.parts.cleaning.expire(DAYS_S)
-        await asyncio.to_thread(server.parts.clips.sweep)
+        await asyncio.to_thread(server.parts.services.clips.sweep)
         assert (await server.http.get(clip["video_url"])).status_code == 200
         await client.send(type="say", text="Hello again.")
         assert (await client.until("turn.finished"))["text"] == "Hello again."

@@ -53,11 +53,11 @@ router = APIRouter(
 async def show_status(parts: Parts) -> ServerFigures:
     """Show whether the server drains, and how full it is."""
     return ServerFigures(
-        draining=parts.drain.on,
+        draining=parts.services.drain.on,
         sessions=len(parts.registry),
         viewers=parts.registry.viewers,
-        speaking=parts.admission.speaking,
-        waiting=parts.admission.waiting,
+        speaking=parts.services.admission.speaking,
+        waiting=parts.services.admission.waiting,
     )
 
 
@@ -107,7 +107,7 @@ async def erase_session(session: str, parts: Parts, operator: Operator) -> None:
 async def begin_drain(parts: Parts, operator: Operator) -> DrainOut:
     """Take no new sessions and turns; what runs is finished, and `/readyz` says so."""
     await _act(parts, operator, "drain")
-    parts.drain.on = True
+    parts.services.drain.on = True
     return DrainOut(draining=True)
 
 
@@ -115,7 +115,7 @@ async def begin_drain(parts: Parts, operator: Operator) -> DrainOut:
 async def end_drain(parts: Parts, operator: Operator) -> DrainOut:
     """Take new sessions and turns again."""
     await _act(parts, operator, "resume")
-    parts.drain.on = False
+    parts.services.drain.on = False
     return DrainOut(draining=False)
 
 

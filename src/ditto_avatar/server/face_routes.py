@@ -87,7 +87,7 @@ async def _brought(request: Request, session: TheSession, parts: Parts) -> Async
     """Reserve a place before the body is read; place and file last until the answer is sent."""
     _require_allowed(parts)
     visitor = visitor_of(request)
-    parts.face_pace.take(visitor)
+    parts.paces.faces.take(visitor)
     key = key_of(session.grant)
     async with parts.faces.place(session.id, key, visitor) as place, received(request) as upload:
         try:

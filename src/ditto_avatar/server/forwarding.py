@@ -46,7 +46,7 @@ class Forwarding:
         try:
             connection = await peers.connected_to(owner)
         except OSError:
-            self._parts.ownership.presume_dead(owner)
+            self._parts.services.ownership.presume_dead(owner)
         else:
             self._parts.metrics.sessions_moved.labels("forwarded").inc()
             async with _streams(connection) as (reader, writer):
@@ -61,13 +61,13 @@ class Forwarding:
 
     async def _owner(self, scope: Scope) -> Owner | None:
         """Which other server answers a request; None for one of this server's own."""
-        parts = self._parts
-        if not parts.ownership.shared or scope["type"] != "http" or peers.is_forwarded(scope):
+        parts, ownership = self._parts, self._parts.services.ownership
+        if not ownership.shared or scope["type"] != "http" or peers.is_forwarded(scope):
             return None
         named = _SESSION.match(scope["path"])
         if named is None or parts.registry.holds(named[1]):
             return None
-        return await parts.ownership.owner_of(named[1])
+        return await ownership.owner_of(named[1])
 
 
 class _Exchange:

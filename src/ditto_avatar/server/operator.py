@@ -33,8 +33,8 @@ async def metrics(parts: Annotated[ServerParts, Depends(routes.parts_of)]) -> Re
     gauges = parts.metrics
     gauges.sessions.set(len(parts.registry))
     gauges.viewers.set(parts.registry.viewers)
-    gauges.speaking.set(parts.admission.speaking)
-    gauges.waiting.set(parts.admission.waiting)
+    gauges.speaking.set(parts.services.admission.speaking)
+    gauges.waiting.set(parts.services.admission.waiting)
     return Response(gauges.exposition(), media_type=gauges.content_type)
 
 

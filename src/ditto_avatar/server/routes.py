@@ -210,7 +210,7 @@ _PUBLIC = {"Cache-Control": "public, max-age=300"}
 @files.get("/video/{name}", responses=ERRORS)
 async def video(name: str, parts: Parts) -> FileResponse:
     """Return a finished clip; answers range requests."""
-    path = await parts.clip_signer.find("video", name)
+    path = await parts.services.clip_signer.find("video", name)
     return FileResponse(path, media_type="video/mp4", headers=_PRIVATE)
 
 
@@ -218,7 +218,7 @@ async def video(name: str, parts: Parts) -> FileResponse:
 @files.get("/audio/{name}", responses=ERRORS)
 async def audio(name: str, parts: Parts) -> FileResponse:
     """Return the sound of a clip."""
-    path = await parts.clip_signer.find("audio", name)
+    path = await parts.services.clip_signer.find("audio", name)
     return FileResponse(path, media_type="audio/wav", headers=_PRIVATE)
 
 
@@ -255,6 +255,6 @@ async def ready(parts: Parts) -> dict[str, str]:
     stored."""
     if parts.registry.closing:
         raise ShuttingDown("The server is stopping.")
-    parts.drain.check()
+    parts.services.drain.check()
     await parts.readiness.check()
     return {"status": "ready"}

@@ -21,7 +21,8 @@ from ditto_avatar.server.app import create_admin_app, create_app
 from ditto_avatar.server.connections import MAX_HEAD_BYTES, Connections, protocols
 from ditto_avatar.server.exposure import OperatorPort, operator_port, warning_for
 from ditto_avatar.server.memory import allow_open_files, keep_for_good, return_large_buffers
-from ditto_avatar.server.parts import ServerParts, open_parts
+from ditto_avatar.server.parts import ServerParts
+from ditto_avatar.server.startup import open_parts
 from ditto_avatar.settings import Settings
 
 log = logging.getLogger(__name__)

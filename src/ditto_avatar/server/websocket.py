@@ -157,7 +157,7 @@ async def _relayed(
     try:
         code = await parts.relays.run(socket, text, owner)
     except OSError:
-        parts.ownership.presume_dead(owner)
+        parts.services.ownership.presume_dead(owner)
         return False
     await _close(socket, code, "")
     return True
@@ -201,7 +201,7 @@ class _Viewer:
         self._name = object()
         self.microphone = Microphone(
             parts.listener,
-            parts.sound_limits,
+            parts.paces.sound,
             session,
             tell=outbox.tell,
             fail=self.fail,
@@ -251,8 +251,8 @@ class _Viewer:
     async def its_turn(self) -> None:
         """Wait while this connection, or its address, has sent more than its share: what it sends
         meanwhile waits in the network."""
-        await self.parts.pace.wait(self._name)
-        await self.parts.address_pace.wait(self._address)
+        await self.parts.paces.connection.wait(self._name)
+        await self.parts.paces.address.wait(self._address)
 
     def fail(self, error: Exception, message_id: str | None = None) -> None:
         """Tell this viewer what went wrong, and with which of its messages; the connection
@@ -261,13 +261,13 @@ class _Viewer:
         self.parts.metrics.errors.labels(outcome.code).inc()
         failure = events.Failure(outcome.code, public_text(error), id=message_id)
         self.outbox.tell(failure)
-        self.parts.pace.charge(self._name, _PRICE_OF_FAILURE)
-        self.parts.address_pace.charge(self._address, _PRICE_OF_FAILURE)
+        self.parts.paces.connection.charge(self._name, _PRICE_OF_FAILURE)
+        self.parts.paces.address.charge(self._address, _PRICE_OF_FAILURE)
 
     async def _offer(self, sdp: str) -> None:
         if self._rtc is None:
             raise Unavailable("This server has no WebRTC.")
-        self.parts.rtc_pace.take(self.session.id)
+        self.parts.paces.offers.take(self.session.id)
         answer = await self._rtc.offer(sdp, self.session.avatar)
         self.outbox.tell(events.RtcAnswer(answer))
 

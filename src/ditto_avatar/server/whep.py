@@ -29,7 +29,7 @@ async def watch(
         sdp = offer.decode("ascii")
     except UnicodeDecodeError:
         raise InvalidInput("Expected an SDP offer in ASCII.") from None
-    parts.rtc_pace.take(session.id)
+    parts.paces.offers.take(session.id)
     name, answer = await parts.whep.open(session, sdp)
     headers = {
         "Location": url(f"/api/sessions/{session.id}/whep/{name}"),
