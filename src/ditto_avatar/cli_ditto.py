@@ -74,7 +74,10 @@ def export(
     target = out or engines_folder(folder)
     for path in export_checkpoint(folder, target, half=half, tell=console.print):
         console.print(f"wrote {path}")
-    console.print(f"next, on the GPU: ditto-avatar engines build {target}")
+    console.print(
+        f"next, on the GPU: ditto-avatar engines build {target}; or here, for RTX cards elsewhere: "
+        f"ditto-avatar engines build {target} --for sm_86,sm_89,sm_120"
+    )
 
 
 @engines.command("build")
@@ -86,8 +89,15 @@ def build(
         Path | None,
         typer.Option(help="Where the engines go (default: the engines folder of the checkpoint)."),
     ] = None,
+    cards: Annotated[
+        str,
+        typer.Option(
+            "--for", help="Cards to build for, without one here: sm_80,sm_86,sm_89,sm_120."
+        ),
+    ] = "",
 ) -> None:
-    """Build TensorRT engines for the GPU of this machine; what is built already is kept."""
+    """Build TensorRT engines for the GPU of this machine, or with --for for others; what is built
+    already is kept."""
     _needs_torch()
     from ditto_avatar.face.ditto.models import choose_device
     from ditto_avatar.face.ditto.runtime.tensorrt.build import build_engines
@@ -97,12 +107,13 @@ def build(
         jobs_of,
     )
 
+    targets = tuple(dict.fromkeys(card.strip() for card in cards.split(",") if card.strip()))
     jobs, skipped = jobs_of(folder)
     for reason in skipped:
         console.print(f"skipped: {reason}")
     target = out or (folder if is_exported(folder) else engines_folder(folder.parent))
-    device = choose_device(Settings().device)
-    for path in build_engines(jobs, target, device, tell=console.print):
+    device = choose_device("cpu" if targets else Settings().device)
+    for path in build_engines(jobs, target, device, tell=console.print, targets=targets):
         console.print(f"wrote {path}")
 
 

@@ -1,4 +1,5 @@
-"""The slice of TensorRT's Python API that Ditto uses, over ONNX Runtime on the processor's memory.
+"""The slice of TensorRT's Python API that Ditto uses, over ONNX Runtime on the processor's memory,
+and that of TensorRT for RTX cards.
 
 An engine really computes, from the addresses it is given to the addresses it is given. What the
 library refuses is refused in its own way: by None, by False, and by a message in the parser.
@@ -26,16 +27,35 @@ __version__ = "11.4.0"
 
 MAGIC = b"ftrt"
 CACHE_MAGIC = b"ftrt timing "
+KERNELS_MAGIC = b"ftrt kernels "
 Shape = tuple[int, ...]
 
 
-class Logger:
-    """Says nothing."""
+class ILogger:
+    """What a program's own logger is made from."""
 
-    WARNING = 2
+    class Severity(IntEnum):
+        INTERNAL_ERROR = 0
+        ERROR = 1
+        WARNING = 2
+        INFO = 3
+        VERBOSE = 4
 
-    def __init__(self, severity: int) -> None:
-        self.severity = severity
+    def log(self, severity: Severity, text: str) -> None:
+        """Overridden by the program."""
+
+
+class Loggers:
+    """The library keeps the first logger of a process, and warns of another one."""
+
+    first: ILogger | None = None
+
+    @classmethod
+    def take(cls, logger: ILogger) -> None:
+        cls.first = cls.first or logger
+        if logger is not cls.first:
+            severity = ILogger.Severity.WARNING
+            cls.first.log(severity, "The logger passed differs from the one already registered.")
 
 
 class NetworkDefinitionCreationFlag(IntEnum):
@@ -92,7 +112,8 @@ class Network:
 class OnnxParser:
     """Reads standard operators, except the one that the library has as a plugin only."""
 
-    def __init__(self, network: Network, logger: Logger) -> None:
+    def __init__(self, network: Network, logger: ILogger) -> None:
+        Loggers.take(logger)
         self._network = network
         self._errors: list[str] = []
 
@@ -148,10 +169,68 @@ class TimingCache:
         return memoryview(CACHE_MAGIC + f"{__version__} {self.entries}".encode())
 
 
+class ComputeCapability(Enum):
+    """GPUs that TensorRT for RTX builds for; TensorRT itself has no such list."""
+
+    NONE = 0
+    CURRENT = 1
+    SM80 = 80
+    SM86 = 86
+    SM89 = 89
+    SM120 = 120
+
+
+class CudaGraphStrategy(Enum):
+    DISABLED = 0
+    WHOLE_GRAPH_CAPTURE = 1
+
+
+class RuntimeCache:
+    """What was compiled on a card: here the names of profiles."""
+
+    def __init__(self) -> None:
+        self.compiled: set[str] = set()
+
+    def deserialize(self, content: bytes) -> bool:
+        if not content.startswith(KERNELS_MAGIC):
+            return False
+        self.compiled = set(json.loads(content.removeprefix(KERNELS_MAGIC)))
+        return True
+
+    def serialize(self) -> memoryview:
+        return memoryview(KERNELS_MAGIC + json.dumps(sorted(self.compiled)).encode())
+
+
+class RuntimeConfig:
+    def __init__(self) -> None:
+        self.cuda_graph_strategy = CudaGraphStrategy.DISABLED
+        self.cache: RuntimeCache | None = None
+
+    def set_execution_context_allocation_strategy(
+        self, strategy: ExecutionContextAllocationStrategy
+    ) -> None:
+        assert isinstance(strategy, ExecutionContextAllocationStrategy)
+
+    def create_runtime_cache(self) -> RuntimeCache:
+        return RuntimeCache()
+
+    def set_runtime_cache(self, cache: RuntimeCache) -> bool:
+        self.cache = cache
+        return True
+
+
 class BuilderConfig:
     def __init__(self) -> None:
         self.profiles: list[Profile] = []
         self.cache: TimingCache | None = None
+        self.num_compute_capabilities = 0
+        self.targets: dict[int, ComputeCapability] = {}
+
+    def set_compute_capability(self, target: ComputeCapability, index: int) -> bool:
+        if not isinstance(target, ComputeCapability) or index >= self.num_compute_capabilities:
+            return False
+        self.targets[index] = target
+        return True
 
     def add_optimization_profile(self, profile: Profile) -> int:
         self.profiles.append(profile)
@@ -174,8 +253,8 @@ class BuilderConfig:
 
 
 class Builder:
-    def __init__(self, logger: Logger) -> None:
-        self.logger = logger
+    def __init__(self, logger: ILogger) -> None:
+        Loggers.take(logger)
 
     def create_network(self, flags: int) -> Network:
         if not flags & 1 << NetworkDefinitionCreationFlag.STRONGLY_TYPED:
@@ -202,6 +281,8 @@ class Builder:
                         return None
         if config.cache is not None:
             config.cache.entries += 1
+        if len(config.targets) != config.num_compute_capabilities:
+            return None
         header = json.dumps([profile.shapes for profile in config.profiles]).encode()
         return memoryview(
             b"\0".join((MAGIC, __version__.encode(), header))
@@ -217,8 +298,8 @@ def _fills(shape: Sequence[int], template: Sequence[int]) -> bool:
 
 
 class Runtime:
-    def __init__(self, logger: Logger) -> None:
-        self.logger = logger
+    def __init__(self, logger: ILogger) -> None:
+        Loggers.take(logger)
 
     def deserialize_cuda_engine(self, content: bytes) -> Engine | None:
         """None for what no builder of this version wrote, whole."""
@@ -243,6 +324,7 @@ class Engine:
         )
         self.profiles = profiles
         self.taken: set[int] = set()
+        self.contexts: list[Context] = []
         graph = onnx.load_from_string(model).graph
         names = {entry.name for entry in self.session.get_inputs()}
         self.inputs = {e.name: _tensor(e) for e in graph.input if e.name in names}
@@ -267,14 +349,24 @@ class Engine:
     def create_execution_context(
         self,
         strategy: ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy.STATIC,
+        *,
+        runtime_config: RuntimeConfig | None = None,
     ) -> Context:
         assert isinstance(strategy, ExecutionContextAllocationStrategy)
-        return Context(self)
+        context = Context(self, runtime_config)
+        self.contexts.append(context)
+        return context
+
+    def create_runtime_config(self) -> RuntimeConfig:
+        return RuntimeConfig()
 
 
 class Context:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, config: RuntimeConfig | None = None) -> None:
         self._engine = engine
+        self._config = config
+        self.captures = self.compilations = 0
+        self._captured: set[tuple[object, ...]] = set()
         self._profile: int | None = None
         self._shapes: dict[str, Shape] = {}
         self._places: dict[str, int] = {}
@@ -323,12 +415,27 @@ class Context:
             engine.tensors
         ):
             return False
+        self._prepare()
         fed = {name: self._array(name, shape) for name, shape in self._shapes.items()}
         for name, result in zip(
             engine.outputs, engine.session.run(list(engine.outputs), fed), strict=True
         ):
             self._array(name, result.shape)[...] = result
         return True
+
+    def _prepare(self) -> None:
+        """Compile what no cache holds, and capture the graph of these addresses."""
+        if self._config is None:
+            return
+        cache = self._config.cache
+        if cache is not None and f"profile {self._profile}" not in cache.compiled:
+            cache.compiled.add(f"profile {self._profile}")
+            self.compilations += 1
+        run = (*sorted(self._shapes.items()), *sorted(self._places.items()))
+        recorded = self._config.cuda_graph_strategy is CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if recorded and run not in self._captured:
+            self._captured.add(run)
+            self.captures += 1
 
     def _array(self, name: str, shape: Shape) -> npt.NDArray[Any]:
         """The memory at a tensor's address."""
@@ -354,8 +461,11 @@ class Stream:
         """Nothing is under way."""
 
 
-def install(patch: pytest.MonkeyPatch, capability: tuple[int, int] = (9, 0)) -> None:
-    """Make this the module `tensorrt`, and a CUDA device of that capability the current one."""
+def install(
+    patch: pytest.MonkeyPatch, capability: tuple[int, int] = (9, 0), rtx: bool = False
+) -> None:
+    """Make this the only one of the libraries, `tensorrt` or the one for `rtx` cards, and a CUDA
+    device of that capability the current one."""
 
     def current(device: object) -> AbstractContextManager[None]:
         return nullcontext()
@@ -363,7 +473,10 @@ def install(patch: pytest.MonkeyPatch, capability: tuple[int, int] = (9, 0)) -> 
     def of(value: object) -> Callable[..., Any]:
         return lambda *_: value
 
-    patch.setitem(sys.modules, "tensorrt", sys.modules[__name__])
+    here = sys.modules[__name__]
+    for name in ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"):
+        patch.setitem(sys.modules, name, None)
+    patch.setitem(sys.modules, "tensorrt_rtx" if rtx else "tensorrt", here)
     patch.setattr(torch.cuda, "get_device_capability", of(capability))
     patch.setattr(torch.cuda, "current_stream", of(Stream()))
     patch.setattr(torch.cuda, "Stream", Stream)

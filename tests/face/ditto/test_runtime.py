@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ditto_avatar.errors import Unavailable
+from ditto_avatar.face.ditto.load_controller import Capacity
 from ditto_avatar.face.ditto.networks import Sizes
 from ditto_avatar.face.ditto.options import Backend
 from ditto_avatar.face.ditto.runtime import choice
@@ -307,14 +308,34 @@ def small_weights_and_engines(
 
 
 @pytest.mark.usefixtures("fake_tensorrt")
-def test_engines_that_somebody_built_are_preferred(
+@pytest.mark.parametrize(
+    ("frame_s", "clip_s", "quickest"),
+    [(0.5, 0.5, "tensorrt"), (2.0, 1.0, "eager"), (0.9, 9.0, "eager"), (1.1, 0.5, "tensorrt")],
+)
+def test_the_backend_that_was_measured_to_be_quickest_is_taken(
+    engine_checkpoints: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    frame_s: float,
+    clip_s: float,
+    quickest: str,
+) -> None:
+    """A viewer needs 25 frames and 2.5 clips a second."""
+    measured = {"tensorrt": Capacity(frame_s, clip_s), "eager": Capacity(1.0, 3.0)}
+    monkeypatch.setattr(choice, "measure", lambda runners, *_: measured[runners.name])
+    choose = small_weights_and_engines(monkeypatch, engine_checkpoints)
+    with caplog.at_level("INFO"):
+        assert choose("auto").name == quickest
+    assert "A viewer needs of cpu: tensorrt " in caplog.text
+
+
+@pytest.mark.usefixtures("fake_tensorrt")
+def test_engines_that_are_asked_for_are_taken(
     engine_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choose = small_weights_and_engines(monkeypatch, engine_checkpoints)
-    backends: tuple[Backend, ...] = ("auto", "tensorrt")
-    for backend in backends:
-        chosen = choose(backend)
-        assert (chosen.name, chosen.batches, chosen.clip_batches) == ("tensorrt", (1, 4), (1, 4))
+    monkeypatch.setattr(choice, "measure", lambda *_: pytest.fail("nothing is to be compared"))
+    chosen = small_weights_and_engines(monkeypatch, engine_checkpoints)("tensorrt")
+    assert (chosen.name, chosen.batches, chosen.clip_batches) == ("tensorrt", (1, 4), (1, 4))
 
 
 @pytest.mark.usefixtures("fake_tensorrt")

@@ -20,6 +20,7 @@ from ditto_avatar.face.ditto.runtime.parity import differences
 from ditto_avatar.face.ditto.runtime.tensorrt.build import build_engine, build_engines
 from ditto_avatar.face.ditto.runtime.tensorrt.export import export_graphs
 from ditto_avatar.face.ditto.runtime.tensorrt.graphs import specs
+from ditto_avatar.face.ditto.runtime.tensorrt.library import load_tensorrt
 from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
     BuildJob,
     EngineKey,
@@ -155,7 +156,7 @@ def test_the_checkpoints_own_graphs_become_engines(tmp_path: Path) -> None:
     jobs, _ = released_jobs(tmp_path)
     built = build_engines(jobs, tmp_path, CUDA)
     assert [path.name.split(".")[0] for path in built] == ["decoder", "hubert"]
-    engine = tensorrt.Runtime(tensorrt.Logger(0)).deserialize_cuda_engine(built[1].read_bytes())
+    engine = tensorrt.Runtime(load_tensorrt().logger).deserialize_cuda_engine(built[1].read_bytes())
     assert engine is not None
     context = engine.create_execution_context()
     assert context.set_optimization_profile_async(0, 0)

@@ -25,10 +25,14 @@ class Capacity:
     frame_s: float
     clip_s: float
 
+    def of_viewer(self, frames_per_clip: int) -> float:
+        """The share of the device that one performance needs."""
+        clips_per_s = FRAME_RATE_HZ / frames_per_clip
+        return FRAME_RATE_HZ * self.frame_s + clips_per_s * self.clip_s
+
     def streams(self, frames_per_clip: int) -> int:
         """Performances at 25 frames a second that fit, at least one."""
-        clips_per_s = FRAME_RATE_HZ / frames_per_clip
-        needed = FRAME_RATE_HZ * self.frame_s + clips_per_s * self.clip_s
+        needed = self.of_viewer(frames_per_clip)
         return max(1, int(USABLE_SHARE / needed)) if needed > 0 else 1
 
 

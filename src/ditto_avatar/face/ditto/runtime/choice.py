@@ -1,11 +1,12 @@
-"""Which backend runs the networks: chosen once, with the reason for every one passed over."""
+"""Which backend runs the networks: the quickest of those that work, with the reason for every one
+passed over."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ COMPILE_OPTIONS = {
 CHECKED = ("tensorrt", "fused")
 Tell = Callable[[str], None]
 REPEATS = 5
+VALID_FRAMES = 10  # that a clip adds while streaming
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Candidate:
 def candidates(
     device: torch.device, checkpoints: Path | None = None, sizes: Sizes = RELEASED
 ) -> list[Candidate]:
-    """List every backend on this machine for the weights in a folder, the preferred one first:
-    engines were built on purpose. For the doctor, too."""
+    """List every backend on this machine for the weights in a folder: engines, then the others, of
+    which the preferred one is first. For the doctor, too."""
     tensorrt = _tensorrt(device, checkpoints, sizes)
     if device.type != "cuda":
         compiled = Candidate("compiled", "compiling pays off on a CUDA device only")
@@ -89,39 +91,85 @@ def choose_runners(
     steps: Collection[int] = (10,),
     checkpoints: Path | None = None,
 ) -> Runners:
-    """The first backend that works, or the one asked for, warmed up for clips of
-    `steps` diffusion steps. Compiling takes minutes the first time and seconds from then on.
-    Engines lie in the folder `checkpoints` that the networks come from.
+    """The quickest backend, or the one asked for, warmed up for clips of `steps` diffusion steps.
+    Where there are engines, they are timed against the best of the others. Compiling takes minutes
+    the first time and seconds from then on. Engines lie in the folder `checkpoints` that the
+    networks come from.
 
     Raises `Unavailable` when the backend asked for cannot be used here."""
     tell = tell or log.info
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    for candidate in candidates(device, checkpoints, sizes):
-        if backend not in ("auto", candidate.name):
-            continue
+    table = candidates(device, checkpoints, sizes)
+    asked = [candidate for candidate in table if backend in ("auto", candidate.name)]
+    if not asked:
+        raise Unavailable(f"There is no backend {backend!r}; there are: {', '.join(BACKENDS)}.")
+    networks_of = _Networks(networks, device, sizes, tuple(steps), tell)
+    if backend != "auto":
+        (candidate,) = asked
         if candidate.refused is not None:
-            if backend != "auto":
-                raise Unavailable(f"The backend {backend} cannot be used: {candidate.refused}.")
-            log.info("Ditto backend %s passed over: %s.", candidate.name, candidate.refused)
-            continue
-        try:
-            with _quick_convolutions(device):
-                runners = _made(candidate, networks, device, dtype, sizes)
-                warm_up(runners, tell, sizes, steps)
-                if candidate.name in CHECKED:
-                    tell(f"comparing {candidate.name} with the networks")
-                    plain = eager_runners(networks, device, dtype)
-                    check_runners(runners, plain, sizes, min(steps))
-        except Exception as error:  # whatever a compiler or driver raises: the next one is tried
-            if candidate.name == "eager" or backend != "auto":
-                raise
-            log.warning("Ditto backend %s failed and is passed over: %s", candidate.name, error)
-            # What was compiled counts against the number that torch compiles of a function.
-            torch.compiler.reset()
-            continue
-        log.info("Ditto runs on %s with the backend %s.", device, candidate.name)
-        return runners
-    raise Unavailable(f"There is no backend {backend!r}; there are: {', '.join(BACKENDS)}.")
+            raise Unavailable(f"The backend {backend} cannot be used: {candidate.refused}.")
+        return networks_of.runners(candidate)
+    # Engines were built before; of the others one is prepared, as each of them takes minutes.
+    engines = [candidate for candidate in table if candidate.name == "tensorrt"]
+    others = [candidate for candidate in table if candidate.name != "tensorrt"]
+    made = [found for group in (engines, others) if (found := networks_of.first(group))]
+    if not made:
+        raise Unavailable(f"No backend can be used on {device}.")
+    chosen = made[0] if len(made) == 1 else networks_of.quickest(made)
+    log.info("Ditto runs on %s with the backend %s.", device, chosen.name)
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Networks:
+    """What backends are made of and judged by."""
+
+    networks: Mapping[str, nn.Module]
+    device: torch.device
+    sizes: Sizes
+    steps: tuple[int, ...]
+    tell: Tell
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float16 if self.device.type == "cuda" else torch.float32
+
+    def first(self, group: Sequence[Candidate]) -> Runners | None:
+        """The first of a group that works. The last one, `eager`, raises what is wrong with it."""
+        for candidate in group:
+            if candidate.refused is not None:
+                log.info("Ditto backend %s passed over: %s.", candidate.name, candidate.refused)
+                continue
+            try:
+                return self.runners(candidate)
+            except Exception as error:  # whatever a compiler or driver raises: the next is tried
+                if candidate.name == "eager":
+                    raise
+                log.warning("Ditto backend %s failed and is passed over: %s", candidate.name, error)
+                # What was compiled counts against the number that torch compiles of a function.
+                torch.compiler.reset()
+        return None
+
+    def runners(self, candidate: Candidate) -> Runners:
+        """A backend that is warmed up and, where it could compute something else, compared."""
+        with _quick_convolutions(self.device):
+            found = _made(candidate, self.networks, self.device, self.dtype, self.sizes)
+            warm_up(found, self.tell, self.sizes, self.steps)
+            if candidate.name in CHECKED:
+                self.tell(f"comparing {candidate.name} with the networks")
+                plain = eager_runners(self.networks, self.device, self.dtype)
+                check_runners(found, plain, self.sizes, min(self.steps))
+        return found
+
+    def quickest(self, made: Sequence[Runners]) -> Runners:
+        """The one that needs the least of the device for a viewer."""
+        shares = {
+            runners.name: measure(runners, max(self.steps), self.sizes).of_viewer(VALID_FRAMES)
+            for runners in made
+        }
+        chosen = min(made, key=lambda runners: shares[runners.name])
+        measured = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+        log.info("A viewer needs of %s: %s.", self.device, measured)
+        return chosen
 
 
 @contextmanager

@@ -74,8 +74,9 @@ class EngineKey:
     """What an engine depends on: it is built again when any of it changes.
 
     `graph` is the hash of the ONNX file, `weights` of the checkpoint's networks, `shapes` of the
-    profiles; `architecture` is the GPU's compute capability, `version` TensorRT's. It lies as
-    JSON beside its engine, so that nobody reads a graph to find one."""
+    profiles; `architecture` is the GPU's compute capability, or those of several with commas
+    between them, `version` TensorRT's. It lies as JSON beside its engine, so that nobody reads a
+    graph to find one."""
 
     name: str
     graph: str
@@ -236,7 +237,7 @@ def _faults(
         yield f"{name} was built from other weights"
     if key.version != version:
         yield f"{name} was built with TensorRT {key.version}, and this is {version}"
-    if key.architecture != architecture:
+    if architecture not in key.architecture.split(","):
         yield f"{name} was built for {key.architecture}, and this GPU is {architecture}"
     if key.shapes != shapes_key(profiles(spec, key.batches)):
         yield f"{name} was built for other shapes"

@@ -15,7 +15,11 @@ from ditto_avatar.face.ditto.networks.pose import MotionOutput
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.eager import StepwiseClips
 from ditto_avatar.face.ditto.runtime.tensorrt.graphs import specs
-from ditto_avatar.face.ditto.runtime.tensorrt.library import architecture, load_tensorrt
+from ditto_avatar.face.ditto.runtime.tensorrt.library import (
+    architecture,
+    libraries,
+    load_tensorrt,
+)
 from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
     FoundEngine,
     engines_folder,
@@ -23,15 +27,18 @@ from ditto_avatar.face.ditto.runtime.tensorrt.plan import (
 )
 from ditto_avatar.face.ditto.runtime.tensorrt.runner import EngineRunner
 
+# Run for every frame and every clip, and their results are used before they run again.
+RECORDED = ("stitch_network", "warp_network", "decoder", "lmdm_encode", "lmdm_step")
+
 
 def fitting_engines(
     checkpoints: Path, device: torch.device, sizes: Sizes = RELEASED
 ) -> dict[str, FoundEngine]:
-    """The engines of a checkpoint folder for this TensorRT and this GPU. Reads the checkpoint's
-    networks, for seconds, but only where the library and engines are there.
+    """The engines of a checkpoint folder for a TensorRT that is installed and this GPU. Reads the
+    checkpoint's networks, for seconds, but only where the library and engines are there.
 
     Raises `Unavailable` with the reason if there are none."""
-    trt = load_tensorrt()
+    load_tensorrt()
     folder = engines_folder(checkpoints)
     if not any(folder.glob("*.engine")):
         raise Unavailable(f"{folder} holds no engines; `ditto-avatar engines build` builds them.")
@@ -40,7 +47,14 @@ def fitting_engines(
         weights = weights_key(checkpoints)
     except OSError as error:
         raise Unavailable(f"{error.filename} cannot be read: {error.strerror}.") from error
-    return find_engines(folder, specs(sizes), weights, trt.__version__, chip)
+    reason: Unavailable | None = None
+    for library in libraries():
+        try:
+            return find_engines(folder, specs(sizes), weights, library.version, chip)
+        except Unavailable as error:
+            reason = error
+    assert reason is not None
+    raise reason
 
 
 def tensorrt_runners(
@@ -51,7 +65,10 @@ def tensorrt_runners(
     Raises `InvalidCheckpoint` for an engine that cannot be loaded."""
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     run = {
-        spec.name: EngineRunner(engines[spec.name], spec, device, stream) for spec in specs(sizes)
+        spec.name: EngineRunner(
+            engines[spec.name], spec, device, stream, recorded=spec.name in RECORDED
+        )
+        for spec in specs(sizes)
     }
     stitch, warp, decoder = run["stitch_network"], run["warp_network"], run["decoder"]
 
