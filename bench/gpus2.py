@@ -29,13 +29,17 @@ from ditto_avatar.face.pack import load_avatar
 
 READY_S = 400.0
 # The command, with the drawn avatar in place of the bundled presenters: face models of stand-in
-# weights see no face in those.
+# weights see no face in those. Quality does not give way: after a trial of too many viewers it
+# would be low for the next one.
 _PROGRAM = """
 import sys
 from pathlib import Path
 from ditto_avatar import assembly
 from ditto_avatar.cli import app
+from ditto_avatar.face.ditto import engine
+from ditto_avatar.face.ditto.load_controller import Quality
 assembly.BUNDLED = Path(sys.argv.pop(1))
+engine.levels = lambda steps, overlap: (Quality(steps, overlap),)
 app()
 """
 START = 14
