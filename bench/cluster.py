@@ -13,7 +13,6 @@ import asyncio
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -22,19 +21,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from bench.cluster_latency import latency
 from bench.report import Scale, Target, p50, percentile, write
-from bench.transport_worker import FRAMES, latency_ms
+from bench.sound import PIECE, sound, speak
 from bench.yardstick import Yardstick
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import Sound
 from ditto_avatar.cluster.remote import RemoteEngine
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.base import FaceStream
 from ditto_avatar.face.pack import load_avatar
-from ditto_avatar.types import SAMPLES_PER_FRAME, Emotion, FloatArray
+from ditto_avatar.types import Emotion
 from tests.fakes.packs import make_pack
 from tests.fakes.worker_process import TimedFace, worker_process
 
@@ -46,10 +43,10 @@ STREAMS = 40
 _SENTENCE_FRAMES = 60
 _LONG_FRAMES = 150
 _DEADLINE_S = 60.0
-_FRAGMENT_BYTES, _FRAGMENT_MS, _FRAGMENTS = 40_000, 200, 60
 _TARGETS = {
     "added_latency_ms_p50": Target("≤ 1", Scale.TIME),
     "added_latency_ms_p99": Target("≤ 5", Scale.TIME),
+    "plain_tcp_latency_ms_p99": Target("", Scale.TIME),
     "first_fragment_added_ms": Target("≤ 15", Scale.TIME),
     "front_cpu_ms_per_fragment": Target("≤ 0.5", Scale.TIME),
     "worker_killed_noticed_ms_p50": Target("", Scale.TIME),
@@ -102,34 +99,7 @@ class Measurement:
         return figures
 
     async def _latency(self) -> dict[str, Any]:
-        """Made at the worker → in the hands of who reads the stream, many streams at once."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        options = map(str, (port, STREAMS, _FRAGMENT_BYTES, _FRAGMENT_MS))
-        command = [sys.executable, "-m", "bench.transport_worker", str(self._packs), *options]
-        process = await asyncio.create_subprocess_exec(*command)
-        engine = await RemoteEngine.connect([f"127.0.0.1:{port}"], None, lambda: None)
-        took: list[float] = []
-
-        async def watch(number: int) -> None:
-            # One after the other, as viewers come.
-            await asyncio.sleep(number * _FRAGMENT_MS / 1000 / STREAMS)
-            stream = await engine.open(self._avatar)
-            await speak(stream, FRAMES * _FRAGMENTS)
-            async for frame in stream:
-                took.extend(latency_ms(fragment) for fragment in frame.fragments)
-            await stream.cancel()
-
-        await asyncio.gather(*(watch(number) for number in range(STREAMS)))
-        await engine.close()
-        process.kill()
-        await process.wait()
-        return {
-            "added_latency_ms_p50": round(p50(took), 2),
-            "added_latency_ms_p99": round(percentile(took, 99), 2),
-            "added_latency_fragments": len(took),
-        }
+        return await latency(self._packs, self._avatar, STREAMS, self._yardstick)
 
     async def _first_fragment(self) -> dict[str, Any]:
         """Sound pushed → first fragment, at a worker and in this process by turns."""
@@ -242,24 +212,11 @@ class Measurement:
         return f"127.0.0.1:{port}", self._stack.enter_context(running)
 
 
-def sound(frames: int) -> FloatArray:
-    """Some sound."""
-    return np.full(frames * SAMPLES_PER_FRAME, 0.2, np.float32)
-
-
-async def speak(stream: FaceStream, frames: int) -> None:
-    """Push one sentence, as a speech engine does, in quarters of a second."""
-    samples = sound(frames)
-    for start in range(0, len(samples), 4_000):
-        await stream.push(samples[start : start + 4_000])
-    await stream.finish()
-
-
 async def steps(frames: int) -> AsyncIterator[pb.Up]:
     """Yield the same sentence as messages."""
     samples = sound(frames)
-    for start in range(0, len(samples), 4_000):
-        yield Sound(samples[start : start + 4_000], (), Emotion.NEUTRAL, 1.0).message()
+    for start in range(0, len(samples), PIECE):
+        yield Sound(samples[start : start + PIECE], (), Emotion.NEUTRAL, 1.0).message()
     yield pb.Up(flush=pb.Flush())
     yield pb.Up(finish=pb.Finish())
 

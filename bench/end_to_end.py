@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.cluster import speak, steps
+from bench.cluster import steps
 from bench.gpu import machine, say
+from bench.sound import speak
 from ditto_avatar.cluster.remote import RemoteEngine
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.face.avatar import Avatar

@@ -22,8 +22,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.cluster import speak
 from bench.report import RESULTS, Target, p50, percentile, write
+from bench.sound import speak
 from bench.yardstick import Yardstick
 from ditto_avatar.cluster.fleet import Fleet
 from ditto_avatar.cluster.remote import RemoteEngine

@@ -1,7 +1,9 @@
 """A worker that draws nothing: it sends fragments of a set size at a set pace, each with the time
 at which it was handed to the network in front. Over the protocol of `ditto-avatar worker`.
 
-    python -m bench.transport_worker PACKS PORT PLACES FRAGMENT_BYTES FRAGMENT_MS
+    python -m bench.transport_worker PACKS PORT PLAIN_PORT PLACES FRAGMENT_BYTES FRAGMENT_MS
+
+At the second port it sends as many bytes at the same pace over plain TCP.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from ditto_avatar.cluster.messages import sound_of
 from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.worker import Worker, serve_worker
 from ditto_avatar.face.pack import find_avatars, load_avatar
+from ditto_avatar.memory import keep_for_good
 from ditto_avatar.types import frames_for
 from tests.fakes.engines import LoudnessFace
 
@@ -47,13 +50,29 @@ class TransportWorker(Worker):
             elif step == "flush":
                 break
         frames = frames_for(samples)
+        sent = 0
+        async for data in self._made(frames // FRAMES):
+            sent += FRAMES
+            yield pb.Pictures(idle_frames=[0] * FRAMES, fragments=[data], last=sent == frames)
+
+    async def send_plainly(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Send as many fragments as the caller asks for."""
+        (count,) = struct.unpack("<I", await reader.readexactly(4))
+        async for data in self._made(count):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def _made(self, count: int) -> AsyncIterator[bytes]:
+        """Yield fragments at their pace, each when it is due."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for sent in range(FRAMES, frames + 1, FRAMES):
+        for _ in range(count):
             due += self._every_s
             await asyncio.sleep(due - loop.time())
-            data = struct.pack("<q", time.monotonic_ns()) + self._filling
-            yield pb.Pictures(idle_frames=[0] * FRAMES, fragments=[data], last=sent == frames)
+            yield struct.pack("<q", time.monotonic_ns()) + self._filling
 
 
 def latency_ms(fragment: bytes) -> float:
@@ -62,8 +81,16 @@ def latency_ms(fragment: bytes) -> float:
     return float(time.monotonic_ns() - made_ns) / 1e6
 
 
+async def serve(worker: TransportWorker, port: int, plain_port: int) -> None:
+    """Serve both ports until SIGTERM."""
+    plain = await asyncio.start_server(worker.send_plainly, "127.0.0.1", plain_port)
+    keep_for_good()
+    async with plain:
+        await serve_worker(worker, f"127.0.0.1:{port}", 1)
+
+
 if __name__ == "__main__":
     folder, *numbers = sys.argv[1:]
-    port, places, size, every_ms = map(int, numbers)
-    worker = TransportWorker(Path(folder), places, size, every_ms / 1000)
-    asyncio.run(serve_worker(worker, f"127.0.0.1:{port}", 1))
+    port, plain_port, places, size, every_ms = map(int, numbers)
+    drawing = TransportWorker(Path(folder), places, size, every_ms / 1000)
+    asyncio.run(serve(drawing, port, plain_port))

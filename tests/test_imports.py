@@ -29,8 +29,8 @@ ORDER = [
     "media",
 ]
 CLI = {"cli", "cli_cluster", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"}
-ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "metrics", "settings"}
-ANYWHERE |= {"settings_cluster", "settings_rtc"}
+ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "memory", "metrics"}
+ANYWHERE |= {"settings", "settings_cluster", "settings_rtc"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
 ASSEMBLY = {"integrations", "assembly", "doctor", "render", "subtitled", "worker", "worker_cluster"}

@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
 
-from ditto_avatar.server.memory import allow_open_files
+from ditto_avatar.memory import allow_open_files
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 UPGRADE = (

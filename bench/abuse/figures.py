@@ -18,7 +18,7 @@ from bench import report
 from bench.abuse import cancelling, fairness, kills, malformed, memory, texts
 from bench.report import Scale, Target
 from bench.yardstick import Yardstick
-from ditto_avatar.server.memory import allow_open_files
+from ditto_avatar.memory import allow_open_files
 from tests.fakes.fuzz import SECRET
 
 TARGETS = {

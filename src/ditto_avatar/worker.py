@@ -18,6 +18,7 @@ from ditto_avatar.cores import usable_cores
 from ditto_avatar.errors import DittoAvatarError, InvalidInput, Unavailable
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
+from ditto_avatar.memory import keep_for_good, return_large_buffers
 from ditto_avatar.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
     tls = await asyncio.to_thread(assembly.worker_tls, settings)
     check_exposure(host, token, tls)
     status = WorkerStatus()
+    return_large_buffers()
     try:
         async with AsyncExitStack() as stack:
             if settings.admin_port is not None:
@@ -41,6 +43,7 @@ async def run_worker(settings: Settings, host: str, port: int) -> None:
             face = await assembly.open_face(settings)
             stack.push_async_callback(face.close)
             worker = status.worker = await open_worker(settings, face, port, token)
+            keep_for_good()
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             await serve_worker(worker, address, settings.shutdown_s, tls)
     except OSError as error:

@@ -11,6 +11,7 @@ from ditto_avatar.cluster.listening import asked_to_stop, listen
 from ditto_avatar.cluster.ray_workers import Needs, Opened, RayWorkers
 from ditto_avatar.cluster.scaling import Scaler
 from ditto_avatar.errors import Unavailable
+from ditto_avatar.memory import keep_for_good, return_large_buffers
 from ditto_avatar.settings import Settings
 from ditto_avatar.worker import check_exposure, open_worker
 
@@ -22,12 +23,14 @@ async def open_in_actor(host: str) -> Opened:
     tls = await asyncio.to_thread(assembly.worker_tls, settings)
     token = assembly.worker_token(settings)
     check_exposure(host, token, tls)
+    return_large_buffers()
     face = await assembly.open_face(settings)
     try:
         worker = await open_worker(settings, face, None, token)
     except BaseException:
         await face.close()
         raise
+    keep_for_good()
     return Opened(worker, tls, settings.shutdown_s)
 
 

@@ -22,6 +22,9 @@ import numpy as np
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.types import Emotion, FloatArray, Phoneme, VideoFrame
 
+_NO_PIXELS = np.zeros((0, 0), np.uint8)
+_NO_PIXELS.flags.writeable = False
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame(VideoFrame):
@@ -37,7 +40,7 @@ class EncodedFrame(VideoFrame):
         cls, index: int, idle_frame: int, fragments: tuple[bytes, ...], *, last: bool
     ) -> EncodedFrame:
         """Make one without pixels."""
-        return cls(index, idle_frame, np.zeros((0, 0), np.uint8), fragments, last)
+        return cls(index, idle_frame, _NO_PIXELS, fragments, last)
 
 
 class FaceStream(Protocol):

@@ -16,11 +16,11 @@ from fastapi import FastAPI
 
 from ditto_avatar.clock import SystemClock
 from ditto_avatar.errors import Unavailable, where_raised
+from ditto_avatar.memory import allow_open_files, keep_for_good, return_large_buffers
 from ditto_avatar.server.addresses import TrustedProxies
 from ditto_avatar.server.app import create_admin_app, create_app
 from ditto_avatar.server.connections import MAX_HEAD_BYTES, Connections, protocols
 from ditto_avatar.server.exposure import OperatorPort, operator_port, warning_for
-from ditto_avatar.server.memory import allow_open_files, keep_for_good, return_large_buffers
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.startup import open_parts
 from ditto_avatar.settings import Settings

@@ -31,7 +31,7 @@ def return_large_buffers() -> bool:
 
 def keep_for_good() -> None:
     """Leave everything that is in memory now out of the garbage collector's rounds. To be called
-    once all that lives as long as the server is loaded: a full round over it stops the event loop,
+    once all that lives as long as the process is loaded: a full round over it stops the event loop,
     for everybody, by some tens of milliseconds. Thousands of connections would bring such a round
     about again within seconds, so they become rarer, too; garbage that is young goes as before."""
     gc.collect()

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from ditto_avatar.server.memory import allow_open_files, keep_for_good
+from ditto_avatar.memory import allow_open_files, keep_for_good
 
 # Freeing 16 MB teaches glibc to take buffers up to that size out of its heap. `hblks` counts those
 # that have pages of their own, which go back to the system when they are freed.
 PROGRAM = """
 import ctypes, sys
-from ditto_avatar.server.memory import return_large_buffers
+from ditto_avatar.memory import return_large_buffers
 
 FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
 Info = type("Info", (ctypes.Structure,),
