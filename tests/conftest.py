@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import ditto_avatar  # noqa: F401  first: it says how many threads NumPy gets
 from tests.fakes.postgres import NotInstalled, Postgres, running_postgres
 
 
