@@ -471,6 +471,26 @@ async def test_the_next_answer_continues_the_idle_loop_where_the_page_was_last(
     assert started.first_frame == (expected + 5) % session.avatar.frame_count
 
 
+@pytest.mark.parametrize(("waited_s", "delay_frames"), [(0.0, 15), (0.5, 2)])
+async def test_what_a_page_waited_for_its_loop_makes_no_later_answer_wait(
+    open_world: Worlds, waited_s: float, delay_frames: int
+) -> None:
+    world = await open_world(clock=ManualClock())
+    session = await world.registry.open("me")
+    async with world.viewer(session) as viewer:
+        for turn in range(1, 21):
+            await session.submit(SAY, "Hi.", idle_frame=0)
+            ready = await viewer.until(events.VideoReady, turn)
+            painted = PlaybackReport(
+                ready.segment, PlaybackState.PAINTED, 0.0, painted_after_s=0.6, waited_s=waited_s
+            )
+            session.playback(painted)
+            await session.interrupt()
+        await session.submit(SAY, "Hi.", idle_frame=0)
+        started = await viewer.until(events.SegmentStarted, 21)
+    assert started.first_frame in (delay_frames - 1, delay_frames)
+
+
 async def test_a_viewer_is_told_which_turn_is_still_running(world: World) -> None:
     world.dialogue.answer = "One two three. Four five six."
     world.dialogue.gate = asyncio.Event()

@@ -208,6 +208,9 @@ export interface Playback {
   drift_ms?: number | null;
   /** With `painted`: the time since the question was sent. */
   since_text_ms?: number | null;
+  /** With `painted`: for how much of that time the page could have begun, and waited for the idle
+   * loop to reach the segment's first pose. */
+  waited_ms?: number;
   /** With `ended` and `dropped`: where the idle loop is now. Without it, the loop has gone on
    * underneath the segment. */
   idle_frame?: number | null;

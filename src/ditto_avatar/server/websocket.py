@@ -289,6 +289,7 @@ class _Viewer:
                 report.state,
                 report.media_ms / 1000,
                 painted_after_s=painted / 1000 if painted is not None else None,
+                waited_s=report.waited_ms / 1000,
                 drift_ms=report.drift_ms,
                 idle_frame=report.idle_frame,
             )

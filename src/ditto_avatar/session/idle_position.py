@@ -5,7 +5,7 @@ from __future__ import annotations
 from ditto_avatar.clock import Clock
 from ditto_avatar.types import FRAME_RATE_HZ
 
-# From the first picture's making to its painting, until a page has reported its own figure.
+# From the first picture's making to when a page can paint it, until one has reported its figure.
 _FIRST_GUESS_S = 0.2
 _LONGEST_S = 1.0
 # How much one report changes the estimate.
@@ -28,7 +28,8 @@ class IdlePosition:
         self._at = self._clock.now()
 
     def painted(self, delay_s: float) -> None:
-        """Note that a picture was painted `delay_s` seconds after it was made."""
+        """Note that a page could have painted a picture `delay_s` seconds after it was made. What
+        it then waited for its loop does not count: the loop was aimed at by this estimate."""
         delay_s = min(_LONGEST_S, max(0.0, delay_s))
         self._paint_delay_s += _WEIGHT * (delay_s - self._paint_delay_s)
 

@@ -20,7 +20,8 @@ class PlaybackState(StrEnum):
 class PlaybackReport:
     """The first `seconds` of `segment` were heard.
 
-    `painted_after_s` is the time from the text's sending to the first picture, `drift_ms` how far
+    `painted_after_s` is the time from the text's sending to the first picture; for `waited_s` of it
+    the page was ready and waited for the idle loop to have that pose. `drift_ms` is how far
     the picture is behind the sound, `idle_frame` where the idle loop is, each where the page
     knows it.
     """
@@ -29,5 +30,6 @@ class PlaybackReport:
     state: PlaybackState
     seconds: float
     painted_after_s: float | None = None
+    waited_s: float = 0.0
     drift_ms: float | None = None
     idle_frame: float | None = None

@@ -86,7 +86,7 @@ class TurnRunner:
         if report.idle_frame is None:
             self._context.idle.report(segment.idle_frame(report.seconds, ended=ended))
         if report.painted_after_s is not None:
-            self._painted(report.painted_after_s)
+            self._painted(report.painted_after_s, report.waited_s)
         if report.drift_ms is not None and self._counts_drift(report.segment):
             self._services.metrics.drift_s.observe(abs(report.drift_ms) / 1000)
             self.handle(t.Drifted(report.drift_ms))
@@ -210,7 +210,7 @@ class TurnRunner:
         if self._services.transcription == "server" and began.sound is not None:
             self._context.loudspeaker.begin(began.segment, began.text, began.sound)
 
-    def _painted(self, after_s: float) -> None:
+    def _painted(self, after_s: float, waited_s: float) -> None:
         turn = self.turn
         if progress.Milestone.FIRST_PAINTED in turn.milestones:
             return
@@ -218,4 +218,4 @@ class TurnRunner:
         self.handle(progress.Reached(progress.Milestone.FIRST_PAINTED, turn.started + after_s))
         made = turn.milestones.get(progress.Milestone.FIRST_FRAME)
         if made is not None:
-            self._context.idle.painted(turn.started + after_s - made)
+            self._context.idle.painted(turn.started + after_s - waited_s - made)

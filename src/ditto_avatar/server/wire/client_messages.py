@@ -166,6 +166,9 @@ class Playback(Incoming):
     """How far the picture is behind the sound."""
     since_text_ms: Annotated[float, Field(ge=0, le=3_600_000)] | None = None
     """With `painted`: the time since the question was sent."""
+    waited_ms: Annotated[float, Field(ge=0, le=60_000)] = 0
+    """With `painted`: for how much of that time the page could have begun, and waited for the idle
+    loop to reach the segment's first pose."""
     idle_frame: IdleFrame | None = None
     """With `ended` and `dropped`: where the idle loop is now. Without it, the loop has gone on
     underneath the segment."""

@@ -48,6 +48,7 @@ export class Player extends Emitter {
   #muted = false;
   #blocked = false;
   #textAt = null;
+  #waitedMs = 0;
   #startupMs = 60;
   #neededSeconds = LEAST_AHEAD_SECONDS;
   #live = null;
@@ -210,9 +211,11 @@ export class Player extends Emitter {
   async #begin(showing) {
     this.#starting = showing;
     const fromIdle = this.#onScreen === null;
+    const readyAt = this.#clock.now();
     if (fromIdle && !showing.live) {
       await this.#idle.reach(showing.segment.firstFrame ?? this.#idle.frame, this.#startupMs);
     }
+    this.#waitedMs = this.#clock.now() - readyAt;
     try {
       if (!showing.closed) await this.#play(showing);
     } catch (error) {
@@ -258,8 +261,11 @@ export class Player extends Emitter {
   #report(segment, report) {
     if (segment.replayed) return;
     const first = report.state === "painted" && this.#textAt !== null;
-    if (first) report.since_text_ms = Math.round(this.#clock.now() - this.#textAt);
-    if (first) this.#textAt = null;
+    if (first) {
+      report.since_text_ms = Math.round(this.#clock.now() - this.#textAt);
+      report.waited_ms = Math.round(this.#waitedMs);
+      this.#textAt = null;
+    }
     const over = report.state === "ended" || report.state === "dropped";
     this.emit("report", over ? { ...report, idle_frame: this.idleFrame } : report);
   }
