@@ -2,118 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from email import message_from_bytes
-from email.message import Message
-from enum import Enum, auto
 from typing import Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ditto_avatar.errors import InvalidInput
 
-_LONGEST_HEAD: Final = 4 * 1024
-# RFC 2046: a boundary has at most so many characters.
-_LONGEST_BOUNDARY: Final = 70
-_LINE: Final = b"\r\n"
-
-
-class _State(Enum):
-    BEFORE = auto()
-    DELIMITED = auto()
-    HEAD = auto()
-    BODY = auto()
-    AFTER = auto()
+_LONGEST_HEADER: Final = 4 * 1024
 
 
 class FormReader:
-    """Reads one form. It keeps no more than one head, or one boundary, of what it was given."""
+    """Read one form. It keeps no more than one header of what it was given."""
 
     def __init__(self, content_type: str, *, most_parts: int = 8) -> None:
         """Read a form with the header `content_type`. Raises `InvalidInput` where that is of no
         form."""
-        self._delimiter = _LINE + b"--" + _boundary(content_type)
-        # The first boundary stands at the beginning, without the line's end before it.
-        self._held = bytearray(_LINE)
-        self._state = _State.BEFORE
-        self._name = ""
-        self._names: set[str] = set()
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            raise InvalidInput("Expected a form (multipart/form-data).")
         self._most_parts = most_parts
+        self._names: list[str] = []
+        self._name: str | None = None
+        self._header, self._value = bytearray(), bytearray()
+        self._pieces: list[tuple[str, bytes]] = []
+        self._complete = False
+        try:
+            self._parser = MultipartParser(
+                options[b"boundary"],
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_begin": self._begin_header,
+                    "on_header_field": self._take_header,
+                    "on_header_value": self._take_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_body,
+                    "on_part_data": self._take_body,
+                    "on_end": self._end,
+                },
+                max_header_size=_LONGEST_HEADER,
+            )
+        except FormParserError:
+            raise InvalidInput("The boundary of the form cannot be used.") from None
 
-    def feed(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        """Yield the name of each part that `data` belongs to, and what it has of it: at least once
+    def feed(self, data: bytes) -> list[tuple[str, bytes]]:
+        """Return the name of each part that `data` belongs to, and what it has of it: at least once
         for a part, maybe without a byte. Raises `InvalidInput`."""
-        self._held += data
-        while self._state is not _State.AFTER:
-            if self._state in (_State.BEFORE, _State.BODY):
-                piece, ended = self._until_delimiter()
-                if self._state is _State.BODY and (piece or ended):
-                    yield self._name, piece
-                if not ended:
-                    return
-                self._state = _State.DELIMITED
-            elif not self._read_head():
-                return
-        self._held.clear()
+        self._pieces = []
+        try:
+            self._parser.write(data)
+        except FormParserError:
+            raise InvalidInput("The form cannot be read: it is damaged.") from None
+        return self._pieces
 
     def finish(self) -> None:
         """Raise `InvalidInput` where the form is not complete."""
-        if self._state is not _State.AFTER:
+        if not self._complete:
             raise InvalidInput("The form ends in the middle.")
 
-    def _until_delimiter(self) -> tuple[bytes, bool]:
-        at = self._held.find(self._delimiter)
-        ended = at >= 0
-        if not ended:
-            # The beginning of a boundary may lie at the end.
-            at = max(len(self._held) - len(self._delimiter) + 1, 0)
-        if self._state is _State.BEFORE and at:
-            raise InvalidInput("Expected a form that begins with its boundary.")
-        piece = bytes(self._held[:at])
-        del self._held[: at + (len(self._delimiter) if ended else 0)]
-        return piece, ended
+    def _begin_part(self) -> None:
+        self._name = None
 
-    def _read_head(self) -> bool:
-        """Read what stands between a boundary and a part; False where more must come first."""
-        if self._state is _State.DELIMITED:
-            if len(self._held) < len(_LINE):
-                return False
-            if self._held.startswith(b"--"):
-                self._state = _State.AFTER
-                return True
-            if not self._held.startswith(_LINE):
-                raise InvalidInput("Expected the end of a line after a boundary of the form.")
-            self._state = _State.HEAD
-        end = self._held.find(2 * _LINE)
-        if (len(self._held) if end < 0 else end) > _LONGEST_HEAD:
-            raise InvalidInput("The head of a part of the form is too long.")
-        if end < 0:
-            return False
-        self._begin(_name(bytes(self._held[len(_LINE) : end])))
-        del self._held[: end + 2 * len(_LINE)]
-        self._state = _State.BODY
-        return True
+    def _begin_header(self) -> None:
+        self._header.clear()
+        self._value.clear()
 
-    def _begin(self, name: str) -> None:
-        if name in self._names:
+    def _take_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _take_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            self._name = options.get(b"name", b"").decode(errors="replace") or None
+
+    def _begin_body(self) -> None:
+        if self._name is None:
+            raise InvalidInput("A part of the form has no name.")
+        if self._name in self._names:
             raise InvalidInput("Two parts of the form have the same name.")
         if len(self._names) == self._most_parts:
             raise InvalidInput("The form has too many parts.")
-        self._names.add(name)
-        self._name = name
+        self._names.append(self._name)
+        self._pieces.append((self._name, b""))
 
+    def _take_body(self, data: bytes, start: int, end: int) -> None:
+        self._pieces.append((self._names[-1], data[start:end]))
 
-def _boundary(content_type: str) -> bytes:
-    head = Message()
-    head["Content-Type"] = content_type
-    boundary = head.get_boundary()
-    if head.get_content_type() != "multipart/form-data" or boundary is None:
-        raise InvalidInput("Expected a form (multipart/form-data).")
-    if not 1 <= len(boundary) <= _LONGEST_BOUNDARY or not boundary.isascii():
-        raise InvalidInput("The boundary of the form cannot be used.")
-    return boundary.encode()
-
-
-def _name(head: bytes) -> str:
-    name = message_from_bytes(head).get_param("name", header="content-disposition")
-    if not isinstance(name, str):
-        raise InvalidInput("A part of the form has no name.")
-    return name
+    def _end(self) -> None:
+        self._complete = True
