@@ -26,6 +26,13 @@ _LOWER_RIM: Final = 0.045
 _LASHES: Final = 0.018
 _LASHES_DARK: Final = 0.7
 _LASHES_FROM: Final = 0.65
+# Closing lids shade the eye between them from this closure on; from that one on nothing of it is
+# brighter than the lids. Beside their line they do so for this many widths of the eye.
+_SHADED_FROM: Final = 0.2
+_SHADED: Final = 0.8
+_SHADE_REACH: Final = 0.045
+# The shaded eye against the lids' own light.
+_SHADED_LIGHT: Final = 0.8
 _EYES: Final = (lm.LEFT_EYE, lm.RIGHT_EYE)
 
 
@@ -93,8 +100,40 @@ class Eyelids:
             at = np.stack([x, np.asarray(source, np.float32)], axis=2)
             layer = pick(self._picture, floats(at)).astype(np.float32)
             drawn += (layer - drawn) * share[..., None]
+        between = np.clip(y - upper + 1, 0, 1) * np.clip(lower - y + 1, 0, 1)
+        self._shade(drawn, lids, floats(between), floats(y - upper), closure)
         self._line_lashes(drawn, lids, y - upper, closure)
         picture[top:bottom, lids.left : lids.left + columns] = np.clip(drawn + 0.5, 0, 255)
+
+    def _shade(
+        self,
+        drawn: FloatArray,
+        lids: _Lids,
+        between: FloatArray,
+        below: FloatArray,
+        closure: float,
+    ) -> None:
+        """Darken what is brighter than the lids where the eye is seen `between` them (rows,
+        columns), and beside their line, where its wet rim shines; `below` it in px."""
+        share = np.clip((closure - _SHADED_FROM) / (_SHADED - _SHADED_FROM), 0, 1)
+        if not share:
+            return
+        x = np.arange(lids.left, lids.left + len(lids.upper), dtype=np.float32)
+        skin = [
+            pick(self._picture, np.stack([x, floats(height)], axis=1)[None])[0].mean(axis=1)
+            for height in (
+                lids.upper - 0.6 * _ABOVE * lids.opening,
+                lids.lower + 0.6 * _BELOW * lids.opening,
+            )
+        ]
+        # A wrinkle or a lash in one column is not the light of the lids.
+        dimmer = np.minimum(*(np.full_like(x, np.median(one)) for one in skin))
+        most = _SHADED_LIGHT * dimmer
+        light = drawn.mean(axis=2)
+        excess = 1 - np.minimum(most / np.maximum(light, 1), 1)
+        line = np.exp(-0.5 * (below / (_SHADE_REACH * lids.width)) ** 2)
+        where = np.maximum(between, line * closure**4)
+        drawn *= (1 - share * where * excess)[..., None]
 
     def _line_lashes(
         self, drawn: FloatArray, lids: _Lids, below: FloatArray, closure: float
