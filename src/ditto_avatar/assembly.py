@@ -37,16 +37,16 @@ VOICES, HEARING = "voices", "hearing"
 """The folders of downloaded voices and recognisers in the data folder."""
 
 
-async def open_avatars(settings: Settings) -> AvatarLibrary:
-    """Load the bundled presenters and the user's own; a lone film ``base.mp4`` in a folder becomes
-    one. Raises `InvalidInput` when there is no such folder."""
+async def open_avatars(settings: Settings, *, films: bool = True) -> AvatarLibrary:
+    """Load the bundled presenters and the user's own; with `films` a lone ``base.mp4`` in a folder
+    becomes one first. Raises `InvalidInput` when there is no such folder."""
     own = settings.avatars_dir
     if own is not None and not await asyncio.to_thread(own.is_dir):
         raise InvalidInput(
             f"DITTO_AVATARS_DIR: expected a folder of avatar packs, came {own}, which is none."
         )
-    if own is not None:
-        from ditto_avatar.face.register.guarded import register_base_films
+    if own is not None and films:
+        from ditto_avatar.face.register.base_films import register_base_films
 
         await register_base_films(own)
     library = await open_library(BUNDLED, own)

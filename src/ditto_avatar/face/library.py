@@ -42,6 +42,8 @@ class AvatarLibrary:
         self.refused = refused
         # Avatars that are in no list, and the key that alone may use each, or None for any.
         self._unlisted: dict[str, str | None] = {}
+        # What is shown for avatars that are still being made.
+        self._stand_ins: dict[str, Avatar] = {}
         self._cutouts: WeakKeyDictionary[Avatar, Avatar] = WeakKeyDictionary()
 
     def __iter__(self) -> Iterator[Avatar]:
@@ -63,7 +65,7 @@ class AvatarLibrary:
         return self
 
     def _named(self, name: str) -> Avatar | None:
-        found = self._avatars.get(name)
+        found = self._avatars.get(name) or self._stand_ins.get(name)
         if found is not None or not name.endswith(SUFFIX):
             return found
         avatar = self._avatars.get(name.removesuffix(SUFFIX))
@@ -73,6 +75,15 @@ class AvatarLibrary:
         if known is None and (known := without_background(avatar)) is not None:
             self._cutouts[avatar] = known
         return known
+
+    def add(self, avatar: Avatar) -> None:
+        """Add an avatar that everybody finds; what stood in for it is gone."""
+        self._stand_ins.pop(avatar.name, None)
+        self._avatars[avatar.name] = avatar
+
+    def stand_in(self, name: str, avatar: Avatar) -> None:
+        """Show `avatar` to those who ask for `name`, until an avatar of that name is added."""
+        self._stand_ins[name] = avatar
 
     def add_unlisted(self, avatar: Avatar, key: str | None = None) -> None:
         """Add an avatar that is found by its name only, by the holders of `key` where one is

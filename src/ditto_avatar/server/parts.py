@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ditto_avatar.face.library import AvatarLibrary
+from ditto_avatar.face.register.base_films import BaseFilms
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.server.access import Access
 from ditto_avatar.server.audit import AuditLog
@@ -35,6 +36,7 @@ class ServerParts:
     settings: Settings
     # Faces and voices.
     avatars: AvatarLibrary
+    films: BaseFilms
     faces: Faces
     speech: SpeechEngine
     downloads: VoiceDownloads

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized, Unavailable
+from ditto_avatar.face.register.guarded import Stage
 from ditto_avatar.server.access import Asked
 from ditto_avatar.server.credentials import bearer
 from ditto_avatar.server.gate import visitor_of
 from ditto_avatar.server.opening import open_session
 from ditto_avatar.server.parts import ServerParts
-from ditto_avatar.server.wire.content import AvatarOut
+from ditto_avatar.server.wire.content import AvatarOut, PreparingOut
 from ditto_avatar.server.wire.encoding import avatar_out, clip_out, entry_out
 from ditto_avatar.server.wire.rest import (
     ErrorOut,
@@ -193,6 +194,12 @@ async def list_avatars(parts: Parts) -> list[AvatarOut]:
     return [avatar_out(avatar) for avatar in parts.avatars]
 
 
+@api.get("/avatars/preparing")
+async def list_preparing(parts: Parts) -> list[PreparingOut]:
+    """List the presenters that are being made of the operator's films."""
+    return [PreparingOut(name=name, stage=stage) for name, stage in parts.films.stages.items()]
+
+
 @api.get("/voices")
 async def list_voices(parts: Parts) -> list[VoiceOut]:
     """List the voices of the speech engine in use."""
@@ -252,9 +259,10 @@ async def alive() -> dict[str, str]:
 @health.get("/readyz", responses=ERRORS)
 async def ready(parts: Parts) -> dict[str, str]:
     """Answer whether the server takes turns: it neither stops nor drains, and conversations can be
-    stored."""
+    stored. `preparing` names presenters that are still being made; turns do not wait for them."""
     if parts.registry.closing:
         raise ShuttingDown("The server is stopping.")
     parts.services.drain.check()
     await parts.readiness.check()
-    return {"status": "ready"}
+    preparing = [n for n, stage in parts.films.stages.items() if stage is not Stage.FAILED]
+    return {"status": "ready"} | ({"preparing": ", ".join(preparing)} if preparing else {})

@@ -11,6 +11,7 @@ from ditto_avatar.assembly import open_avatars
 from ditto_avatar.clock import Clock, SystemClock
 from ditto_avatar.errors import InvalidAvatar
 from ditto_avatar.face.library import AvatarLibrary
+from ditto_avatar.face.register.base_films import BaseFilms
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.pipeline.answer_length import AnswerLimits
 from ditto_avatar.pipeline.outputs import LiveSinks
@@ -28,6 +29,7 @@ from ditto_avatar.server.access import Access
 from ditto_avatar.server.audit import AuditLog
 from ditto_avatar.server.engines import ServerEngines, open_engines, places_for
 from ditto_avatar.server.faces import Faces
+from ditto_avatar.server.films import add_each, stand_in
 from ditto_avatar.server.keys import Keyring
 from ditto_avatar.server.kiosk import Kiosk
 from ditto_avatar.server.paces import Paces
@@ -66,7 +68,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
     access = Access(keys, secret.key_for("join"), settings.avatar)
     admin_keys = Keyring.read("DITTO_ADMIN_KEYS", settings.admin_keys)
     async with AsyncExitStack() as stack:
-        avatars = await _open_avatars(settings, metrics)
+        films = await BaseFilms.found_in(settings.avatars_dir)
+        avatars = await _open_avatars(settings, films, metrics)
         faces = Faces(avatars, settings.data_dir / "faces", settings.max_faces)
         await stack.enter_async_context(faces.opened())
         engines = await open_engines(settings, metrics, stack)
@@ -89,6 +92,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         parts = ServerParts(
             settings=settings,
             avatars=avatars,
+            films=films,
             faces=faces,
             speech=engines.speech,
             downloads=_downloads(settings, engines, metrics, stack),
@@ -113,9 +117,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         yield parts
 
 
-async def _open_avatars(settings: Settings, metrics: Metrics) -> AvatarLibrary:
-    avatars = await open_avatars(settings)
+async def _open_avatars(settings: Settings, films: BaseFilms, metrics: Metrics) -> AvatarLibrary:
+    avatars = await open_avatars(settings, films=False)
     metrics.avatars_refused.set(len(avatars.refused))
+    stand_in(avatars, films, settings.avatar)
     avatars.find(settings.avatar)
     return avatars
 
@@ -252,6 +257,7 @@ async def _begin_background(
     for work in (
         warm_up(services.pipeline, default, settings.language, phrases),
         prepare_each(engines.face, others),
+        add_each(parts.films, avatars, engines.face),
         upkeep.sweep(parts.cleaning, services.clips, services.metrics),
         upkeep.keep_lease(services.ownership, parts.registry, services.metrics),
         upkeep.expire(parts.cleaning, parts.faces, settings.retention_s, services.metrics),

@@ -3,6 +3,7 @@ import "./embed/element.js";
 import { ComposerView } from "./ui/composer.js";
 import { DebugView } from "./ui/debug.js";
 import { byId } from "./ui/dom.js";
+import { watchFilms } from "./ui/films.js";
 import { takeJoinToken } from "./ui/invitation.js";
 import { LanguagesView } from "./ui/languages.js";
 import { LogView } from "./ui/log.js";
@@ -51,6 +52,11 @@ class Page {
     if (token) this.#stage.setAttribute("token", token);
     ownConversation(this.#storage).then(() => this.#stage.begin());
     this.#loadAvatars();
+    watchFilms({
+      client: this.#client,
+      strings: () => STRINGS[this.#client.conversation.state.language],
+      onMade: (name) => this.#showMade(name),
+    });
     // On a phone this would open the keyboard over the face.
     if (matchMedia("(pointer: fine)").matches) this.#views.composer.focus();
   }
@@ -98,6 +104,17 @@ class Page {
     this.#client.setAvatar(avatar.name);
     this.#client.say(STRINGS[this.#client.conversation.state.language].myFaceSentence);
     this.#draw();
+  }
+
+  /** Shows a presenter that the server has made of a film; one who talks already goes on. */
+  async #showMade(name) {
+    const { conversation } = this.#client;
+    await this.#loadAvatars();
+    const { messages, language, avatars } = conversation.state;
+    const may = avatars?.includes(name) ?? true;
+    if (!may) return;
+    if (messages.length) conversation.notify("film_made", STRINGS[language].filmMade(name));
+    else this.#client.setAvatar(name);
   }
 
   #forgetFace(name) {

@@ -17,9 +17,10 @@ from ditto_avatar.face.puppet import landmarks as lm
 from ditto_avatar.face.puppet.arkit import INDEX, SHAPES
 from ditto_avatar.face.puppet.motion import Pose
 from ditto_avatar.face.puppet.renderer import Renderer
+from ditto_avatar.face.register.base_films import register_base_films
 from ditto_avatar.face.register.checks import lip_gap
 from ditto_avatar.face.register.film import quiet_stretch
-from ditto_avatar.face.register.guarded import Stage, register_base_films, register_face
+from ditto_avatar.face.register.guarded import Stage, register_face
 from ditto_avatar.face.register.still import close_lips, prepare_still
 from ditto_avatar.face.register.tracker import FaceTracker
 from ditto_avatar.face.register.writing import Terms

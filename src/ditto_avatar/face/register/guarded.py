@@ -4,30 +4,25 @@ and what it made is checked like any stranger's pack."""
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from ditto_avatar.errors import DittoAvatarError, InvalidImage
+from ditto_avatar.errors import InvalidImage
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import open_pack
-from ditto_avatar.face.pack import check_name, load_avatar
+from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.register.checks import Finding, Reason
 from ditto_avatar.face.register.writing import Terms, check_request
 from ditto_avatar.files import run_to_end
-from ditto_avatar.guard.inspector import Check, Inspector, inspect, one_line
+from ditto_avatar.guard.inspector import Check, Inspector, inspect
 from ditto_avatar.guard.limits import Limits
 
-log = logging.getLogger(__name__)
-
-BASE_FILM = "base.mp4"
 PICTURE_CHECK = Check(
     "ditto_avatar.face.register.child:check",
     InvalidImage,
@@ -43,9 +38,11 @@ MAKING = Check(
 class Stage(StrEnum):
     """How far a registration is."""
 
+    WAITING = "waiting"
     CHECKING = "checking"
     MAKING = "making"
     TESTING = "testing"
+    FAILED = "failed"
 
 
 OnStage = Callable[[Stage], None]
@@ -107,31 +104,3 @@ async def register_face(
     except BaseException:
         await run_to_end(partial(shutil.rmtree, out, ignore_errors=True))
         raise
-
-
-async def register_base_films(folder: Path) -> None:
-    """Make a pack of every folder in `folder` that holds a film ``base.mp4`` and no pack: the files
-    go beside the film. One that fails is left as it was, with one line in the log."""
-    for film in await asyncio.to_thread(_lone_films, folder):
-        name = film.parent.name
-        log.info("avatar %s: made from its %s, in some seconds", one_line(name), BASE_FILM)
-        terms = Terms("as the operator says", f"{BASE_FILM} of the operator", "of the operator")
-        try:
-            check_name(name)
-            with tempfile.TemporaryDirectory(prefix="ditto-avatar-") as work:
-                await register_face(film, Path(work) / name, terms)
-                await run_to_end(partial(_move_files, Path(work) / name, film.parent))
-            log.info("avatar %s: ready; choose it in the page, or set DITTO_AVATAR", one_line(name))
-        except (DittoAvatarError, OSError) as error:
-            log.error("avatar %s is left out: %s", one_line(name), one_line(error))
-
-
-def _lone_films(folder: Path) -> list[Path]:
-    found = sorted(folder.glob(f"*/{BASE_FILM}"))
-    return [film for film in found if not (film.parent / "about.json").exists()]
-
-
-def _move_files(pack: Path, folder: Path) -> None:
-    # The one that makes a folder a pack comes last.
-    for path in sorted(pack.iterdir(), key=lambda path: path.name == "about.json"):
-        shutil.move(path, folder / path.name)

@@ -39,6 +39,14 @@ EXAMPLE_CLIP = {
 }
 
 
+class PreparingOut(Outgoing):
+    """A presenter that is being made of a film."""
+
+    name: str
+    stage: Literal["waiting", "checking", "making", "testing", "failed"]
+    """How far it is. One that failed is left out; the server's log has the reason."""
+
+
 class AvatarOut(Outgoing):
     """A presenter as the page shows it."""
 

@@ -156,6 +156,13 @@ export class AvatarClient extends Emitter {
     return withAddresses(await answer.json(), this.#server);
   }
 
+  /** The presenters that are still being made of films, [{name, stage}]. Rejects like `avatars`. */
+  async preparing() {
+    const answer = await fetch(new URL("api/avatars/preparing", this.#server));
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return answer.json();
+  }
+
   #submit(type, text) {
     const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
     const { idleFrame } = this.player;
