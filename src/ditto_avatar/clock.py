@@ -18,6 +18,18 @@ class Clock(Protocol):
         """Return once `now()` has reached `when`; at once when it has passed."""
 
 
+async def wait_until(event: asyncio.Event, clock: Clock, when: float) -> bool:
+    """Wait for `event`, at most until `clock` reads `when`; return whether it is set. Cancelling is
+    safe."""
+    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep_until(when))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return event.is_set()
+
+
 class SystemClock:
     """Read the machine's monotonic clock."""
 

@@ -1,6 +1,6 @@
-"""Everything that can be configured, read once from the environment (and a `.env` file).
+"""Read the configuration once, from the environment and a `.env` file.
 
-This is the only module that looks at the environment. Variables are the field names in capitals
+No other module reads settings from the environment. Variables are the field names in capitals
 with the prefix ``DITTO_``, except the two keys that carry their provider's own name.
 """
 
@@ -242,7 +242,7 @@ class Settings(ClusterSettings, RtcSettings):
     max_sessions: Positive = Field(1_000, description="sessions kept at once")
     max_speaking: Positive | None = Field(
         None,
-        description="streams at once; default what Ditto's GPU was measured to hold, "
+        description="turns that speak at once; default what Ditto's GPU was measured to hold, "
         "or two per core",
     )
     max_waiting: Positive = Field(32, description="turns that wait for a place before refusing")

@@ -5,7 +5,7 @@ import math
 from itertools import islice
 
 from ditto_avatar.media.encode import fragment_lengths
-from ditto_avatar.pipeline.pace import Pace, SpeakingTurns, comfort_s
+from ditto_avatar.pipeline.pace import Pace, SpeakingTurns, reserve_s
 from ditto_avatar.types import FRAME_RATE_HZ
 from tests.fakes.clock import ManualClock
 
@@ -138,5 +138,5 @@ async def test_a_turn_that_ends_is_forgotten() -> None:
 def test_the_fragment_that_is_shown_next_is_always_in_hand() -> None:
     drawn = 0
     for length in islice(fragment_lengths(), 20):
-        assert comfort_s(drawn / FRAME_RATE_HZ) >= length / FRAME_RATE_HZ
+        assert reserve_s(drawn / FRAME_RATE_HZ) >= length / FRAME_RATE_HZ
         drawn += length

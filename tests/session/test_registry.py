@@ -91,6 +91,20 @@ async def test_a_session_that_many_ask_for_is_read_once(world: World) -> None:
     assert len(world.registry) == 1
 
 
+async def test_a_wrong_token_costs_those_with_the_right_one_nothing(world: World) -> None:
+    session = await world.registry.open("me")
+    await session.keep()
+    session._context.used_at -= 121
+    await world.cleaning.sweep()
+    finding = [
+        world.registry.find(session.id, token) for token in ("wrong", session.token, "wrong too")
+    ]
+    wrong, found, wrong_too = await asyncio.gather(*finding, return_exceptions=True)
+    assert isinstance(found, Session)
+    assert (type(wrong), type(wrong_too)) == (Unauthorized, Unauthorized)
+    assert len(world.registry) == 1
+
+
 async def test_one_address_leaves_sessions_for_others(open_world: Worlds) -> None:
     world = await open_world(max_sessions=4, share=0.5)
     async with AsyncExitStack() as stack:

@@ -511,6 +511,17 @@ async def test_a_viewer_is_told_which_turn_is_still_running(world: World) -> Non
     assert after.running_turn is None
 
 
+async def test_of_two_choices_at_once_the_later_one_is_stored(world: World) -> None:
+    session = await world.registry.open("me")
+    await session.keep()
+    await asyncio.gather(
+        session.choices.language(Language.KOREAN), session.choices.language(Language.ENGLISH)
+    )
+    with sqlite3.connect(world.data_dir / "conversations.db") as database:
+        ((stored,),) = database.execute("SELECT language FROM sessions").fetchall()
+    assert (session.language, stored) == (Language.ENGLISH, "en")
+
+
 async def test_two_sessions_never_see_each_other(world: World) -> None:
     mine, yours = await world.registry.open("me"), await world.registry.open("you")
     async with world.viewer(mine) as my_view, world.viewer(yours) as your_view:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ditto_avatar.errors import StorageFailed
+from ditto_avatar.errors import SessionEnded, SessionMoved, StorageFailed
 from ditto_avatar.session.tasks import OwnTasks
 from ditto_avatar.session.writer import Write, Writer
 from tests.fakes.clock import ManualClock
@@ -69,6 +69,26 @@ async def test_a_write_with_a_key_is_tried_again_until_it_is_stored() -> None:
     clock.advance(1.1)
     await settle()
     assert (database.kept, writer.unsaved) == (["end"], 0)
+
+
+@pytest.mark.parametrize("gone", [SessionMoved, SessionEnded])
+async def test_what_is_tried_again_for_a_session_that_went_elsewhere_is_given_up(
+    gone: type[Exception],
+) -> None:
+    clock, lost = ManualClock(), list[str]()
+    writer = Writer(clock, lambda: lost.append("lost"))
+    outcomes = iter([StorageFailed("The database does not answer."), gone("It is gone.")])
+
+    async def save() -> None:
+        raise next(outcomes)
+
+    writer.put(Write(save, key="turn"))
+    await settle()
+    assert (lost, writer.unsaved) == ([], 1)
+    clock.advance(0.6)
+    await settle()
+    assert (lost, writer.unsaved) == (["lost"], 0)
+    assert await writer.drained(5)
 
 
 async def test_what_could_not_be_stored_is_tried_again_before_what_comes_next() -> None:

@@ -57,6 +57,23 @@ async function opened() {
   return { clock, sent, line, told, peer };
 }
 
+test("an offer that the browser cannot make is tried again", async () => {
+  class BrokenPeer extends FakePeer {
+    async setLocalDescription() {
+      throw new Error("no codec");
+    }
+  }
+  FakePeer.all = [];
+  const clock = new FakeClock();
+  const video = { play: async () => {}, requestVideoFrameCallback() {} };
+  const line = new RtcLine({ send() {}, video, clock, PeerConnection: BrokenPeer });
+  await line.start(SETTINGS);
+  truthy(FakePeer.all[0].closed);
+  clock.advance(RETRY_MS);
+  await settled();
+  equal(FakePeer.all.length, 2);
+});
+
 /** Half a second in which everything arrives. */
 async function flow({ clock, peer }, ms = 500, { sound = true, lost = 0 } = {}) {
   for (let t = 0; t < ms; t += 20) {

@@ -1,4 +1,4 @@
-"""Takes off an answer, while it streams, what a model wrote for programs and not for people.
+"""Remove from a streamed answer what a model wrote for programs and not for people.
 
 These are thoughts, the tokens of chat templates, turns that the model made up for others, calls of
 tools, and marks of citations. Servers should keep them back; many do not, or lose only a part of
@@ -22,7 +22,7 @@ _INDEX_BEGINS = re.compile(r"(?:\{[a-z=]*\d*)?")
 
 
 class HiddenFilter:
-    """Feed it pieces; it gives back what people may see.
+    """Filter one answer, fed piece by piece.
 
     A thought whose opening is missing is known by its closing only. It is held back from the
     beginning where `unmarked` says that this model thinks so, or where it begins as thoughts do;
@@ -40,17 +40,19 @@ class HiddenFilter:
         self._closed_any = False
         # Whether the beginning is held back, as a thought that lacks its opening; None until known.
         self._musing: bool | None = True if unmarked else None
+        # Up to here what is held back has no closing: each piece is searched once.
+        self._searched = 0
         # What ends the call of a tool, and how many thoughts were opened within a thought.
         self._tool_ends = ""
         self._nested = 0
 
     def feed(self, piece: str) -> str:
-        """What is certain to be shown after `piece`."""
+        """Return the text that is certain to be shown after `piece`."""
         self._text += piece
         return self._run(final=False)
 
     def flush(self) -> str:
-        """The answer has ended: what was held back, without a thought that was never closed."""
+        """End the answer; return what was held back, without a thought that was never closed."""
         return self._run(final=True)
 
     def _run(self, *, final: bool) -> str:
@@ -101,13 +103,16 @@ class HiddenFilter:
         if not self._musing:
             self._musing = False
             return None
-        closing = marks.closing_of_thought(text)
+        closing = marks.closing_of_thought(text, self._searched)
         if closing is not None:
-            self._text = text[closing:].lstrip()
+            self._text, self._searched = text[closing:].lstrip(), 0
             self.unmarked |= not self._closed_any
             self._nested = max(0, self._nested - 1)
-            self._closed_any, self._musing = True, True if self._nested else None
+            self._closed_any = True
+            self._musing = True if self._nested else None
             return True
+        # A mark at the end may still be incomplete.
+        self._searched = max(0, len(text) - marks.LONGEST_TAG)
         first = text.lstrip()[:1]
         tagged = first == "[" or (first == "<" and marks.opening_of_thought(text))
         if final or tagged or len(text) > _MOST_HELD:
@@ -117,7 +122,7 @@ class HiddenFilter:
         return False
 
     def _at_candidate(self, *, final: bool) -> bool:
-        """The text begins with a character that opens a mark, perhaps."""
+        """Decide about a text that begins with a possible mark."""
         if (verdict := self._aside(final=final)) is not None:
             return verdict
         for handle in (self._piped, self._named, self._called, self._bracketed):
@@ -135,7 +140,7 @@ class HiddenFilter:
         return True
 
     def _piped(self) -> bool:
-        """A token such as ``<|im_end|>``."""
+        """Remove a token such as ``<|im_end|>``."""
         match = marks.PIPED.match(self._text)
         if match is None:
             return False
@@ -149,7 +154,7 @@ class HiddenFilter:
         return True
 
     def _aside(self, *, final: bool) -> bool | None:
-        """A line such as ``<status>searching</status>``; None where there is none."""
+        """Remove a line such as ``<status>searching</status>``; None where there is none."""
         match = marks.NAMED.match(self._text)
         if match is None or match[1] or match[2].lower() not in marks.ASIDES:
             return None
@@ -163,7 +168,7 @@ class HiddenFilter:
         return True
 
     def _called(self) -> bool:
-        """The call of a tool, as Llama and Mistral write it."""
+        """Remove the call of a tool, as Llama and Mistral write it."""
         if self._code.within:
             return False
         if (match := marks.CALLS.match(self._text)) and match[0].endswith("\n"):
@@ -179,7 +184,7 @@ class HiddenFilter:
         return True
 
     def _named(self) -> bool:
-        """A mark such as ``<think>`` or ``</s>``."""
+        """Remove a mark such as ``<think>`` or ``</s>``."""
         match = marks.NAMED.match(self._text)
         if match is None:
             return False
@@ -278,7 +283,7 @@ class HiddenFilter:
         if self._nested:
             # A thought within a thought may have ended, or one that only spoke of the mark: what
             # comes is held back until another closing, or the end, tells.
-            self._musing, self._said_anything = True, False
+            self._musing, self._said_anything, self._searched = True, False, 0
 
     # Giving out --------------------------------------------------------------------------------
 

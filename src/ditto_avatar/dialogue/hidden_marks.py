@@ -123,6 +123,7 @@ _AGENT_PLAN = re.compile(r"\s*\**(?:thought|thinking|reasoning)\**:", re.IGNOREC
 _ANSWER_LABEL = re.compile(
     r"(?:^|\n)\s*\**(?:final answer|answer|response)\**:\**\s*(?=[^\s*])", re.IGNORECASE
 )
+_MARK_BEGINS = re.compile(r"<|\[|◁")
 _MUSING_WORDS = frozenset(
     f"{_OPENERS} {_USER_DOES} {_WE_DO} {_LET_ME} the user user's human human's i we need have "
     "should must to let me thought thinking reasoning 사용자가 사용자는 사용자의 사용자께서 "
@@ -142,11 +143,11 @@ def plain(name: str) -> str:
     return lower if lower in NAMES else lower.rpartition(":")[2]
 
 
-def closing_of_thought(text: str) -> int | None:
-    """The end of the first mark in `text` that closes a thought."""
-    if _AGENT_PLAN.match(text) and (label := _ANSWER_LABEL.search(text)):
+def closing_of_thought(text: str, start: int = 0) -> int | None:
+    """Return the end of the first mark at or behind `start` that closes a thought."""
+    if _AGENT_PLAN.match(text) and (label := _ANSWER_LABEL.search(text, start)):
         return label.end()
-    for match in re.finditer(r"<|\[|◁", text):
+    for match in _MARK_BEGINS.finditer(text, start):
         at = match.start()
         if (named := NAMED.match(text, at)) and named[1] and plain(named[2]) in THOUGHTS:
             return named.end()

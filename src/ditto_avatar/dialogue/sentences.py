@@ -1,4 +1,4 @@
-"""Sentences out of a stream of pieces, in English and Korean.
+"""Split a stream of text into sentences, in English and Korean.
 
 Speech starts with the first sentence, so one is given out as soon as the characters seen prove
 that it has ended, and never a character later. The decision looks at one character after the
@@ -24,7 +24,7 @@ _WIDE_CLAUSE_MARKS = frozenset("，、；：")
 
 # A period after these never ends a sentence: a name or a number follows.
 _TITLES = frozenset(
-    "mr mrs ms mx dr prof st sr. mt gen sen rep gov lt col capt cmdr sgt maj rev hon pres supt "
+    "mr mrs ms mx dr prof st mt gen sen rep gov lt col capt cmdr sgt maj rev hon pres supt "
     "messrs mmes vs e.g i.e cf viz approx est fig figs eq eqs sec ch vol pp ed eds art dept "
     "nos ext tel".split()
 )
@@ -68,14 +68,14 @@ _LOOK_BACK = 64
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A sentence, or a part of one that was too long; `ends` tells whether it ends here."""
+    """A sentence, or a part of one that was too long; `ends` says whether it ends here."""
 
     text: str
     ends: bool = True
 
 
 class SentenceSplitter:
-    """Feed it pieces of one answer; it gives back sentences as soon as they have ended."""
+    """Split one answer, fed piece by piece, into sentences, each as soon as it has ended."""
 
     def __init__(self) -> None:
         self._said_anything = False
@@ -94,11 +94,11 @@ class SentenceSplitter:
 
     @property
     def pending(self) -> str:
-        """What has been fed and not yet given out."""
+        """Return the text that was fed and not returned yet."""
         return self._text
 
     def feed(self, piece: str) -> list[Part]:
-        """The parts that `piece` completes, in order."""
+        """Return the parts that `piece` completes, in order."""
         parts = []
         for character in piece:
             self._append(character)
@@ -107,7 +107,7 @@ class SentenceSplitter:
         return [part for part in parts if part.text]
 
     def flush(self) -> list[Part]:
-        """The text has ended: all that is left."""
+        """End the text; return the parts that are left."""
         parts = []
         while (part := self._next(final=True)) is not None:
             parts.append(part)
@@ -139,7 +139,7 @@ class SentenceSplitter:
         return Part(text, ends)
 
     def _end(self, *, final: bool) -> int | None:
-        """One past the end of the first sentence, None as long as it cannot be told."""
+        """Return the index behind the first sentence; None while that is not certain."""
         while self._at < len(self._text):
             character = self._text[self._at]
             if character in "\n\r\u2028\u2029":
@@ -157,7 +157,7 @@ class SentenceSplitter:
         return None
 
     def _mark(self) -> _Ending:
-        """The terminators from here, as far as they are known."""
+        """Find the terminators at `_at`, and the closers behind them, as far as they are known."""
         text = self._text
         marks = max(self._marks, self._at)
         while marks < len(text) and text[marks] in TERMINATORS:
@@ -169,7 +169,7 @@ class SentenceSplitter:
         return _Ending(text, self._run_at, self._at, marks, closers)
 
     def _pass(self, end: int) -> None:
-        """The sentence goes on at `end`."""
+        """Move on to `end`: the sentence goes on there."""
         for index in range(self._at, end):
             character = self._text[index]
             if character.isspace():
@@ -183,14 +183,14 @@ class SentenceSplitter:
         self._at = end
 
     def _within_bracket(self, end: int) -> bool:
-        """Whether position `end` lies within a bracket that is short enough to wait for."""
+        """Return whether `end` lies within a bracket that is short enough to wait for."""
         if not self._depth or end - self._opened_at >= _LONGEST_BRACKET:
             return False
         closed = sum(character in _CLOSING for character in self._text[self._at : end])
         return self._depth > closed
 
     def _cut(self) -> int | None:
-        """Where to cut a sentence that has become too long, or None."""
+        """Return where to cut a sentence that has become too long, or None."""
         # At the moment that a word ends: whether the sentence does too is known by then.
         if not self._text[-1:].isspace():
             return self._hard_cut()
@@ -201,7 +201,7 @@ class SentenceSplitter:
         return self._clause_end or len(self._text)
 
     def _hard_cut(self) -> int | None:
-        """For a text without spaces, or nearly."""
+        """Return where to cut a text without spaces, or nearly without."""
         return len(self._text) if self._columns >= 2 * _LONGEST else None
 
 
@@ -226,22 +226,22 @@ class _Ending:
 
     @property
     def before(self) -> str:
-        """The characters before, as many as are looked at."""
+        """Return the characters before, as many as are looked at."""
         return self.text[max(0, self.start - _LOOK_BACK) : self.start]
 
     @property
     def word(self) -> str:
-        """The word before, or its end."""
+        """Return the word before, or its end."""
         return _WORD_BEGINS.split(self.before)[-1]
 
     @property
     def rest(self) -> str:
-        """All that follows, from the next word on."""
+        """Return all that follows, from the next word on."""
         return self.text[self.closers :].lstrip(" \t")
 
     @property
     def in_address(self) -> bool:
-        """Whether it stands in an address of the web or of mail."""
+        """Return whether it stands in an address of the web or of mail."""
         run = self.text[self.run_at : self.start].lower()
         if any(begin in run for begin in _ADDRESS_BEGINS):
             return True
@@ -250,12 +250,12 @@ class _Ending:
 
     @property
     def numbers_a_list(self) -> bool:
-        """Whether nothing but the number of a list's item stands before."""
+        """Return whether nothing but the number of a list's item stands before."""
         return _LIST_MARK.fullmatch(self.text, 0, self.start) is not None
 
 
 def _verdict(mark: _Ending, *, final: bool) -> bool | None:
-    """Whether the sentence ends behind `mark`; None when more characters are needed."""
+    """Decide whether the sentence ends behind `mark`; None when more characters are needed."""
     if mark.closers == len(mark.text) and not final:
         return None
     following = mark.text[mark.closers : mark.closers + 1]
@@ -271,7 +271,7 @@ def _verdict(mark: _Ending, *, final: bool) -> bool | None:
 
 
 def _ends_without_space(mark: _Ending, following: str) -> bool:
-    """The next character stands right behind: mostly a decimal, a version, an address."""
+    """Decide for a character right behind: mostly of a decimal, a version, an address."""
     if mark.closed_by or mark.in_address:
         return False
     run = mark.terminators
@@ -297,7 +297,7 @@ def _ends_after_closer(mark: _Ending, *, final: bool) -> bool | None:
     if _is_hangul(rest[0]):
         if len(rest) < 2 and not final:
             return None
-        return not rest.startswith(tuple(word[:2] for word in _QUOTATIVES))
+        return not rest.startswith(_QUOTATIVES)
     return True
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.credentials.statement import Statement
-from ditto_avatar.errors import DittoAvatarError, outcome_of
+from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.media.encode import mime_type
@@ -118,7 +118,7 @@ class ClipOutput(Output):
                 name = await self._writer.store(media, self._statement)
             except DittoAvatarError as error:
                 # The viewers have seen the segment live; only its replay is lost.
-                self._notify(progress.Troubled(outcome_of(error).code, str(error)))
+                self._notify(progress.Troubled(outcome_of(error).code, public_text(error)))
                 continue
             self._notify(progress.ClipStored(segment.id, _clip(name, segment)))
 

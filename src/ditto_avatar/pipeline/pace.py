@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 
-from ditto_avatar.clock import Clock
+from ditto_avatar.clock import Clock, wait_until
 
 # How far ahead of its viewers a turn has to be to wait for others without a gap: at its begin, and
 # at most. Fragments grow up to a second, and one that is shown has to be whole.
-_FIRST_COMFORT_S, _COMFORT_S, _COMFORT_GROWS = 0.4, 1.0, 0.25
+_FIRST_RESERVE_S, _MOST_RESERVE_S, _RESERVE_GROWS = 0.4, 1.0, 0.25
 
 
 class SpeakingTurns:
@@ -50,15 +50,7 @@ class SpeakingTurns:
         """Return once no turn begins, or at the time `until`. Cancelling is safe."""
         if self._nobody.is_set() or clock.now() >= until:
             return
-        waits = [
-            asyncio.ensure_future(self._nobody.wait()),
-            asyncio.ensure_future(clock.sleep_until(until)),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await wait_until(self._nobody, clock, until)
 
 
 class Pace:
@@ -76,19 +68,20 @@ class Pace:
 
     async def wait(self, media_s: float) -> None:
         """Return when media time `media_s`, up to which everything was handed over, is at most the
-        lead ahead of the viewer; and, with enough in hand, when no other turn waits for its first
-        fragment, and no sooner than others leave time. Cancelling is safe."""
-        # Nobody plays what is not there: where the viewer ran dry, it waits at `media_s`.
+        lead ahead of the viewer; and, with enough in reserve, when no other turn waits for its
+        first fragment, and no sooner than others leave time. Cancelling is safe."""
+        # Nobody plays what is not there: where the viewer stalled, it waits at `media_s`.
         self._began = max(self._began, self._clock.now() - media_s)
         played = self._began + media_s
         await self._clock.sleep_until(played - self._lead_s)
-        latest = played - comfort_s(media_s)
+        latest = played - reserve_s(media_s)
         await self._turns.give_way(self._clock, latest)
         share = self._last_s + (media_s - self._last_media_s) / self._turns.speed
         await self._clock.sleep_until(min(share, latest))
         self._last_media_s, self._last_s = media_s, self._clock.now()
 
 
-def comfort_s(media_s: float) -> float:
-    """Return how many seconds in hand are enough to wait for others, once `media_s` were drawn."""
-    return min(_COMFORT_S, _FIRST_COMFORT_S + _COMFORT_GROWS * media_s)
+def reserve_s(media_s: float) -> float:
+    """Return how many seconds ahead of the viewer, once `media_s` were drawn, are enough to wait
+    for others."""
+    return min(_MOST_RESERVE_S, _FIRST_RESERVE_S + _RESERVE_GROWS * media_s)

@@ -1,4 +1,4 @@
-"""The connections of a server, limited before anything is read: how many there are, how long a
+"""Limit the connections of a server before anything is read: how many there are, how long a
 request may take to arrive, how long an answer may stay unread.
 
 uvicorn's two protocols are made to report to `Connections`. They lean on uvicorn's inside, which
@@ -147,7 +147,7 @@ class Connections:
 
     def _make_room_for(self, address: str | None) -> bool:
         """End a connection of the address that has the most, if `address` has fewer even with one
-        more; whether that was so. Else a few addresses could take all there are."""
+        more; else a few addresses could take all there are. Return whether one was ended."""
         holder, held = self._shares.largest()
         if held <= self._shares.held(address) + 1:
             return False
@@ -193,12 +193,12 @@ class HttpConnection(H11Protocol):
             log.error("a request could not be read: %s", where_raised(error))
             self._places.invalid()
             self.transport.abort()
-        self._look()
+        self._update_expected()
 
     def on_response_complete(self) -> None:
         """Expect the next request. Called by uvicorn at the end of an answer."""
         super().on_response_complete()
-        self._look()
+        self._update_expected()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or has a head that is too large. Called by uvicorn."""
@@ -232,8 +232,8 @@ class HttpConnection(H11Protocol):
         self._places.unread(self.transport, full=False)
         super().resume_writing()
 
-    def _look(self) -> None:
-        """Tell whether the peer owes the rest of a request."""
+    def _update_expected(self) -> None:
+        """Report which part of a request is still to come."""
         if self.transport.get_protocol() is not self:
             return  # a WebSocket by now
         part = None

@@ -64,7 +64,7 @@ class Throttle:
 
     async def wait(self, sender: Hashable) -> None:
         """Return when the next message of `sender` may be handled. The place is taken before the
-        wait, so senders under one name share its pace. Canceling is safe; the place is used up."""
+        wait, so senders under one name share its pace. Cancelling is safe; the place is used up."""
         due = self.charge(sender)
         if due - self._slack_s > self._clock.now():
             await self._clock.sleep_until(due - self._slack_s)

@@ -31,7 +31,7 @@ class Readiness:
         self._problem: str | None = None
 
     async def check(self) -> None:
-        """Raise `NotReady` while the database or the data folder cannot be written. Canceling is
+        """Raise `NotReady` while the database or the data folder cannot be written. Cancelling is
         safe."""
         async with self._asking:
             now = self._clock.now()

@@ -246,7 +246,8 @@ async def poster(name: str, parts: Parts) -> FileResponse:
 
 
 def _caching(parts: ServerParts, name: str) -> dict[str, str]:
-    """A visitor's own face is in no shared cache, and its name goes to no other site."""
+    """Choose the cache headers of an avatar's file: a visitor's own face stays out of shared
+    caches, and its name goes to no other site."""
     return _PUBLIC if parts.avatars.is_listed(name) else _PRIVATE
 
 

@@ -1,4 +1,4 @@
-"""Put a server together: open its parts in order, and close them in the other."""
+"""Open the parts of a server in order, and close them in reverse."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
-    """Build all parts, serve inside the block, and stop gracefully: running answers get
-    `settings.shutdown_s`, then they are interrupted. Raises `Unavailable`, `InvalidInput` and
-    `NotFound` for settings that cannot be served."""
+    """Open all parts, serve inside the block, and close them in reverse. Answers that still run at
+    its end are interrupted at once: `GracefulServer` gives them `settings.shutdown_s` before.
+    Raises `Unavailable`, `InvalidInput` and `NotFound` for settings that cannot be served."""
     clock, metrics = SystemClock(), Metrics()
     secret = ServerSecret.of(revealed(settings.token_secret), settings.data_dir)
     keys = Keyring.read("DITTO_API_KEYS", settings.api_keys, settings.api_keys_file)

@@ -45,9 +45,9 @@ router = APIRouter()
 HELLO_TIMEOUT_S = 10.0
 NO_HELLO, SILENT, TOO_BUSY, RESTART, FAILED = 4400, 4408, 1013, 1012, 1011
 # A message that fails counts as so many more: it costs an answer, and a page sends few of them.
-_PRICE_OF_FAILURE = 3
-# How long a viewer that read too little is given to read why it is sent away.
-_FAREWELL_S = 1.0
+_FAILED_MESSAGE_COST = 3
+# How long sending a close frame may take.
+_CLOSE_TIMEOUT_S = 1.0
 
 
 @router.websocket("/ws")
@@ -95,8 +95,7 @@ async def _serve(socket: WebSocket, viewer: _Viewer) -> None:
         overflowed = tasks[-1].done()
         for task in tasks:
             task.cancel()
-        *ends, _ = await asyncio.gather(*tasks, viewer.close(), return_exceptions=True)
-        for end in ends:
+        for end in await asyncio.gather(*tasks, viewer.close(), return_exceptions=True):
             if isinstance(end, Exception):
                 viewer.parts.metrics.errors.labels(outcome_of(end).code).inc()
                 log.error("a connection broke off: %s", where_raised(end))
@@ -109,7 +108,7 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
     """Close, unless that was done or the other side did it. Does not wait for a side that does
     not read; what it holds is dropped when `unread_s` is over."""
     try:
-        async with asyncio.timeout(_FAREWELL_S):
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             # A close frame carries at most 123 bytes of reason.
             await socket.close(code, reason.encode()[:120].decode(errors="ignore"))
     except (TimeoutError, WebSocketDisconnect, RuntimeError):
@@ -261,8 +260,8 @@ class _Viewer:
         self.parts.metrics.errors.labels(outcome.code).inc()
         failure = events.Failure(outcome.code, public_text(error), id=message_id)
         self.outbox.tell(failure)
-        self.parts.paces.connection.charge(self._name, _PRICE_OF_FAILURE)
-        self.parts.paces.address.charge(self._address, _PRICE_OF_FAILURE)
+        self.parts.paces.connection.charge(self._name, _FAILED_MESSAGE_COST)
+        self.parts.paces.address.charge(self._address, _FAILED_MESSAGE_COST)
 
     async def _offer(self, sdp: str) -> None:
         if self._rtc is None:
@@ -273,7 +272,10 @@ class _Viewer:
 
     def _rtc_changed(self, up: bool, reason: str) -> None:
         if self._rtc is not None:
-            self._rtc.start() if up else self._rtc.stop(reason)
+            if up:
+                self._rtc.start()
+            else:
+                self._rtc.stop(reason)
 
     def _heard(self, samples: FloatArray) -> None:
         if self.microphone.on:

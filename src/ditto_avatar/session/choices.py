@@ -46,7 +46,7 @@ class Choices:
             self._context.idle.report(0)
             return events.AvatarSelected(avatar)
 
-        await self._context.tasks.finish(self._choose(select, avatar=name))
+        await self._context.tasks.finish(self._choose(select, lambda: {"avatar": name}))
 
     async def language(self, language: Language) -> None:
         """Speak another language from the next turn on. Raises `StorageFailed`."""
@@ -55,10 +55,11 @@ class Choices:
             self._context.language = language
             return events.LanguageSelected(language)
 
-        # What is chosen again is sent again, and costs no write.
-        same = language is self._context.language
-        chosen = {} if same else {"language": language.value}
-        await self._context.tasks.finish(self._choose(select, **chosen))
+        def changes() -> dict[str, str]:
+            # What is chosen again is sent again, and costs no write.
+            return {} if language is self._context.language else {"language": language.value}
+
+        await self._context.tasks.finish(self._choose(select, changes))
 
     def voices(self, voices: tuple[str, ...]) -> None:
         """Speak with these voices from the next turn on, one for each language, instead of the
@@ -67,9 +68,12 @@ class Choices:
         self._context.voices = voices
         self._context.viewers.tell(events.VoiceSelected(voices))
 
-    async def _choose(self, select: Callable[[], events.Event], **stored: str) -> None:
+    async def _choose(
+        self, select: Callable[[], events.Event], changes: Callable[[], dict[str, str]]
+    ) -> None:
+        """Store `changes`, which are found under the lock, then `select`."""
         async with self._lock.entered():
             self._context.use()
-            if stored:
-                await self._record.change(**stored)
+            if changed := changes():
+                await self._record.change(**changed)
             self._context.viewers.tell(select())

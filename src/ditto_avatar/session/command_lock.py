@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from ditto_avatar.errors import SessionEnded, SessionMoved, ShuttingDown
 
+STOPPING = "The server is stopping; please try again in a moment."
+
 
 class CommandLock:
     """Hold the lock, and why the session was closed. Belongs to the event loop."""
@@ -30,7 +32,7 @@ class CommandLock:
     def check(self) -> None:
         """Raise `ShuttingDown`, `SessionMoved` or `SessionEnded` if no command is taken."""
         if self.closed == "shutdown":
-            raise ShuttingDown("The server is stopping; please try again in a moment.")
+            raise ShuttingDown(STOPPING)
         if self.closed == "moved":
             raise SessionMoved("The conversation goes on at another server.")
         if self.closed is not None:

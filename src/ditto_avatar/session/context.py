@@ -52,7 +52,7 @@ class Context:
         return self.held.session_id
 
     def use(self) -> float:
-        """Note that the session is in use; the time."""
+        """Note that the session is in use; return the time."""
         self.used_at = self.clock.now()
         return self.used_at
 

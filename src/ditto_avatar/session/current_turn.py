@@ -37,8 +37,8 @@ class CurrentTurn:
         return turn if turn is not None and turn.id == turn_id else None
 
     def begin(self, stored: StoredTurn, arrived: float) -> None:
-        """Run a turn that was stored; its text came at `arrived`. The one before has to be
-        over."""
+        """Run a turn that was stored; its text came at `arrived`. Call `interrupt`
+        first: what still runs of an older turn then changes nothing any more."""
         turn = t.Turn(
             stored.id, stored.generation, stored.kind, stored.text, arrived, stored.client_id
         )
@@ -46,8 +46,8 @@ class CurrentTurn:
         self._runner.start()
 
     async def interrupt(self, reason: str) -> bool:
-        """Stop the turn; False if there is none. Returns when nothing of it runs. Cancelling is
-        safe: it stops all the same."""
+        """Stop the answer in progress; return False if there is none. Waits until nothing of it
+        runs, 10 s at most. Cancelling is safe: it stops all the same."""
         if self._runner is None:
             return False
         began = self._clock.now()

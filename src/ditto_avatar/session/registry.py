@@ -16,6 +16,7 @@ from ditto_avatar.errors import (
     ShuttingDown,
     Unauthorized,
 )
+from ditto_avatar.session.command_lock import STOPPING
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.grant import Grant, key_of
 from ditto_avatar.session.limits import RateLimit
@@ -89,7 +90,8 @@ class Registry:
     ) -> Session:
         """Open a session for `address`, with the limits of `grant`. It is stored with its first
         turn; until then it ends when its viewer leaves. Raises `NotFound` for an unknown avatar,
-        `RateLimited`, `ShuttingDown`, and `Busy` when there are too many. Cancelling is safe."""
+        `RateLimited`, `ShuttingDown`, `StorageFailed`, and `Busy` when there are too many.
+        Cancelling is safe."""
         self._services.drain.check()
         name = avatar or self._default_avatar
         self._services.find_avatar(name, key_of(grant))
@@ -98,23 +100,24 @@ class Registry:
         try:
             if self._shared_limit is not None:
                 await self._shared_limit.take(address)
+                self._check_open()
+            token = secrets.token_urlsafe(24)
+            stored = StoredSession(
+                secrets.token_hex(16),
+                hash_token(token),
+                name,
+                language or self._default_language,
+                grant=grant,
+            )
+            return self._add(stored, token, address, is_new=True)
         except BaseException:
             self._places.give_back(address)
             raise
-        token = secrets.token_urlsafe(24)
-        stored = StoredSession(
-            secrets.token_hex(16),
-            hash_token(token),
-            name,
-            language or self._default_language,
-            grant=grant,
-        )
-        return self._add(stored, token, address, is_new=True)
 
     async def find(self, session_id: str, token: str, address: str = "unknown") -> Session:
         """Return the session of that id, from memory or from the store; `address` is the caller's.
-        Raises `SessionEnded`, `Unauthorized`, `Busy` and `StorageFailed`, and `SessionMoved` while
-        another server holds it. Cancelling is safe."""
+        Raises `SessionEnded`, `Unauthorized`, `Busy`, `ShuttingDown` and `StorageFailed`, and
+        `SessionMoved` while another server holds it. Cancelling is safe."""
         if session_id in self._going:
             raise SessionEnded("The session has ended.")
         session = self._sessions.get(session_id)
@@ -163,7 +166,8 @@ class Registry:
         await self._erasure.purge()
 
     async def close(self, grace_s: float) -> None:
-        """Take no new turns, give running ones `grace_s` seconds, then end all."""
+        """Take no new turns, give running ones `grace_s` seconds, then end all. Cancelling is
+        not safe: call it again."""
         self._closing = True
         closing = [session.close("shutdown", grace_s) for session in self._sessions.values()]
         for failure in await asyncio.gather(*closing, return_exceptions=True):
@@ -174,12 +178,19 @@ class Registry:
     async def _load(self, session_id: str, token: str, address: str) -> Session:
         """Read a session from the store, once however many ask for it."""
         loading = self._loading.get(session_id)
+        others = loading is not None
         if loading is None:
             self._reserve(address)
             loading = asyncio.create_task(self._read(session_id, token, address))
             self._loading[session_id] = loading
             loading.add_done_callback(lambda done: self._loaded(session_id, address, done))
-        return await asyncio.shield(loading)
+        try:
+            return await asyncio.shield(loading)
+        except Unauthorized:
+            if not others:
+                raise
+        # The token of another caller was wrong, which says nothing of this one.
+        return await self.find(session_id, token, address)
 
     async def _read(self, session_id: str, token: str, address: str) -> Session:
         store = self._services.store
@@ -196,7 +207,7 @@ class Registry:
             raise SessionMoved("The conversation has just moved to another server.")
         if self._closing:
             await self._services.ownership.give_back(taken.held)
-            raise ShuttingDown("The server is stopping; please try again in a moment.")
+            raise ShuttingDown(STOPPING)
         try:
             self._services.find_avatar(stored.avatar, key_of(stored.grant))
         except NotFound:
@@ -253,9 +264,12 @@ class Registry:
 
     def _reserve(self, address: str) -> None:
         """Take a place in memory for one more session of `address`."""
-        if self._closing:
-            raise ShuttingDown("The server is stopping; please try again in a moment.")
+        self._check_open()
         self._places.reserve(address, self._put_out)
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ShuttingDown(STOPPING)
 
     def _put_out(self, address: str | None) -> None:
         """Let the session leave the memory that nobody watches and that was not used for longest,

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from functools import partial
 
+from ditto_avatar.clock import wait_until
 from ditto_avatar.dialogue.base import Prompt
 from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
 from ditto_avatar.pipeline import progress
@@ -104,7 +105,7 @@ class TurnRunner:
         return self._drift_reports[segment] <= _MOST_DRIFT_REPORTS
 
     def handle(self, happened: t.Input) -> list[t.Action]:
-        """Hand an input to the state machine and carry out what follows; the actions."""
+        """Hand an input to the state machine, carry out what follows, and return the actions."""
         turn = self.turn
         if isinstance(happened, progress.PipelineFailed) and turn.phase not in t.FINAL:
             self._services.metrics.errors.labels(happened.code).inc()
@@ -136,9 +137,9 @@ class TurnRunner:
             log.exception("turn %s failed", self.turn.id)
             self.handle(self._failed(error))
         if self.turn.phase is t.Phase.HEARING:
+            longest_s = self.turn.seconds_left() + _PLAYBACK_SLACK_S
             # Without a viewer there is nobody to wait for.
-            slack_s = _PLAYBACK_SLACK_S if len(self._context.viewers) else 0.0
-            await self._until_heard(self.turn.seconds_left() + slack_s if slack_s else 0.0)
+            await self._until_heard(longest_s if len(self._context.viewers) else 0.0)
             self.handle(t.PlaybackEnded(self._clock.now()))
 
     def _claim(self) -> Claim:
@@ -175,15 +176,7 @@ class TurnRunner:
     async def _until_heard(self, longest_s: float) -> None:
         """Return when a page has reported the end, or when the longest time is over."""
         self._heard_out.clear()
-        waits = {
-            asyncio.create_task(self._heard_out.wait()),
-            asyncio.create_task(self._clock.sleep_until(self._clock.now() + longest_s)),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await wait_until(self._heard_out, self._clock, self._clock.now() + longest_s)
 
     def _failed(self, error: Exception) -> progress.PipelineFailed:
         return progress.PipelineFailed(

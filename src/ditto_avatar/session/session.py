@@ -140,12 +140,12 @@ class Session:
         *,
         asker: Outbox | None = None,
     ) -> str:
-        """Begin a turn (interrupting the one in progress) once it is stored; its id.
+        """Begin a turn (interrupting the one in progress) once it is stored, and return its id.
 
         The same `client_id` is accepted once and gives the same turn again: `asker`, a viewer that
         may have missed it, gets its events again, and a question that a killed server left without
         an answer is answered now. Raises `InvalidInput`, `RateLimited`, `UsedUp`, `ShuttingDown`,
-        `SessionEnded` and `StorageFailed`. Cancelling is safe.
+        `SessionMoved`, `SessionEnded` and `StorageFailed`. Cancelling is safe.
         """
         text = checked_message(text, self._services.max_text)
         return await self._context.tasks.finish(
@@ -178,7 +178,8 @@ class Session:
 
     async def keep(self) -> None:
         """Store the session before its first turn: a program opens it now and comes back later.
-        Raises `StorageFailed`. Cancelling is safe."""
+        Raises `StorageFailed`, `SessionEnded`, `SessionMoved` and `ShuttingDown`. Cancelling is
+        safe."""
         await self._context.tasks.finish(self._keep())
 
     async def _keep(self) -> None:
@@ -186,8 +187,8 @@ class Session:
             await self._record.keep()
 
     async def interrupt(self, reason: str = "user") -> bool:
-        """Stop the answer in progress; False if there is none. Returns when nothing of it runs.
-        Cancelling is safe: the answer stops all the same."""
+        """Stop the answer in progress; return False if there is none. Waits until nothing of it
+        runs, 10 s at most. Cancelling is safe: it stops all the same."""
         return await self._turn.interrupt(reason)
 
     def playback(self, report: PlaybackReport) -> None:

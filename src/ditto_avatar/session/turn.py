@@ -64,8 +64,6 @@ class Queued:
 class Admitted:
     """The turn has got a place."""
 
-    pass
-
 
 @dataclass(frozen=True, slots=True)
 class Played:

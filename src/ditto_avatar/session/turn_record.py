@@ -45,8 +45,9 @@ class TurnRecord:
         self._context.writer.put(Write(save, saved, failed))
 
     def settle(self, then: tuple[events.Event, ...]) -> None:
-        """Store the answer as it stands, with what was heard of it, then send `then`. In a final
-        phase the turn is counted and logged as well."""
+        """Store the answer as it stands, with what was heard of it, then send `then`: also when the
+        write failed and will be tried again, but not when another server has the session. In a
+        final phase the turn is counted and logged as well."""
         turn, context = self._turn, self._context
         state = INTERRUPTED if turn.phase is t.Phase.INTERRUPTED else FINISHED
         answer, heard, reason = turn.answer, turn.heard, turn.reason

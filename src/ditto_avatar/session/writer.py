@@ -1,6 +1,7 @@
 """Store the changes of a session one after the other, then tell of each.
 
-The events of a write are sent once it is stored: no viewer learns of what a crash could undo.
+Turns, choices and clips are announced once they are stored: no viewer learns of what a crash could
+undo. The end of a turn is announced either way.
 The writes of a session run in one task of its own, in the order in which they came; no caller can
 cancel them. A write that must not be lost (how a turn ended) is tried again until the database
 takes it, behind the newer ones. Only a session that belongs to another server by now, or is gone,
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ditto_avatar.clock import Clock
+from ditto_avatar.clock import Clock, wait_until
 from ditto_avatar.errors import DittoAvatarError, SessionEnded, SessionMoved
 
 log = logging.getLogger(__name__)
@@ -163,9 +164,16 @@ class Writer:
         for key, write in list(self._unsaved.items()):
             try:
                 await write.save()
+            except (SessionMoved, SessionEnded):
+                self._unsaved.clear()
+                self._lost()
+                return
             except Exception as error:
                 # The border of a task; those that wait behind it would fail as well.
-                log.debug("a write failed again: %s", error)
+                if isinstance(error, DittoAvatarError):
+                    log.debug("a write failed again: %s", error)
+                else:
+                    log.exception("a write failed again")
                 return
             if self._unsaved.get(key) is write:
                 del self._unsaved[key]
@@ -180,12 +188,4 @@ class Writer:
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until something comes."""
         self._came.clear()
-        waits = {
-            asyncio.create_task(self._came.wait()),
-            asyncio.create_task(self._clock.sleep_until(self._clock.now() + seconds)),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await wait_until(self._came, self._clock, self._clock.now() + seconds)

@@ -109,7 +109,7 @@ class Outbox:
 
     async def get(self) -> NumberedEvent | None:
         """Return the next event; None once the outbox is closed and empty. Raises `Overflow`.
-        Canceling is safe: nothing is taken out before there is something to return."""
+        Cancelling is safe: nothing is taken out before there is something to return."""
         while not self._items and not self._closed:
             self._changed.clear()
             await self._changed.wait()
@@ -125,7 +125,7 @@ class Outbox:
 
     async def overflowed(self) -> None:
         """Return once the reader has left too much unread, even while it is stuck with an item
-        that it took before. Canceling is safe."""
+        that it took before. Cancelling is safe."""
         await self._overflowed.wait()
 
     def close(self) -> None:

@@ -75,7 +75,7 @@ class EspeakEngine:
 
         A child that dies or hangs is replaced, and the sentence goes on where its sound broke
         off. Raises `SentenceFailed` when the second attempt fails too, `InvalidInput` for a voice
-        that espeak-ng does not have. Canceling and closing early are safe: the child is free for
+        that espeak-ng does not have. Cancelling and closing early are safe: the child is free for
         the next sentence after the buffer of sound that it is making.
         """
         prosody = PROSODIES[emotion]
@@ -134,7 +134,7 @@ class EspeakEngine:
         await self.close()
 
     async def close(self) -> None:
-        """End the children. Canceling is safe; closing again waits for the rest."""
+        """End the children. Cancelling is safe; closing again waits for the rest."""
         await self._pool.close()
 
 

@@ -58,7 +58,7 @@ class Pool:
 
     async def start(self) -> None:
         """Start all children. One that cannot be started is logged, and tried again when it is
-        needed. Raises `Unavailable` when the pool is closed. Canceling is safe: those that were
+        needed. Raises `Unavailable` when the pool is closed. Cancelling is safe: those that were
         begun are started all the same."""
         missing = self._size - len(self._children)
         if starting := [self._run(self._prepare()) for _ in range(missing)]:
@@ -83,7 +83,7 @@ class Pool:
         return sound
 
     async def close(self) -> None:
-        """End all children and wait until they are gone. Canceling is safe: they are killed
+        """End all children and wait until they are gone. Cancelling is safe: they are killed
         first, and closing again waits for the rest."""
         self._closed = True
         for child in self._children:

@@ -44,7 +44,7 @@ class EspeakProcess(ChildProcess):
     @classmethod
     async def start(cls, deadlines: Deadlines) -> EspeakProcess:
         """Start a child and wait until it is ready. Raises `ChildFailed`, or `OSError` when the
-        system starts no process. Canceling is safe: no process stays behind."""
+        system starts no process. Cancelling is safe: no process stays behind."""
         library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
         # Without site-packages, which it does not need.
         child = cls(await spawn("-S", str(_PROGRAM), str(library), str(data)), deadlines)

@@ -64,7 +64,7 @@ class Sound:
         return self
 
     async def __anext__(self) -> Frame:
-        """Wait for the next frame. Raises what `fail` was given. Canceling is safe: no frame is
+        """Wait for the next frame. Raises what `fail` was given. Cancelling is safe: no frame is
         lost."""
         item = await self._ready.get()
         if item is None:

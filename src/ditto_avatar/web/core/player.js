@@ -234,6 +234,7 @@ export class Player extends Emitter {
     this.emit("speaking", showing.segment);
     await raised;
     showing.covers = true;
+    if (previous) this.#adaptNeeded(previous);
     previous?.close();
     this.#refresh();
   }
@@ -285,6 +286,7 @@ export class Player extends Emitter {
     showing.drop();
     if (showing !== this.#onScreen) {
       showing.close();
+      this.#changeAvatar();
       return this.#leaveEnded();
     }
     showing.layer.hush(HUSH_MS);
@@ -308,7 +310,10 @@ export class Player extends Emitter {
       if (!showing.live) showing.layer.video.pause();
       // A decoder that failed may show nothing at all, and then a fade would begin from nothing.
       this.#toIdle(this.#pose(showing), BACK.failed);
-    } else showing.close();
+    } else {
+      showing.close();
+      this.#changeAvatar();
+    }
     if (!showing.streamed) return this.#timeline.remove(segment);
     // After WebRTC the fragments follow; after them the clip.
     if (showing.live) segment.live = false;
@@ -328,15 +333,19 @@ export class Player extends Emitter {
     const leaving = this.#onScreen;
     if (!leaving) return;
     this.#onScreen = null;
-    this.#neededSeconds = leaving.stalls
-      ? Math.min(MOST_AHEAD_SECONDS, this.#neededSeconds * 2)
-      : this.#neededSeconds;
+    this.#adaptNeeded(leaving);
     this.emit("idle");
     await this.#idle.align(frame, poseMs, IDLE_TOLERANCE_FRAMES);
     await this.#layers.lower(leaving.layer, fadeMs);
     leaving.close();
     await this.#changeAvatar();
     this.#refresh();
+  }
+
+  /** Starts later after a stall, and a little earlier after every sentence without one. */
+  #adaptNeeded({ stalls }) {
+    const seconds = this.#neededSeconds * (stalls ? 2 : 0.8);
+    this.#neededSeconds = Math.min(MOST_AHEAD_SECONDS, Math.max(LEAST_AHEAD_SECONDS, seconds));
   }
 
   #pose({ segment, position }) {
@@ -356,7 +365,8 @@ export class Player extends Emitter {
     if (this.#changing) return;
     this.#changing = true;
     try {
-      while (this.#wantedAvatar && !this.#onScreen) {
+      // While sentences have all layers, it stays wanted.
+      while (this.#wantedAvatar && !this.#onScreen && this.#layers.unused.length > 0) {
         const avatar = this.#wantedAvatar;
         this.#wantedAvatar = null;
         if (avatar.name !== this.#idle?.avatar.name) await this.#replaceIdle(avatar);

@@ -36,7 +36,6 @@ export class RtcLine extends Emitter {
   #offer = 0;
   #poll = null;
   #retry = null;
-  #watch = null;
   #microphone = null;
   #listening = false;
 
@@ -70,7 +69,11 @@ export class RtcLine extends Emitter {
     this.#microphone = settings.microphone ? audio.sender : null;
     peer.addTransceiver("video", { direction: "recvonly" });
     this.#play(stream);
-    await peer.setLocalDescription();
+    try {
+      await peer.setLocalDescription();
+    } catch {
+      return this.#fail(peer, "connect");
+    }
     if (peer !== this.#peer) return;
     this.#offer += 1;
     this.#send({ type: "rtc.offer", sdp: peer.localDescription.sdp, id: `rtc-${this.#offer}` });
@@ -135,7 +138,6 @@ export class RtcLine extends Emitter {
   #mind(peer) {
     const begun = this.#clock.now();
     const watch = { packets: 0, heardAt: begun, firstAt: null, first: 0, lost: [], decoded: 0, shown: 0, shownAt: begun };
-    this.#watch = watch;
     const poll = async () => {
       const stats = await read(peer);
       if (peer !== this.#peer) return;
