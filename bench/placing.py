@@ -12,17 +12,16 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bench.report import RESULTS, Target, p50, percentile, write
+from bench.simulated_worker import worker_process
 from bench.sound import speak
 from bench.yardstick import Yardstick
 from ditto_avatar.cluster.fleet import Fleet
@@ -99,7 +98,9 @@ async def measure(packs: Path) -> dict[str, Any]:
     card = json.loads((RESULTS / "h100_end_to_end.json").read_text())["figures"]
     places, first_ms = int(card["admitted"]), float(card["first_fragment_ms_p50"])
     with ExitStack() as stack:
-        workers = [stack.enter_context(_worker(packs, places, first_ms)) for _ in range(WORKERS)]
+        workers = [
+            stack.enter_context(worker_process(packs, places, first_ms)) for _ in range(WORKERS)
+        ]
         addresses = [worker.address for worker in workers]
         fleet = Fleet(addresses, None, first_s=_READY_S)
         await fleet.open()
@@ -151,36 +152,6 @@ async def _imbalance(fleet: Fleet) -> int:
         if sum(taken) >= FRONTS * FIRST_VIEWERS:
             return max(taken) - min(taken)
         await fleet.changed()
-
-
-class _Worker:
-    def __init__(self, packs: Path, places: int, first_ms: float) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.address = f"127.0.0.1:{port}"
-        options = map(str, (packs, port, places, first_ms))
-        command = [sys.executable, "-m", "bench.simulated_worker", *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
-
-    def stop(self) -> int:
-        """End it; the most streams that it drew at once."""
-        self._process.terminate()
-        out, _ = self._process.communicate()
-        return int(out)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-@contextmanager
-def _worker(packs: Path, places: int, first_ms: float) -> Iterator[_Worker]:
-    worker = _Worker(packs, places, first_ms)
-    try:
-        yield worker
-    finally:
-        worker.kill()
 
 
 if __name__ == "__main__":
