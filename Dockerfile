@@ -2,6 +2,7 @@
 #
 #   docker build -t ditto-avatar:cpu .
 #   docker build -t ditto-avatar:cuda --build-arg VARIANT=cuda .
+#   docker build -t ditto-avatar:ray --build-arg VARIANT=cuda --build-arg RAY=ray==2.60.0 .
 #
 # Both start from Debian and its own Python. The driver of a GPU comes from NVIDIA's container
 # toolkit and CUDA's libraries from PyTorch's wheels, so no base with CUDA is needed.
@@ -33,6 +34,10 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     /opt/ditto/bin/pip install --no-cache-dir --require-hashes \
       --requirement "requirements/image-${VARIANT}.txt"
+# For nodes of a Ray cluster; like PyTorch it is not in the lock.
+ARG RAY=
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+    if [ -n "${RAY}" ]; then /opt/ditto/bin/pip install --no-cache-dir "${RAY}"; fi
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY src ./src
 # The package itself brings nothing: everything it needs is in the lock. What only builds it, tests
@@ -68,6 +73,8 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data \
       --shell /usr/sbin/nologin ditto \
  && install --directory --owner=ditto --group=ditto --mode=0700 /data /cache
 COPY --from=build /opt/ditto /opt/ditto
+# KubeRay starts nodes by a shell that may set PATH anew.
+RUN if [ -e /opt/ditto/bin/ray ]; then ln -s /opt/ditto/bin/ray /usr/local/bin/ray; fi
 # The root may be read-only: only /data, /cache and /tmp are written to.
 ENV PATH=/opt/ditto/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -27,7 +27,8 @@ FLOOR_TESTS := tests/dialogue tests/face/puppet tests/face/test_avatar.py tests/
 
 # The programs that check what is under deploy/; they need no engine and no cluster.
 DEPLOY_TOOLS := $(VENV)/deploy-tools
-DEPLOY_TESTS := tests/deploy/test_images.py tests/deploy/test_compose.py tests/deploy/test_chart.py
+DEPLOY_TESTS := tests/deploy/test_images.py tests/deploy/test_compose.py tests/deploy/test_chart.py \
+	tests/deploy/test_chart_workers.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run local test test-all check e2e bench format protocol lock test-floors clean \
