@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from ditto_avatar import assembly
 from ditto_avatar.cluster.directory import Directory
-from ditto_avatar.cluster.listening import asked_to_stop, listen
+from ditto_avatar.cluster.listening import asked_to_stop, listen, stop_listening
 from ditto_avatar.cluster.ray_workers import Needs, Opened, RayWorkers
 from ditto_avatar.cluster.scaling import Scaler
+from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.memory import keep_for_good, return_large_buffers
 from ditto_avatar.settings import Settings
@@ -43,15 +43,26 @@ async def run_cluster(
     Raises `Unavailable` without a Ray cluster and when the address is taken, `InvalidInput` when
     others could reach it without a secret.
     """
-    host, port = address
+    host, _ = address
     token = assembly.worker_token(settings)
     tls = await asyncio.to_thread(assembly.worker_tls, settings)
     check_exposure(host, token, tls)
     workers = RayWorkers(open_in_actor, needs, scaler)
     await workers.connect(ray_address)
-    if scaler.most == 0:
-        await workers.end()
-        return
+    try:
+        if scaler.most == 0:
+            await workers.end()
+        else:
+            await _keep(workers, address, token, tls)
+    finally:
+        await workers.close()
+
+
+async def _keep(
+    workers: RayWorkers, address: tuple[str, int], token: str | None, tls: Tls | None
+) -> None:
+    """Keep `workers` and say where they are, until the process is asked to stop."""
+    host, port = address
     directory = Directory(lambda: workers.addresses, token)
     shown = f"[{host}]" if ":" in host else host
     try:
@@ -67,6 +78,7 @@ async def run_cluster(
     finally:
         for task in (keeping, stopping):
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(keeping, stopping, return_exceptions=True)
-        await server.stop(0)
+        try:
+            await asyncio.wait([keeping, stopping])
+        finally:
+            await stop_listening(server)

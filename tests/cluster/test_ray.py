@@ -18,13 +18,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ditto_avatar.cluster.directory import Finder, Place
 from ditto_avatar.cluster.fleet import KnownWorker
+from ditto_avatar.cluster.ray_workers import Needs, RayWorkers
 from ditto_avatar.cluster.remote import RemoteEngine
+from ditto_avatar.cluster.scaling import Scaler
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.settings import Settings
+from ditto_avatar.worker_cluster import open_in_actor, run_cluster
+from tests.cancelling import cancelled_everywhere
 from tests.cluster.test_server import free_port
 from tests.cluster.test_workers import FRAMES, TOKEN, avatar, packs, speak
 from tests.deadlines import TEST_DEADLINE_S
@@ -68,17 +74,24 @@ class Ray:
     environment: dict[str, str]
 
     @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.head}"
+
+    @property
     def directory(self) -> str:
         return f"cluster://127.0.0.1:{self.port}"
 
-    def command(self, workers: int) -> list[str]:
+    def command(self, workers: int, most: int | None = None) -> list[str]:
         run = "from ditto_avatar.cli import app; app()"
         keep = [sys.executable, "-c", run, "cluster", "--workers", str(workers), "--cpus", "0.5"]
+        keep += [] if most is None else ["--most", str(most)]
         return [*keep, "--ray", f"127.0.0.1:{self.head}", "--port", str(self.port)]
 
     @contextmanager
-    def keeping(self, workers: int = 2) -> Iterator[subprocess.Popen[bytes]]:
-        with program(self.command(workers), self.environment) as process:
+    def keeping(
+        self, workers: int = 2, most: int | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        with program(self.command(workers, most), self.environment) as process:
             yield process
 
 
@@ -179,6 +192,121 @@ async def test_workers_outlive_the_command_and_are_found_again_until_none_is_wan
                 await engine.fleet.changed()
     finally:
         await engine.close()
+
+
+@pytest.mark.timeout(600)
+async def test_a_worker_is_added_while_places_are_taken(ray: Ray, avatar: Avatar) -> None:
+    with ray.keeping(1, most=2):
+        engine = await RemoteEngine.connect([ray.directory], TOKEN, lambda: None, first_s=_READY_S)
+        try:
+            assert len(engine.fleet.workers) == 1
+            streams = [await engine.open(avatar) for _ in range(4)]  # all of its places
+            first, second = await both(engine)
+            assert first.address != second.address
+            stream = await engine.open(avatar)
+            assert second.places is not None
+            await stream.cancel()
+            for each in streams:
+                await each.cancel()
+        finally:
+            await engine.close()
+
+
+@pytest.mark.timeout(600)
+async def test_a_worker_that_is_not_needed_goes_and_the_last_ones_are_ended(ray: Ray) -> None:
+    kept = RayWorkers(open_in_actor, Needs(0.5), Scaler(2, 2))
+    await kept.connect(ray.address)
+    try:
+        await answering(kept, 2)
+        fewer = RayWorkers(open_in_actor, Needs(0.5), Scaler(1, 2, remove_after_s=0))
+    finally:
+        await kept.close()
+    await fewer.connect(ray.address)
+    try:
+        await answering(fewer, 1)
+        await fewer.end()
+        assert fewer.addresses == []
+    finally:
+        await fewer.close()
+    await none_left(ray)
+
+
+@pytest.mark.timeout(900)
+async def test_keeping_workers_can_be_cancelled_at_every_wait(ray: Ray) -> None:
+    before = asyncio.all_tasks()
+
+    async def kept() -> None:
+        workers = RayWorkers(open_in_actor, Needs(0.5), Scaler(1, 1))
+        await workers.connect(ray.address)
+        try:
+            await workers.look_after()
+            await workers.end()
+        finally:
+            await workers.close()
+
+    async for _ in cancelled_everywhere(kept):
+        assert not ray_of_this_process().is_initialized()
+        assert asyncio.all_tasks() == before
+    await none_left(ray)
+
+
+@pytest.mark.timeout(900)
+async def test_the_command_can_be_cancelled_at_every_wait(
+    ray: Ray,
+) -> None:
+    before = asyncio.all_tasks()
+    settings = Settings(worker_token=TOKEN)
+    stopping: list[asyncio.Task[None]] = []
+
+    async def stop() -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", ray.port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:  # or it ends the tests
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    async def run() -> None:
+        stopping.append(asyncio.create_task(stop()))
+        place = "127.0.0.1", ray.port
+        await run_cluster(settings, ray.address, place, Scaler(0, 1), Needs(0.5))
+
+    async for _ in cancelled_everywhere(run):
+        stopping[-1].cancel()
+        await asyncio.wait(stopping)
+        assert not ray_of_this_process().is_initialized()
+        assert asyncio.all_tasks() == before
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", ray.port)) != 0
+
+
+def ray_of_this_process() -> Any:
+    import ray
+
+    return ray
+
+
+async def answering(workers: RayWorkers, count: int) -> None:
+    """Return when exactly so many answer and none leaves."""
+    async with asyncio.timeout(_READY_S):
+        while True:
+            await workers.look_after()
+            if len(workers.addresses) == count and not workers.leaving:
+                return
+            await asyncio.sleep(0.2)
+
+
+async def none_left(ray: Ray) -> None:
+    workers = RayWorkers(open_in_actor, Needs(0.5), Scaler(0, 0))
+    await workers.connect(ray.address)
+    try:
+        assert workers.names == []
+    finally:
+        await workers.close()
 
 
 def listening_at(address: str) -> int:

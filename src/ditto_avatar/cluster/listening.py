@@ -35,9 +35,20 @@ async def listen(
         await asyncio.shield(starting)
     except BaseException:
         await asyncio.wait([starting])
-        await server.stop(0)
+        await stop_listening(server)
         raise
     return server, int(port)
+
+
+async def stop_listening(server: grpc.aio.Server, within_s: float = 0.0) -> None:
+    """Stop a server, calls that run after `within_s`. Cancelled, it waits for the end first: gRPC
+    cannot stop a server that stops halfway."""
+    stopping = asyncio.ensure_future(server.stop(within_s))
+    try:
+        await asyncio.shield(stopping)
+    except asyncio.CancelledError:
+        await asyncio.wait([stopping])
+        raise
 
 
 async def check_token(context: Any, token: str | None) -> None:
@@ -50,9 +61,15 @@ async def check_token(context: Any, token: str | None) -> None:
 
 
 async def asked_to_stop() -> None:
-    """Return when the process is asked to stop, by SIGTERM or SIGINT. Cancelling is safe."""
+    """Return when the process is asked to stop, by SIGTERM or SIGINT; asked again, it ends at once.
+    Cancelling is safe."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    try:
+        await stop.wait()
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -13,10 +13,12 @@ REMOVE_AFTER_S = 900.0
 
 @dataclass(slots=True)
 class Scaler:
-    """Between `least` and `most` workers. No clock and no I/O: times are handed in."""
+    """Between `least` and `most` workers, one less after `remove_after_s` seconds without need. No
+    clock and no I/O: times are handed in."""
 
     least: int
     most: int
+    remove_after_s: float = REMOVE_AFTER_S
     _quiet_since: float | None = field(default=None, init=False)
 
     def wanted(self, now: float, started: int, places: list[tuple[int, int]]) -> int:
@@ -34,7 +36,7 @@ class Scaler:
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = now
-        elif now - self._quiet_since >= REMOVE_AFTER_S and started > self.least:
+        elif now - self._quiet_since >= self.remove_after_s and started > self.least:
             self._quiet_since = now
             return started - 1
         return min(started, self.most)
