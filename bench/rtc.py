@@ -88,11 +88,14 @@ def speech(seconds: int) -> SegmentPackets:
     encoder = FragmentEncoder(avatar.width, avatar.height)
     packets = SegmentPackets("speech")
     rng = np.random.default_rng(1)
+    sounds = []
     for index in range(seconds * FRAME_RATE_HZ):
         sound = (rng.standard_normal(SAMPLES_PER_FRAME) / 20).astype(np.float32)
         encoder.encode(avatar.idle_frames[index % avatar.frame_count], sound)
-        packets.add(encoder.newest, sound, index)
+        sounds.append(sound)
+        packets.add(encoder.newest, index)
     encoder.finish()
+    packets.hear(np.concatenate(sounds), complete=True)
     packets.close()
     return packets
 

@@ -6,7 +6,7 @@ import pytest
 
 from ditto_avatar.media.encode import EncodedPicture, FragmentEncoder
 from ditto_avatar.media.fragments import Fragment, header_of
-from ditto_avatar.media.opus import silent_packet
+from ditto_avatar.media.opus import PACKET_SAMPLES, silent_packet
 from ditto_avatar.media.packets import SegmentPackets
 from ditto_avatar.media.pictures import bridge, encode_loop, group_around, pictures_in
 from ditto_avatar.types import SAMPLES_PER_FRAME, ByteArray
@@ -80,7 +80,8 @@ def test_an_idle_loop_can_be_entered_close_to_any_frame() -> None:
 def test_sound_is_encoded_once_and_in_step_with_the_pictures() -> None:
     packets = SegmentPackets("s")
     tone = (np.sin(np.arange(SAMPLES_PER_FRAME * 10) / 5) / 2).astype(np.float32)
-    packets.add_all([EncodedPicture(b"p", key=True)] * 10, tone, 7)
+    packets.hear(tone, complete=True)
+    packets.add_all([EncodedPicture(b"p", key=True)] * 10, 7)
     packets.close()
     sounds = [packets.sound(number) for number in range(20)]
     assert packets.sound(3) is sounds[3]
@@ -93,9 +94,15 @@ def test_sound_is_encoded_once_and_in_step_with_the_pictures() -> None:
     assert np.abs(heard).max() > 0.2 * np.iinfo(np.int16).max
 
 
-def test_a_picture_that_is_not_there_has_no_sound() -> None:
-    with pytest.raises(IndexError):
-        SegmentPackets("s").sound(0)
+@pytest.mark.parametrize("lead", [0, 3, 7])
+def test_the_silence_that_a_sentence_begins_with_is_counted(lead: int) -> None:
+    packets = SegmentPackets("s")
+    sound = np.full(PACKET_SAMPLES * 20, 0.1, np.float32)
+    sound[: PACKET_SAMPLES * lead + 50] = 0
+    packets.hear(sound, complete=False)
+    assert packets.silent(7) == lead
+    assert packets.silent(2) == min(2, lead)
+    assert packets.sounds == 20
 
 
 def test_a_packet_of_silence_is_small() -> None:

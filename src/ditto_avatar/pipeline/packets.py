@@ -11,7 +11,6 @@ from ditto_avatar.media.pictures import pictures_in
 from ditto_avatar.pipeline.cache import SegmentMedia
 from ditto_avatar.pipeline.encoding import Encoded
 from ditto_avatar.pipeline.segment import Segment
-from ditto_avatar.types import SAMPLES_PER_FRAME
 
 
 class PacketFeed:
@@ -35,8 +34,10 @@ class PacketFeed:
         packets = self._packets
         if packets is None:
             return
+        # Whoever plays it sends sound ahead of its pictures.
+        packets.hear(segment.sound.samples, complete=segment.frames is not None)
         if made.picture.data:
-            packets.add(made.picture, made.samples, segment.last_frame)
+            packets.add(made.picture, segment.last_frame)
         else:
             self._add_fragments(packets, segment, made.fragments)
 
@@ -46,9 +47,10 @@ class PacketFeed:
         if packets is None:
             return
         self._packets = None
+        packets.hear(media.audio, complete=True)
         if not len(packets):
             pictures = await asyncio.to_thread(pictures_in, media.stream)
-            packets.add_all(pictures, media.audio, media.last_frame)
+            packets.add_all(pictures, media.last_frame)
         elif len(packets) < media.frames:
             self._add_fragments(packets, segment, made)
         packets.close()
@@ -63,7 +65,4 @@ class PacketFeed:
                 stream = fragment.data
             else:
                 stream = self._header + fragment.data
-            pictures = pictures_in(stream)
-            start = len(packets) * SAMPLES_PER_FRAME
-            samples = segment.sound.samples[start : start + len(pictures) * SAMPLES_PER_FRAME]
-            packets.add_all(pictures, samples, segment.last_frame)
+            packets.add_all(pictures_in(stream), segment.last_frame)

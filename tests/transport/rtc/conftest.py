@@ -24,8 +24,9 @@ def spoken(segment: str, count: int) -> SegmentPackets:
         yuv = np.full((SIZE * 3 // 2, SIZE), 128, np.uint8)
         yuv[:SIZE, : index % SIZE] = 60
         encoder.encode(yuv, tone)
-        packets.add(encoder.newest, tone, index)
+        packets.add(encoder.newest, index)
     encoder.finish()
+    packets.hear(np.tile(tone, count), complete=True)
     packets.close()
     return packets
 

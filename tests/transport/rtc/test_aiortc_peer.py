@@ -22,7 +22,9 @@ from tests.transport.rtc.conftest import spoken
 
 pytest.importorskip("aiortc", reason="the extra rtc is not installed")
 
+from aiortc import RTCRtpReceiver
 from aiortc.mediastreams import AudioStreamTrack
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
 from ditto_avatar.transport.rtc.aiortc_peer import AiortcPeer
 from tests.fakes.rtc_player import RtcPlayer
@@ -46,6 +48,7 @@ def test_the_names_that_aiortc_does_not_publish_are_there() -> None:
 
     assert callable(getattr(aioice.ice, aiortc_peer._ADDRESSES))
     assert callable(getattr(RTCRtpSender, aiortc_peer._KEY_WISH))
+    assert callable(getattr(RTCRtpSender, aiortc_peer._SEND_REPORTS))
 
     async def origin() -> object:
         connection = RTCPeerConnection()
@@ -76,6 +79,42 @@ async def test_pictures_and_sound_arrive_and_their_place_is_told(
         await link.close()
     assert service.peers == 0
     assert b"ditto_rtc_peers 0.0" in metrics.exposition()
+
+
+@pytest.mark.parametrize(("foreign", "ahead_ms"), [(False, 100), (True, 0)])
+async def test_reports_say_by_how_much_sound_goes_ahead_of_its_picture(
+    open_service: OpenService, monkeypatch: pytest.MonkeyPatch, foreign: bool, ahead_ms: int
+) -> None:
+    sent: dict[str, set[tuple[int, int]]] = {"audio": set(), "video": set()}
+    reported: dict[str, tuple[int, int]] = {}
+    both = asyncio.Event()
+
+    async def note(self: RTCRtpReceiver, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket) and packet.sender_info.ntp_timestamp:
+            info = packet.sender_info
+            reported[self.track.kind] = info.ntp_timestamp, info.rtp_timestamp
+            if len(reported) == len(sent):
+                both.set()
+
+    async def arrives(self: RTCRtpReceiver, packet: RtpPacket, arrival_time_ms: int) -> None:
+        sent[self.track.kind].add((packet.timestamp, arrival_time_ms))
+
+    monkeypatch.setattr(RTCRtpReceiver, "_handle_rtcp_packet", note)
+    monkeypatch.setattr(RTCRtpReceiver, "_handle_rtp_packet", arrives)
+    async with RtcPlayer() as player:
+        link = await connected(open_service(), player, foreign=foreign)
+        link.play(spoken("a", 75))
+        async with asyncio.timeout(TEST_DEADLINE_S):
+            await both.wait()
+        await link.close()
+    rates = {"audio": 48_000, "video": 90_000}
+    given = {}
+    for kind, (ntp, rtp) in reported.items():
+        # The moment that the report gives to the first packet, and when that came.
+        timestamp, came_ms = min(sent[kind])
+        given[kind] = ntp / 2**32 * 1_000 - (rtp - timestamp) / rates[kind] * 1_000 - came_ms
+    apart_ms = given["audio"] - given["video"]
+    assert apart_ms == pytest.approx(ahead_ms, abs=45)
 
 
 async def test_the_answer_takes_h264_and_its_packets_can_be_repeated(

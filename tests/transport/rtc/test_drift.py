@@ -11,7 +11,13 @@ from ditto_avatar.media.encode import EncodedPicture
 from ditto_avatar.media.packets import SegmentPackets
 from ditto_avatar.transport.rtc.channels import Channel, RtcPlace
 from ditto_avatar.transport.rtc.playhead import Playhead
-from ditto_avatar.transport.rtc.ticks import PICTURE_RATE_HZ, SOUND_RATE_HZ, TICK_S, Ticks
+from ditto_avatar.transport.rtc.ticks import (
+    PICTURE_RATE_HZ,
+    SOUND_AHEAD_TICKS,
+    SOUND_RATE_HZ,
+    TICK_S,
+    Ticks,
+)
 from ditto_avatar.types import FRAME_RATE_HZ, SAMPLES_PER_FRAME
 
 MINUTE_S = 60
@@ -46,18 +52,21 @@ def minute() -> SegmentPackets:
     """Pictures that are their numbers, and a sound that is never the same."""
     noise = np.random.default_rng(1)
     packets = SegmentPackets("minute")
-    for number in range(MINUTE_S * FRAME_RATE_HZ):
-        sound = (noise.standard_normal(SAMPLES_PER_FRAME) / 20).astype(np.float32)
-        packets.add(EncodedPicture(str(number).encode(), key=number % 25 == 0), sound, number)
+    count = MINUTE_S * FRAME_RATE_HZ
+    sound = (noise.standard_normal(count * SAMPLES_PER_FRAME) / 20).astype(np.float32)
+    packets.hear(sound, complete=True)
+    for number in range(count):
+        packets.add(EncodedPicture(str(number).encode(), key=number % 25 == 0), number)
     packets.close()
     return packets
 
 
+@pytest.mark.parametrize("ahead", [0, SOUND_AHEAD_TICKS])
 @pytest.mark.parametrize("worst_s", [0.0, 0.05, 0.3])
-def test_picture_and_sound_never_part_over_a_minute(worst_s: float) -> None:
+def test_picture_and_sound_never_part_over_a_minute(worst_s: float, ahead: int) -> None:
     places: list[RtcPlace] = []
     receiver = Receiver()
-    channel = Channel(Playhead(), places.append, lambda: None, lambda: None)
+    channel = Channel(Playhead(sound_ahead=ahead), places.append, lambda: None, lambda: None)
     channel.peer = receiver
     packets = minute()
     channel.playhead.expect(packets)
@@ -67,14 +76,15 @@ def test_picture_and_sound_never_part_over_a_minute(worst_s: float) -> None:
         for number in ticks.due(receiver.now):
             channel.tick(number)
     sound_at = {data: time for data, time, _ in receiver.sounds}
+    told = [(p.frame, (p.rtp - FIRST_RTP) / PICTURE_RATE_HZ) for p in places]
     for data, time, sent in receiver.pictures:
         number = int(data)
-        assert sound_at[packets.sound(2 * number)] == time
+        frame, placed = max(entry for entry in told if entry[0] <= number)
+        assert placed + (number - frame) / FRAME_RATE_HZ == pytest.approx(time)
+        sounded = sound_at[packets.sound(2 * number)]
+        # What was sent ahead of a gap is heard before it.
+        if sounded >= placed:
+            assert sounded == pytest.approx(time - ahead * TICK_S)
         # The media clock is the clock on the wall, but for what is caught up.
         assert -1e-6 <= sent - time <= CATCH_UP_S + TICK_S
-    told = [(p.frame, p.rtp) for p in places]
-    for data, time, _ in receiver.pictures:
-        frame, rtp = max(entry for entry in told if entry[0] <= int(data))
-        place = FIRST_RTP + time * PICTURE_RATE_HZ
-        assert rtp + (int(data) - frame) * PICTURE_RATE_HZ / FRAME_RATE_HZ == pytest.approx(place)
     assert (ticks.skipped > 0) == (worst_s > CATCH_UP_S)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ditto_avatar.media.encode import EncodedPicture
-from ditto_avatar.media.opus import silent_packet
+from ditto_avatar.media.opus import PACKET_SAMPLES, silent_packet
 from ditto_avatar.media.packets import SegmentPackets
 from ditto_avatar.transport.rtc.playhead import Placed, Playhead, Sending
 from ditto_avatar.types import SAMPLES_PER_FRAME
@@ -16,7 +16,8 @@ def add(packets: SegmentPackets, count: int) -> None:
     for _ in range(count):
         number = len(packets)
         name = f"{packets.segment}{number}".encode()
-        packets.add(EncodedPicture(name, key=number % 25 == 0), SOUND, number)
+        packets.hear(np.tile(SOUND, number + 1), complete=False)
+        packets.add(EncodedPicture(name, key=number % 25 == 0), number)
 
 
 def spoken(name: str, count: int) -> SegmentPackets:
@@ -169,9 +170,77 @@ def test_ticks_that_were_left_out_move_the_rest(left_out: int) -> None:
     sent = play(playhead, range(4 + left_out, 20 + left_out))
     assert shown(sent) == ["a2", "a3", "a4", "a5", "a6", "a7"]
     place = next(s.placed for s in sent if s.placed)
-    assert (place.frame, place.tick) == (2, 4 + left_out + left_out % 2)
+    assert (place.frame, place.tick) == (2, 4 + left_out)
     sounds = [s.sound for s in sent if s.picture is not None]
     assert sounds == [packets.sound(2 * n) for n in range(2, 8)]
+
+
+def led(name: str, lead: int, count: int) -> SegmentPackets:
+    """A segment whose sound begins with so many silent packets."""
+    packets = SegmentPackets(name)
+    sound = np.tile(SOUND, count)
+    sound[: lead * PACKET_SAMPLES] = 0
+    packets.hear(sound, complete=True)
+    for number in range(count):
+        packets.add(EncodedPicture(f"{name}{number}".encode(), key=number == 0), number)
+    packets.close()
+    return packets
+
+
+def test_sound_goes_ahead_of_its_picture_and_the_silence_before_it_is_left_out() -> None:
+    playhead = Playhead(sound_ahead=7)
+    packets = led("a", 7, 8)
+    playhead.expect(packets)
+    sent = play(playhead, range(18))
+    assert shown(sent[:1]) == ["a0"]
+    assert shown(sent) == [f"a{number}" for number in range(8)]
+    assert [s.sound for s in sent[:9]] == [packets.sound(n) for n in range(7, 16)]
+    assert {s.sound for s in sent[9:]} == {silent_packet()}
+
+
+def test_no_sound_is_left_out_that_can_be_heard() -> None:
+    playhead = Playhead(sound_ahead=7)
+    packets = led("a", 2, 8)
+    playhead.expect(packets)
+    sent = play(playhead, range(8))
+    assert [s.sound for s in sent] == [packets.sound(n) for n in range(2, 10)]
+    assert shown(sent[:5]) == []
+    assert sent[5].placed == Placed("a", 0, 5, 8)
+
+
+def test_a_sentence_waits_for_the_sound_that_goes_ahead_of_its_picture() -> None:
+    playhead = Playhead(sound_ahead=7)
+    packets = SegmentPackets("a")
+    packets.add(EncodedPicture(b"a0", key=True))
+    packets.hear(np.zeros(8 * PACKET_SAMPLES, np.float32), complete=False)
+    playhead.expect(packets)
+    assert shown(play(playhead, range(3))) == []
+    packets.hear(np.zeros(9 * PACKET_SAMPLES, np.float32), complete=False)
+    assert shown(play(playhead, range(3, 5))) == ["a0"]
+
+
+def test_pictures_wait_where_their_sound_is_late() -> None:
+    playhead = Playhead(sound_ahead=4)
+    packets = SegmentPackets("a")
+    packets.hear(np.zeros(6 * PACKET_SAMPLES, np.float32), complete=False)
+    for number in range(3):
+        packets.add(EncodedPicture(f"a{number}".encode(), key=number == 0))
+    playhead.expect(packets)
+    assert shown(play(playhead, range(6))) == ["a0"]
+    packets.hear(np.zeros(10 * PACKET_SAMPLES, np.float32), complete=True)
+    packets.close()
+    sent = play(playhead, range(6, 10))
+    assert shown(sent) == ["a1", "a2"]
+    assert sent[0].placed == Placed("a", 1, 6, 3)
+
+
+def test_a_sentence_begins_on_any_tick_and_its_pictures_are_two_ticks_apart() -> None:
+    playhead = Playhead()
+    play(playhead, range(3))
+    playhead.expect(spoken("a", 2))
+    sent = play(playhead, range(3, 8))
+    assert [s.picture is not None for s in sent] == [True, False, True, False, False]
+    assert sent[0].placed == Placed("a", 0, 3, 2)
 
 
 def test_an_interruption_leaves_nothing_of_what_was_expected() -> None:

@@ -14,9 +14,8 @@ from ditto_avatar.media.pictures import bridge
 from ditto_avatar.transport.rtc.peer import Peer
 from ditto_avatar.transport.rtc.playhead import BridgeWanted, Placed, Playhead
 from ditto_avatar.transport.rtc.ticks import (
-    PICTURE_PER_FRAME,
+    PICTURE_PER_TICK,
     SOUND_PER_TICK,
-    TICKS_PER_PICTURE,
     TIMESTAMPS,
     Ticks,
 )
@@ -63,14 +62,12 @@ class Channel:
             return
         origin = peer.origin
         if self._first is None:
-            if number % TICKS_PER_PICTURE:
-                return
             self._first = number
         own = number - self._first
         sending = self.playhead.tick(own)
         peer.send_sound(sending.sound, own * SOUND_PER_TICK)
         if sending.picture is not None:
-            peer.send_picture(sending.picture.data, own // TICKS_PER_PICTURE * PICTURE_PER_FRAME)
+            peer.send_picture(sending.picture.data, own * PICTURE_PER_TICK)
         if sending.placed is not None:
             self._unknown.append(sending.placed)
         if origin is not None and self._unknown:
@@ -104,8 +101,7 @@ class Channel:
             self._bridged()
 
     def _tell(self, placed: Placed, origin: int) -> None:
-        time = placed.tick // TICKS_PER_PICTURE * PICTURE_PER_FRAME
-        rtp = (origin + time) % TIMESTAMPS
+        rtp = (origin + placed.tick * PICTURE_PER_TICK) % TIMESTAMPS
         self._placed(RtcPlace(placed.segment, rtp, placed.frame, placed.frames))
 
 

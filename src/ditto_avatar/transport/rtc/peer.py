@@ -48,10 +48,12 @@ class Peer(Protocol):
 @dataclass(frozen=True, slots=True)
 class PeerOptions:
     """`bind` are the local addresses to use, all of this machine by default. With `hears`, the
-    other side may send its microphone."""
+    other side may send its microphone. Sound is sent `sound_ahead_s` before the pictures that
+    belong to it, and the reports to the other side (RTCP) say so."""
 
     bind: tuple[str, ...] = ()
     hears: bool = False
+    sound_ahead_s: float = 0.0
 
 
 MakePeer = Callable[[PeerOptions, PeerCalls], Peer]

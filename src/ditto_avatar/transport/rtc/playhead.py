@@ -1,8 +1,9 @@
 """Decide what a viewer is sent at each tick: no I/O, no clock.
 
-A sentence begins on a tick that has a picture, once enough pictures lie ready. From then on each
-picture goes with its own 40 ms of sound. Where pictures are missing, or ticks were left out, the
-rest of the segment moves back: its place in RTP time is told anew.
+A sentence begins once enough pictures lie ready. From then on a picture goes out every second tick,
+and sound at each: its own 40 ms, or what comes some ticks later where sound is to go ahead. Where
+pictures are missing, or ticks were left out, the rest of the segment moves back: its place in RTP
+time is told anew.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What goes out at one tick: a packet of sound, mostly silence; a picture on every second tick
-    while there is one; and what the viewer has to know of the segment."""
+    """What goes out at one tick: a packet of sound, mostly silence; a picture every second tick
+    while there are any; and what the viewer has to know of the segment."""
 
     sound: bytes
     picture: EncodedPicture | None = None
@@ -60,10 +61,14 @@ class Playhead:
 
     `start_frames` pictures must lie ready before a sentence begins; more of them after sentences
     with gaps, until there are none again. `idle_ticks` is how long the
-    idle loop is sent when nothing is spoken, counted from the first tick; None for always.
+    idle loop is sent when nothing is spoken, counted from the first tick; None for always. Sound
+    goes `sound_ahead` ticks before its picture. What it would be before the first picture is left
+    out where it is silent, and else sent while the picture waits.
     """
 
-    def __init__(self, *, start_frames: int = 1, idle_ticks: int | None = 0) -> None:
+    def __init__(
+        self, *, start_frames: int = 1, idle_ticks: int | None = 0, sound_ahead: int = 0
+    ) -> None:
         self.underruns = 0
         """How often a picture was missing in the middle of a sentence."""
         self._start_frames = start_frames
@@ -72,7 +77,9 @@ class Playhead:
         self._idle_at = 0
         self._waiting: deque[SegmentPackets] = deque()
         self._playing: SegmentPackets | None = None
-        self._sounded = 0
+        self._ahead = sound_ahead
+        # Ticks of the segment so far; negative while its sound begins without a picture.
+        self._position = 0
         self._waits = False
         self._starved = False
         self._needed = start_frames
@@ -81,6 +88,7 @@ class Playhead:
         self._bridged: dict[int, EncodedPicture] = {}
         self._asked_at: int | None = None
         self._tick = -1
+        self._pictured = -TICKS_PER_PICTURE
         self._idle_until = 0
 
     @property
@@ -112,7 +120,7 @@ class Playhead:
             return None
         if self._playing is None:
             return None  # the first picture of a sentence is one
-        at = self._sounded // SOUNDS_PER_PICTURE + _BRIDGE_AHEAD
+        at = max(0, self._position) // SOUNDS_PER_PICTURE + _BRIDGE_AHEAD
         pictures = self._playing.pictures[: len(self._playing)]
         if at >= len(pictures) or any(p.key for p in pictures[at - _BRIDGE_AHEAD : at + 1]):
             return None
@@ -122,7 +130,7 @@ class Playhead:
     def cross(self, wanted: BridgeWanted, made: Mapping[int, EncodedPicture]) -> bool:
         """Use a bridge; False where it came too late, or for another segment."""
         playing = self._playing
-        in_time = self._sounded < SOUNDS_PER_PICTURE * wanted.at
+        in_time = self._position < SOUNDS_PER_PICTURE * wanted.at
         if playing is None or not in_time or playing.pictures[0] is not wanted.pictures[0]:
             return False
         self._bridged = dict(made)
@@ -132,38 +140,48 @@ class Playhead:
         """Return what goes out at tick `number`."""
         skipped = number != self._tick + 1
         self._tick = number
-        on_picture = number % TICKS_PER_PICTURE == 0
-        if on_picture and self._playing is None:
+        # Two pictures are never closer than what one of them lasts.
+        free = number - self._pictured >= TICKS_PER_PICTURE
+        if free and self._playing is None:
             self._begin()
         packets = self._playing
         if packets is None:
-            return Sending(silent_packet(), self._idle_picture() if on_picture else None)
-        if skipped and self._sounded:
-            # A picture whose sound was cut is over.
-            self._sounded += self._sounded % SOUNDS_PER_PICTURE
-            self._waits = True
-        return self._speak(packets, on_picture)
+            sending = Sending(silent_packet(), self._idle_picture() if free else None)
+        else:
+            self._waits |= skipped and self._position > 0
+            sending = self._speak(packets)
+        if sending.picture is not None:
+            self._pictured = number
+        return sending
 
-    def _speak(self, packets: SegmentPackets, on_picture: bool) -> Sending:
-        frame, half = divmod(self._sounded, SOUNDS_PER_PICTURE)
-        if half == 0 and not on_picture:
-            return Sending(silent_packet())
+    def _speak(self, packets: SegmentPackets) -> Sending:
+        frame, half = divmod(self._position, SOUNDS_PER_PICTURE)
         if half == 0 and self._lacks(packets, frame):
             if packets.complete:
                 self._leave()
                 return self._after()
             return Sending(silent_packet())
-        sound = packets.sound(self._sounded)
-        self._sounded += 1
-        if half:
+        sound = self._sound(packets, self._position + self._ahead)
+        self._position += 1
+        if half or frame < 0:
             return Sending(sound)
         placed = self._place(packets, frame)
         return Sending(sound, self._bridged.pop(frame, packets.pictures[frame]), placed)
 
+    @staticmethod
+    def _sound(packets: SegmentPackets, number: int) -> bytes:
+        over = packets.sound_complete and number >= packets.sounds
+        return silent_packet() if over else packets.sound(number)
+
+    def _heard(self, packets: SegmentPackets, frame: int) -> bool:
+        """Whether the sound that goes out with picture `frame` is there."""
+        wanted = SOUNDS_PER_PICTURE * (frame + 1) + self._ahead
+        return packets.sound_complete or packets.sounds >= wanted
+
     def _lacks(self, packets: SegmentPackets, frame: int) -> bool:
         """Whether picture `frame` cannot go out. After a gap several must lie ready, each time
         more, or a slow engine would make a gap at every picture."""
-        ready = len(packets) - frame
+        ready = len(packets) - frame if self._heard(packets, frame) else 0
         if ready <= 0 and not packets.complete and not self._starved:
             self.underruns += 1
             self._gaps = True
@@ -177,7 +195,7 @@ class Playhead:
         """Go on behind the last picture of a segment: without a gap where the next one waits."""
         self._begin()
         if self._playing is not None:
-            return self._speak(self._playing, on_picture=True)
+            return self._speak(self._playing)
         return Sending(silent_packet(), self._idle_picture())
 
     def _begin(self) -> None:
@@ -187,17 +205,19 @@ class Playhead:
         if first.complete and not len(first):
             self._waiting.popleft()
             return
-        if first.complete or len(first) >= self._needed:
+        ready = len(first) >= self._needed and self._heard(first, self._needed - 1)
+        if first.complete or ready:
             self._playing = self._waiting.popleft()
+            self._position = first.silent(self._ahead) - self._ahead
 
     def _leave(self) -> None:
         if self._playing is not None and self._idle:
             self._idle_at = self._next_key(self._playing.last_frame + 1)
-        if self._sounded and not self._gaps:
+        if self._position and not self._gaps:
             self._needed = max(self._start_frames, self._needed // 2)
         self._playing = None
         self._gaps = False
-        self._sounded = 0
+        self._position = 0
         self._waits = self._starved = False
         self._told = None
         self._bridged = {}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 TICK_S = 0.02
-"""A tick is one packet of sound; every second tick has a picture."""
+"""A tick is one packet of sound; a picture lasts two."""
 TICKS_PER_PICTURE = 2
+SOUND_AHEAD_TICKS = 5
+"""How many ticks sound goes ahead of its pictures to a page: 100 ms. A browser keeps about that
+much more of sound than of pictures, against packets that come late, and holds pictures back until
+their sound is heard. Each sentence begins with 150 ms of silence, which need not be sent."""
 SOUND_RATE_HZ, PICTURE_RATE_HZ = 48_000, 90_000
 """The clocks of RTP timestamps."""
 SOUND_PER_TICK = 960
-PICTURE_PER_FRAME = 3_600
+PICTURE_PER_TICK = 1_800
 TIMESTAMPS = 2**32
 """RTP timestamps count modulo this."""
 # What is later than this is left out; less is caught up.
@@ -34,7 +38,6 @@ class Ticks:
         behind = int((now - self._started) / TICK_S + 1e-6) + 1
         late = behind - self._next - round(_MOST_LATE_S / TICK_S)
         if late > 0:
-            # Pictures stay on even ticks whatever is left out.
             self.skipped += late
             self._next += late
         due = range(self._next, max(self._next, behind))
