@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +34,7 @@ from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
+from ditto_avatar.face.ditto.runtime.parity import psnr_db
 from ditto_avatar.face.ditto.sampler import schedule
 from tests.face.ditto import seeded
 
@@ -311,6 +313,21 @@ def measure_quality(exact: Pipeline, fast: Pipeline) -> Figures:
     }
 
 
+def measure_eight_bits(
+    networks: dict[str, nn.Module], device: torch.device, options: CompileOptions, exact: Pipeline
+) -> Figures:
+    """The same with floats of eight bits (`DITTO_PRECISION=fp8`), in the largest batch."""
+    options = replace(options, eight_bits=True, batches=options.batches[-1:])
+    pipeline = Pipeline(compiled_runners(networks, device, torch.float16, options), STEPS)
+    jobs = frame_jobs(source_picture(pipeline, 0), options.batches[-1])
+    pipeline.render(jobs)
+    return {
+        "frames_per_s": len(jobs) / seconds_in_flight(pipeline, jobs),
+        "psnr_db": measure_quality(exact, pipeline)["psnr_db"],
+        "psnr_db_of_faces": psnr_db(pipeline.runners, exact.runners),
+    }
+
+
 def measure_first_frame(pipeline: Pipeline, picture: SourcePicture) -> Figures:
     """From the speech features of a first clip to its first frame on the host: two clips (the
     silent one and the first shown) and one frame."""
@@ -466,6 +483,9 @@ def run(arguments: argparse.Namespace) -> Figures:
     figures["viewer_mb"] = memory.added_mb / max(1, figures["streams"])
     exact = Pipeline(eager_runners(networks(), device, torch.float32), STEPS)
     figures |= measure_quality(exact, fast)
+    if options.fused:
+        figures["eight_bits"] = measure_eight_bits(networks(), device, options, exact)
+        say(json.dumps(figures["eight_bits"]))
     return figures | arithmetic(figures)
 
 

@@ -10,6 +10,7 @@ player takes them. Needs PyAV and soxr besides what `bench.gpu` needs.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import time
@@ -41,6 +42,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.audio import FEATURES, PRESENT
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.layout import MOTION
+from ditto_avatar.face.ditto.models import load_models
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob
 from ditto_avatar.face.ditto.runtime.sound.encoder import DeviceEncoder
@@ -90,21 +92,37 @@ def without(stage: str, engine: DittoEngine, avatar: Avatar) -> Iterator[None]:
         yield
 
 
+async def started(folder: Path, figures: dict[str, Any]) -> tuple[DittoEngine, Avatar]:
+    """Load the engine as the product does, and say how long each part takes. Kernels are kept in
+    the folder."""
+    began = time.perf_counter()
+    stages: list[tuple[str, float]] = []
+    options = DittoOptions(folder / "checkpoints", kernel_cache=folder / "kernels")
+    models = await asyncio.to_thread(
+        load_models, options, lambda name: stages.append((name, time.perf_counter() - began))
+    )
+    engine = DittoEngine(models, options)
+    avatar = load_avatar(folder / "packs" / "oval")
+    figures["loaded_s"] = round(time.perf_counter() - began, 1)
+    await engine.prepare(avatar)
+    figures["ready_s"] = round(time.perf_counter() - began, 1)
+    figures["stages_begin_s"] = {name: round(at, 1) for name, at in stages}
+    figures["admitted"] = engine.max_streams
+    say(json.dumps(figures))
+    return engine, avatar
+
+
 async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str, Any]) -> None:
     """Load the engine as the product does, and try how many viewers it holds."""
-    began = time.perf_counter()
-    engine = await DittoEngine.load(DittoOptions(folder / "checkpoints"))
+    engine, avatar = await started(folder, figures)
     figures["backend"] = engine.pipeline.runners.name
     figures["sound_on_device"] = isinstance(engine._models.encode, DeviceEncoder)
     capacity = engine._models.capacity
     assert capacity is not None
     figures["device_alone"] = capacity.streams(CLIP_FRAMES - engine.quality.overlap)
-    avatar = load_avatar(folder / "packs" / "oval")
-    figures["loaded_s"] = round(time.perf_counter() - began, 1)
-    await engine.prepare(avatar)
-    figures["ready_s"] = round(time.perf_counter() - began, 1)
-    figures["admitted"] = engine.max_streams
-    say(json.dumps(figures))
+    if arguments.ready_only:
+        await engine.close()
+        return
     # More than are admitted are tried, too.
     engine._counts = False
     engine._places.limit = MOST
@@ -167,6 +185,7 @@ def main() -> None:
     """Measure, print, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--whole-only", action="store_true", help="leave no stage out")
+    parser.add_argument("--ready-only", action="store_true", help="stop when it is ready")
     run(parser, measure)
 
 

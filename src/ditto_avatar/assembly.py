@@ -337,6 +337,8 @@ def ditto_options(settings: Settings) -> DittoOptions:
         feature_cache_mb=settings.feature_cache_mb,
         max_streams=settings.max_streams,
         kernel_cache=settings.kernel_cache or settings.data_dir / "kernels",
+        precision=settings.precision,
+        device_memory_mb=settings.device_memory_mb,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_ru
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
 from ditto_avatar.face.ditto.runtime.graphs import GraphedFunction
-from ditto_avatar.face.ditto.runtime.parity import check_runners
+from ditto_avatar.face.ditto.runtime.parity import check_runners, psnr_db
 from tests.face.ditto.reference import distance, given
 from tests.face.ditto.small import BUILDERS, FITTING, SMALL, small_networks
 
@@ -54,6 +56,22 @@ def test_the_kernels_draw_the_same_compiled_and_recorded() -> None:
     options = CompileOptions(fused=True, batches=(1, 4), clip_batches=(1, 4))
     fast = compiled_runners(small_networks(FITTING), cuda, torch.float16, options)
     check_runners(fast, eager_runners(small_networks(FITTING), cuda), FITTING, steps=3)
+
+
+@torch.inference_mode()
+def test_floats_of_eight_bits_draw_nearly_the_same() -> None:
+    """The small networks are not the released ones: the limit of 44 dB is theirs."""
+    cuda = torch.device("cuda")
+    if (refused := kernels_refused(cuda)) is not None:
+        pytest.skip(refused)
+    exact = eager_runners(small_networks(FITTING), cuda)
+    options = CompileOptions(fused=True, sizes=FITTING, batches=(1, 4), clip_batches=(1, 4))
+    half = compiled_runners(small_networks(FITTING), cuda, torch.float16, options)
+    eight = compiled_runners(
+        small_networks(FITTING), cuda, torch.float16, replace(options, eight_bits=True)
+    )
+    reached = psnr_db(eight, exact, FITTING)
+    assert 30 < reached < psnr_db(half, exact, FITTING)
 
 
 @pytest.mark.parametrize("count", [1, 3])

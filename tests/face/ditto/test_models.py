@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ditto_avatar.errors import InvalidCheckpoint, InvalidInput, Unavailable
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
 from ditto_avatar.face.ditto.engine import DittoEngine
-from ditto_avatar.face.ditto.models import choose_device, load_models
+from ditto_avatar.face.ditto.models import choose_device, limit_memory, load_models
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.models.files import file_key
 
@@ -109,3 +110,30 @@ def test_the_networks_key_is_that_of_their_files_alone(tmp_path: Path) -> None:
     assert weights_key(tmp_path) == key
     place(tmp_path, "decoder").write_bytes(b"another decoder")
     assert weights_key(tmp_path) != key
+
+
+@pytest.mark.parametrize(
+    ("card_gb", "limit_mb", "small", "share"),
+    [
+        (80, None, False, None),
+        (24, None, True, None),
+        (80, 4_000, True, 0.05),
+        (8, 9_000, True, None),
+    ],
+)
+def test_the_memory_that_is_taken_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+    card_gb: int,
+    limit_mb: int | None,
+    small: bool,
+    share: float | None,
+) -> None:
+    shares: list[float] = []
+    card = SimpleNamespace(total_memory=card_gb * 1_000_000_000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda part, _: shares.append(part)
+    )
+    assert limit_memory(torch.device("cuda"), limit_mb) == small
+    assert shares == ([] if share is None else [share])
+    assert not limit_memory(torch.device("cpu"), limit_mb)

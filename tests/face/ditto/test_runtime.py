@@ -253,6 +253,44 @@ def test_kernels_that_draw_something_else_are_passed_over(
     assert re.search(r"fused failed .* fused differs .*: frames of 4 by \d+\.\d %;", caplog.text)
 
 
+@pytest.mark.parametrize(("noise", "name"), [(1e-3, "fused fp8"), (1e-2, "fused")])
+def test_eight_bits_are_refused_where_faces_become_worse_than_44_db(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, noise: float, name: str
+) -> None:
+    """Noise of 0.001 is 60 dB, of 0.01 it is 40."""
+
+    def made(*arguments: Any) -> Runners:
+        options: CompileOptions = arguments[-1]
+        plain = eager()
+
+        def noisy(volume: Tensor, compressed: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+            faces = plain.frame(volume, compressed, source, driving)
+            return faces + noise if options.eight_bits else faces
+
+        return replace(plain, name=options.backend, frame=noisy, batches=(1, 4))
+
+    monkeypatch.setattr(choice, "compiled_runners", made)
+    monkeypatch.setattr(choice, "candidates", lambda *_: [Candidate("fused"), Candidate("eager")])
+    chosen = choose_runners(small_networks(), CPU, sizes=SMALL, steps=(2,), precision="fp8")
+    assert chosen.name == name
+    refused = "DITTO_PRECISION=fp8 is refused: fused fp8 in floats of eight bits reaches 40.0 dB"
+    assert (refused in caplog.text) == (name == "fused")
+
+
+def test_small_cards_get_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def made(*arguments: Any) -> Runners:
+        seen.append(arguments[-1].batches)
+        return eager()
+
+    monkeypatch.setattr(choice, "compiled_runners", made)
+    monkeypatch.setattr(choice, "candidates", lambda *_: [Candidate("graphs")])
+    for small in (True, False):
+        choose_runners(small_networks(), CPU, sizes=SMALL, steps=(2,), small=small)
+    assert seen == [(1, 4), (1, 4, 8, 16)]
+
+
 @pytest.mark.parametrize(("device", "timed"), [(CUDA, True), (CPU, False)])
 def test_convolutions_are_timed_while_a_gpu_warms_up_and_no_longer(
     monkeypatch: pytest.MonkeyPatch, device: torch.device, timed: bool

@@ -16,14 +16,16 @@ from ditto_avatar.face.ditto.face_models import FaceDetector, FaceMesh, Landmark
 from ditto_avatar.face.ditto.load_controller import Capacity, levels
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.runtime.base import Runners, on_device
-from ditto_avatar.face.ditto.runtime.choice import choose_runners, measure
+from ditto_avatar.face.ditto.runtime.choice import SMALL_BATCHES, choose_runners, measure
 from ditto_avatar.face.ditto.runtime.kernel_cache import keep_kernels
-from ditto_avatar.face.ditto.runtime.sound.encoder import choose_encoder
+from ditto_avatar.face.ditto.runtime.sound.encoder import BATCHES, choose_encoder
 from ditto_avatar.face.ditto.source import FaceReader
 from ditto_avatar.face.ditto.weights import load_network
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 from ditto_avatar.models.files import file_key
 
+# What cards with 24 GB have, in bytes.
+SMALL_BYTES = 26_000_000_000
 # The files that decide what a registration holds.
 REGISTRATION_FILES = ("motion_extractor", "landmarks", "face_detector", "face_mesh")
 
@@ -57,6 +59,18 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
+def limit_memory(device: torch.device, limit_mb: int | None) -> bool:
+    """Take at most `limit_mb` of a GPU from now on; more of it fails as on a smaller card. Return
+    whether the card, or what may be taken of it, is small: 24 GB or less."""
+    if device.type != "cuda":
+        return False
+    total = torch.cuda.get_device_properties(device).total_memory
+    allowed = total if limit_mb is None else min(total, limit_mb * 1_000_000)
+    if allowed < total:
+        torch.cuda.set_per_process_memory_fraction(allowed / total, device)
+    return allowed <= SMALL_BYTES
+
+
 def load_models(
     options: DittoOptions, progress: Callable[[str], None] | None = None
 ) -> DittoModels:
@@ -76,6 +90,7 @@ def load_models(
     if options.kernel_cache is not None and device.type == "cuda":
         keep_kernels(options.kernel_cache)
     tell = progress or (lambda name: None)
+    small = limit_memory(device, options.device_memory_mb)
     networks: dict[str, nn.Module] = {}
     for name, entry in FILES.items():
         if entry.network is not None:
@@ -90,7 +105,8 @@ def load_models(
     )
     sound = place(folder, "audio_encoder")
     with on_device(device):
-        encode = choose_encoder(sound, device, OnnxEncoder(sound, kind))
+        batches = SMALL_BATCHES if small else BATCHES
+        encode = choose_encoder(sound, device, OnnxEncoder(sound, kind), batches)
         runners = choose_runners(
             networks,
             device,
@@ -98,6 +114,8 @@ def load_models(
             tell,
             steps={quality.steps for quality in levels(options.steps, CLIP_FRAMES)},
             checkpoints=folder,
+            precision=options.precision,
+            small=small,
         )
         capacity = measure(runners, options.steps) if device.type == "cuda" else None
     return DittoModels(

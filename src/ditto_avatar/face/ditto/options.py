@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ditto_avatar.errors import InvalidInput
 
 Preset = Literal["speed", "quality"]
+Precision = Literal["half", "fp8"]
 Backend = Literal["auto", "tensorrt", "fused", "compiled", "graphs", "eager"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
@@ -28,7 +29,9 @@ class DittoOptions:
     `overlap` the frames that clips share while streaming (40 to 79). `feature_cache_mb` bounds
     the memory for source features. `max_streams` streams run at once (None: as many as
     a GPU was measured to hold, on a CPU any number). What is compiled is kept in `kernel_cache`
-    (None: where torch keeps it), so that the next start need not compile it. Raises `InvalidInput`
+    (None: where torch keeps it), so that the next start need not compile it. `precision` fp8 draws
+    with floats of eight bits where there are kernels for them and faces stay close. Of a GPU at
+    most `device_memory_mb` is taken (None: all). Raises `InvalidInput`
     for values outside.
     """
 
@@ -44,6 +47,8 @@ class DittoOptions:
     max_streams: int | None = None
     seed: int = 0
     kernel_cache: Path | None = None
+    precision: Precision = "half"
+    device_memory_mb: int | None = None
 
     def __post_init__(self) -> None:
         _expect("sampling_timesteps", self.sampling_timesteps, 1, MOST_STEPS)
@@ -52,6 +57,7 @@ class DittoOptions:
         _expect("max_size", self.max_size, 1)
         _expect("feature_cache_mb", self.feature_cache_mb, 1)
         _expect("max_streams", self.max_streams, 1)
+        _expect("device_memory_mb", self.device_memory_mb, 1)
 
     @property
     def steps(self) -> int:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,12 +18,12 @@ from ditto_avatar.errors import Unavailable
 from ditto_avatar.face.ditto.layout import MOTION
 from ditto_avatar.face.ditto.load_controller import Capacity
 from ditto_avatar.face.ditto.networks import RELEASED, Sizes
-from ditto_avatar.face.ditto.options import BACKENDS, Backend
+from ditto_avatar.face.ditto.options import BACKENDS, Backend, Precision
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
-from ditto_avatar.face.ditto.runtime.parity import check_runners
+from ditto_avatar.face.ditto.runtime.parity import RunnersDiffer, check_precision, check_runners
 from ditto_avatar.face.ditto.runtime.tensorrt.plan import FoundEngine
 from ditto_avatar.face.ditto.runtime.tensorrt.runners import fitting_engines, tensorrt_runners
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
@@ -40,6 +40,8 @@ COMPILE_OPTIONS = {
 CHECKED = ("tensorrt", "fused")
 Tell = Callable[[str], None]
 REPEATS = 5
+# Graphs of sixteen frames keep three gigabytes for themselves.
+SMALL_BATCHES = (1, 4)
 VALID_FRAMES = 10  # that a clip adds while streaming
 
 
@@ -90,11 +92,15 @@ def choose_runners(
     sizes: Sizes = RELEASED,
     steps: Collection[int] = (10,),
     checkpoints: Path | None = None,
+    precision: Precision = "half",
+    small: bool = False,
 ) -> Runners:
     """The quickest backend, or the one asked for, warmed up for clips of `steps` diffusion steps.
     Where there are engines, they are timed against the best of the others. Compiling takes minutes
     the first time and seconds from then on. Engines lie in the folder `checkpoints` that the
-    networks come from.
+    networks come from. With the `precision` fp8 the kernels of our own multiply floats of eight
+    bits, unless faces become worse than 44 dB by it. With `small` batches are for cards of little
+    memory.
 
     Raises `Unavailable` when the backend asked for cannot be used here."""
     tell = tell or log.info
@@ -102,7 +108,9 @@ def choose_runners(
     asked = [candidate for candidate in table if backend in ("auto", candidate.name)]
     if not asked:
         raise Unavailable(f"There is no backend {backend!r}; there are: {', '.join(BACKENDS)}.")
-    networks_of = _Networks(networks, device, sizes, tuple(steps), tell)
+    networks_of = _Networks(
+        networks, device, sizes, tuple(steps), tell, eight=precision == "fp8", small=small
+    )
     if backend != "auto":
         (candidate,) = asked
         if candidate.refused is not None:
@@ -128,6 +136,8 @@ class _Networks:
     sizes: Sizes
     steps: tuple[int, ...]
     tell: Tell
+    eight: bool = False
+    small: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -152,13 +162,37 @@ class _Networks:
     def runners(self, candidate: Candidate) -> Runners:
         """A backend that is warmed up and, where it could compute something else, compared."""
         with _quick_convolutions(self.device):
-            found = _made(candidate, self.networks, self.device, self.dtype, self.sizes)
+            if self.eight and candidate.name == "fused":
+                try:
+                    return self._eight_bits(candidate)
+                except RunnersDiffer as error:
+                    log.warning("DITTO_PRECISION=fp8 is refused: %s", error)
+                    torch.compiler.reset()
+            found = self._made(candidate)
             warm_up(found, self.tell, self.sizes, self.steps)
             if candidate.name in CHECKED:
                 self.tell(f"comparing {candidate.name} with the networks")
                 plain = eager_runners(self.networks, self.device, self.dtype)
                 check_runners(found, plain, self.sizes, min(self.steps))
         return found
+
+    def _eight_bits(self, candidate: Candidate) -> Runners:
+        """The same in floats of eight bits. Raises `RunnersDiffer` where they are too few."""
+        found = self._made(candidate, eight_bits=True)
+        warm_up(found, self.tell, self.sizes, self.steps)
+        self.tell("comparing floats of eight bits with single precision")
+        check_precision(found, eager_runners(self.networks, self.device), self.sizes)
+        return found
+
+    def _made(self, candidate: Candidate, eight_bits: bool = False) -> Runners:
+        if candidate.name == "eager":
+            return eager_runners(self.networks, self.device, self.dtype)
+        if candidate.name == "tensorrt":
+            return tensorrt_runners(candidate.engines, self.device, self.sizes)
+        options = replace(COMPILE_OPTIONS[candidate.name], eight_bits=eight_bits, sizes=self.sizes)
+        if self.small:
+            options = replace(options, batches=SMALL_BATCHES, clip_batches=SMALL_BATCHES)
+        return compiled_runners(self.networks, self.device, self.dtype, options)
 
     def quickest(self, made: Sequence[Runners]) -> Runners:
         """The one that needs the least of the device for a viewer."""
@@ -183,20 +217,6 @@ def _quick_convolutions(device: torch.device) -> Iterator[None]:
         yield
     finally:
         flags.benchmark = before
-
-
-def _made(
-    candidate: Candidate,
-    networks: Mapping[str, nn.Module],
-    device: torch.device,
-    dtype: torch.dtype,
-    sizes: Sizes,
-) -> Runners:
-    if candidate.name == "eager":
-        return eager_runners(networks, device, dtype)
-    if candidate.name == "tensorrt":
-        return tensorrt_runners(candidate.engines, device, sizes)
-    return compiled_runners(networks, device, dtype, COMPILE_OPTIONS[candidate.name])
 
 
 @torch.inference_mode()

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ditto_avatar.face.ditto.networks import RELEASED, FramePath, Sizes
 from ditto_avatar.face.ditto.networks.paths import Function
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
-from ditto_avatar.face.ditto.runtime.eager import StepwiseClips, place_networks
+from ditto_avatar.face.ditto.runtime.eager import Appearance, StepwiseClips, place_networks
 from ditto_avatar.face.ditto.runtime.joined import JoinedDiffusion
 
 log = logging.getLogger(__name__)
@@ -28,13 +29,16 @@ class CompileOptions:
     """`compiler` is torch.compile's backend (None: not compiled), `tune` lets it try variants of
     kernels, which takes minutes, `graphs` records CUDA graphs, `channels_last` lays pictures out
     as tensor cores read them, `fused` takes the kernels of our own (`fused.support` says where they
-    run), `motion_dtype` is what the diffusion model computes in."""
+    run), `eight_bits` lets them multiply floats of eight bits, which are scaled by a face of
+    `sizes`, `motion_dtype` is what the diffusion model computes in."""
 
     compiler: str | None = "inductor"
     tune: bool = False
     graphs: bool = True
     channels_last: bool = True
     fused: bool = False
+    eight_bits: bool = False
+    sizes: Sizes = RELEASED
     motion_dtype: torch.dtype = torch.float16
     batches: tuple[int, ...] = (1, 4, 8, 16)
     clip_batches: tuple[int, ...] = (1, 4, 16)
@@ -43,7 +47,7 @@ class CompileOptions:
     def backend(self) -> str:
         """The name in the table of backends."""
         if self.fused:
-            return "fused"
+            return "fused fp8" if self.eight_bits else "fused"
         return "graphs" if self.compiler is None else "compiled"
 
 
@@ -66,7 +70,8 @@ def compiled_runners(
         # Imported where it runs: Triton is not installed everywhere.
         from ditto_avatar.face.ditto.runtime.fused.path import fused_path
 
-        frame = fused_path(frame)
+        features = _some_features(appearance, frame, options.sizes) if options.eight_bits else None
+        frame = fused_path(frame, features)
     # It copies the weights: should this backend fail, the next one must not find rounded ones.
     steps = JoinedDiffusion(diffusion).to(options.motion_dtype)
     graphs = options.graphs and device.type == "cuda"
@@ -101,3 +106,19 @@ def compiled_runners(
         batches=options.batches,
         clip_batches=options.clip_batches,
     )
+
+
+@torch.inference_mode()
+def _some_features(appearance: Appearance, frame: FramePath, sizes: Sizes) -> Tensor:
+    """What the decoder gets of a random face that is moved a little: (1, 256, 64, 64)."""
+    generator = torch.Generator().manual_seed(0)
+    device = next(frame.warp.parameters()).device
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(device)
+
+    volume = appearance(torch.sigmoid(draw(1, 3, sizes.crop, sizes.crop)))
+    source = 0.2 * draw(1, sizes.keypoints, 3)
+    driving = source + 0.05 * draw(1, sizes.keypoints, 3)
+    features: Tensor = frame.warp(volume, source, driving)
+    return features

@@ -14,6 +14,7 @@ from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 # Half precision moves a frame of full-sized networks by 0.7 %; one whose keypoints are mixed up is
 # 87 % off.
 LARGEST_DIFFERENCE = 0.05
+LEAST_PSNR_DB = 44.0
 
 
 class RunnersDiffer(DittoAvatarError):
@@ -85,4 +86,40 @@ def check_runners(
         raise RunnersDiffer(
             f"{found.name} differs from the networks: {', '.join(beyond)}; at most "
             f"{100 * LARGEST_DIFFERENCE:.0f} % is allowed."
+        )
+
+
+@torch.inference_mode()
+def psnr_db(found: Runners, exact: Runners, sizes: Sizes = RELEASED) -> float:
+    """Peak signal-to-noise ratio of faces in the largest batch of `found`, against those of `exact`
+    drawn one by one."""
+    most, device = max(found.batches), exact.device
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(device)
+
+    volume = exact.appearance(torch.sigmoid(draw(1, 3, sizes.crop, sizes.crop)))
+    source = 0.2 * draw(most, sizes.keypoints, 3)
+    driving = source + 0.05 * draw(most, sizes.keypoints, 3)
+    own = volume.repeat(most, 1, 1, 1, 1).to(found.dtype)
+    faces = found.frame(own, found.compress(own), source, driving).float()
+    compressed = exact.compress(volume)
+    squared = [
+        (faces[i] - exact.frame(volume, compressed, source[i : i + 1], driving[i : i + 1])[0])
+        .float()
+        .square()
+        .mean()
+        for i in range(most)
+    ]
+    return float(-10 * torch.log10(torch.stack(squared).mean()))
+
+
+def check_precision(found: Runners, exact: Runners, sizes: Sizes = RELEASED) -> None:
+    """Raises `RunnersDiffer` unless faces are within 44 dB of those in single precision."""
+    reached = psnr_db(found, exact, sizes)
+    if not reached >= LEAST_PSNR_DB:
+        raise RunnersDiffer(
+            f"{found.name} in floats of eight bits reaches {reached:.1f} dB in batches of "
+            f"{max(found.batches)}; at least {LEAST_PSNR_DB:.0f} dB are asked for."
         )

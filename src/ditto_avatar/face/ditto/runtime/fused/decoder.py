@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from ditto_avatar.face.ditto.networks import Decoder
 from ditto_avatar.face.ditto.networks.decoder import SLOPE, Modulation, SpadeBlock
 from ditto_avatar.face.ditto.runtime.fused.margins import (
+    LARGEST,
     STEP,
+    eight_bits,
     paired,
     parameter,
     phase_weights,
@@ -28,41 +30,66 @@ NORM_EPSILON = 1e-5  # F.instance_norm's own
 
 class Hidden(nn.Module):
     """All hidden maps of one resolution, (groups, b, s + 1, s + 1, 128), from features with a
-    margin (b, 65, 65, 256), ReLU and margin included."""
+    margin (b, 65, 65, 256), ReLU and margin included. As floats of eight bits where they are
+    `eight`, of which one stands for 1 / `unit`."""
 
     weights: Tensor
     bias: Tensor
+    unit: Tensor
 
-    def __init__(self, conv: nn.Module) -> None:
+    def __init__(self, conv: nn.Module, eight: bool = False) -> None:
         super().__init__()
+        self.eight = eight
         if isinstance(conv, nn.ConvTranspose2d):
             self.factor, weights = conv.stride[0], phase_weights(conv)
         else:
             self.factor, weights = 1, tap_weights(conv)
         self.register_buffer("weights", weights)
         self.register_buffer("bias", parameter(conv, "bias").float())
+        self.register_buffer("unit", torch.ones(1, device=self.bias.device))
 
     def forward(self, features: Tensor) -> Tensor:
-        hidden: Tensor = convolve(features, self.weights, self.bias, self.factor)
+        unit = self.unit if self.eight else None
+        hidden: Tensor = convolve(features, self.weights, self.bias, self.factor, unit)
         return hidden
+
+    @torch.no_grad()
+    def calibrate(self, features: Tensor) -> None:
+        """Choose the unit, a power of two, so that the largest of these maps has three bits of
+        range above it. Rounding does not depend on it, as long as nothing is too large or tiny."""
+        largest = convolve(features, self.weights, self.bias, self.factor).amax().float()
+        self.unit.copy_(torch.exp2(torch.floor(torch.log2(LARGEST / 8 / largest.clamp(min=1e-6)))))
 
 
 class FusedModulation(nn.Module):
     """A `Modulation` that takes its group of all hidden maps. It enlarges x to their size and
-    applies the leaky ReLU that follows, if `leaky`."""
+    applies the leaky ReLU that follows, if `leaky`. With `eight` it multiplies floats of eight
+    bits, and has to know the unit of its maps."""
 
     weights: Tensor
     bias: Tensor
+    units: Tensor
 
-    def __init__(self, plain: Modulation, group: int, leaky: bool) -> None:
+    def __init__(self, plain: Modulation, group: int, leaky: bool, eight: bool = False) -> None:
         super().__init__()
+        self.eight = eight
         self.group, self.leaky = group, leaky
         block = min(MODULATED, plain.maps.out_channels // 2)
         self.register_buffer("weights", paired(tap_weights(plain.maps), block))
         self.register_buffer("bias", paired(parameter(plain.maps, "bias").float(), block))
+        if eight:
+            self.weights, units = eight_bits(self.weights)
+            self.register_buffer("units", units)
+
+    def take_unit(self, unit: Tensor) -> None:
+        """Say what one stands for in the hidden maps, once."""
+        self.units.div_(unit)
 
     def forward(self, x: Tensor, norm: tuple[Tensor, Tensor], hidden: Tensor) -> Tensor:
-        y: Tensor = modulate(x, *norm, hidden, self.group, self.weights, self.bias, self.leaky)
+        units = self.units if self.eight else None
+        y: Tensor = modulate(
+            x, *norm, hidden, self.group, self.weights, self.bias, self.leaky, units
+        )
         return y
 
 
@@ -87,18 +114,22 @@ def unbiased(conv: nn.Conv2d) -> nn.Conv2d:
 
 class FusedSpadeBlock(nn.Module):
     """A `SpadeBlock` that reads hidden maps from `group` on; its input may be half as large as
-    they are. `last` says that no
-    other block, hence no norm, follows."""
+    they are. `last` says that no other block, hence no norm, follows. With `eight` they are
+    floats of eight bits."""
 
-    def __init__(self, plain: SpadeBlock, group: int, last: bool = False) -> None:
+    def __init__(
+        self, plain: SpadeBlock, group: int, last: bool = False, eight: bool = False
+    ) -> None:
         super().__init__()
-        self.norm0 = FusedModulation(plain.norm0, group, leaky=True)
+        self.norm0 = FusedModulation(plain.norm0, group, leaky=True, eight=eight)
         self.conv0 = unbiased(plain.conv0)
-        self.norm1 = FusedModulation(plain.norm1, group + 1, leaky=True)
+        self.norm1 = FusedModulation(plain.norm1, group + 1, leaky=True, eight=eight)
         self.conv1 = plain.conv1 if last else unbiased(plain.conv1)
         self.shortcut = plain.shortcut
         if plain.shortcut is not None:
-            self.shortcut_norm = FusedModulation(plain.shortcut_norm, group + 2, leaky=False)
+            self.shortcut_norm = FusedModulation(
+                plain.shortcut_norm, group + 2, leaky=False, eight=eight
+            )
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         norm = instance_norm(x)
@@ -112,23 +143,34 @@ class FusedSpadeBlock(nn.Module):
 class FusedDecoder(nn.Module):
     """A `Decoder` whose modulations are one kernel each and whose maps are enlarged unseen.
 
-    Raises `ValueError` for widths that the kernels do not know."""
+    With `eight` the modulations at two and four times the resolution, two thirds of all, multiply
+    floats of eight bits; `calibrate` comes first then. Raises `ValueError` for widths that the
+    kernels do not know."""
 
-    def __init__(self, plain: Decoder) -> None:
+    def __init__(self, plain: Decoder, eight: bool = False) -> None:
         super().__init__()
         width = plain.hidden_x2.out_channels // 3
         blocks = [cast(SpadeBlock, block) for block in plain.middle]
         _check(plain.hidden.in_channels, width, [*blocks, plain.up0, plain.up1])
         self.first = unbiased(plain.first)
         self.hidden = Hidden(plain.hidden)
-        self.hidden_x2 = Hidden(plain.hidden_x2)
-        self.hidden_x4 = Hidden(plain.hidden_x4)
+        self.hidden_x2 = Hidden(plain.hidden_x2, eight)
+        self.hidden_x4 = Hidden(plain.hidden_x4, eight)
         self.middle = nn.ModuleList(
             FusedSpadeBlock(block, 2 * index) for index, block in enumerate(blocks)
         )
-        self.up0 = FusedSpadeBlock(plain.up0, 0)
-        self.up1 = FusedSpadeBlock(plain.up1, 0, last=True)
+        self.up0 = FusedSpadeBlock(plain.up0, 0, eight=eight)
+        self.up1 = FusedSpadeBlock(plain.up1, 0, last=True, eight=eight)
         self.last = plain.last
+
+    def calibrate(self, features: Tensor) -> None:
+        """Choose units of eight-bit floats by features (b, 256, 64, 64) of some face, once."""
+        rows = with_margin(features)
+        for hidden, block in ((self.hidden_x2, self.up0), (self.hidden_x4, self.up1)):
+            hidden.calibrate(rows)
+            for part in block.modules():
+                if isinstance(part, FusedModulation):
+                    part.take_unit(hidden.unit)
 
     def forward(self, features: Tensor) -> Tensor:
         rows = with_margin(features)

@@ -1,7 +1,8 @@
 """The Triton kernels. Each multiplies tiles of shifted rows (see `margins`), which the GPU's copy
 engine fetches; places outside the tensor come as zeros.
 
-Half precision in and out, sums in float32.
+Half precision in and out, sums in float32. Hidden maps and the weights of modulations may be floats
+of eight bits (e4m3).
 """
 
 # Triton reads annotations: no postponed ones here.
@@ -16,9 +17,11 @@ def convolve_kernel(
     maps,  # rows of channels, a tile of (PLACES, STEP)
     weights,  # (outputs, taps * CHANNELS), a tile of (OUTPUTS, STEP)
     bias,
+    unit,  # what one stands for in floats of eight bits
     result,  # (blocks, rows of the larger map, OUTPUTS), margin and all
     rows,
     blocks,
+    EIGHT: tl.constexpr,
     SIDE: tl.constexpr,
     FACTOR: tl.constexpr,
     CHANNELS: tl.constexpr,
@@ -62,6 +65,8 @@ def convolve_kernel(
     image, inside = place // (LINE * LINE), place % (LINE * LINE)
     y = (inside // LINE - 1) * FACTOR + above
     x = (inside % LINE - 1) * FACTOR + left
+    if EIGHT:
+        total = tl.minimum(total * tl.load(unit), 448.0)
     # The margin's places make the margin of the result.
     total = tl.where(((y >= 0) & (x >= 0))[:, None], total, 0.0)
     LARGE: tl.constexpr = SIDE * FACTOR + 1
@@ -79,6 +84,7 @@ def modulate_kernel(
     hidden,  # rows of HIDDEN channels, group after group, a tile of (PLACES, STEP)
     weights,  # (2 * channels, 9 * HIDDEN) in pairs, a tile of (2 * CHANNELS, STEP)
     bias,  # in the same pairs
+    units,  # in the same pairs: what the product has to be multiplied with
     x,  # (images, SIDE // UP, SIDE // UP, channels)
     scale,  # (images, channels), with shift what makes x an instance norm
     shift,
@@ -90,6 +96,7 @@ def modulate_kernel(
     UP: tl.constexpr,
     HIDDEN: tl.constexpr,
     LEAKY: tl.constexpr,
+    EIGHT: tl.constexpr,
     SLOPE: tl.constexpr,
     PLACES: tl.constexpr,
     CHANNELS: tl.constexpr,
@@ -132,6 +139,9 @@ def modulate_kernel(
         shifts = tl.load(shift + image * channels + columns)
         factor_bias = tl.load(bias + block * 2 * CHANNELS + inner)
         offset_bias = tl.load(bias + block * 2 * CHANNELS + CHANNELS + inner)
+        if EIGHT:
+            both = tl.arange(0, 2 * CHANNELS)
+            pair = pair * tl.load(units + block * 2 * CHANNELS + both)[None, :]
         factor, offset = tl.split(tl.permute(tl.reshape(pair, (PLACES, 2, CHANNELS)), (0, 2, 1)))
         # In half precision, on their way to threads that write whole lines.
         factor = (factor + factor_bias[None, :]).to(x.dtype.element_ty)

@@ -80,6 +80,16 @@ def paired(values: Tensor, block: int) -> Tensor:
     return pairs.flatten(0, 2).contiguous()
 
 
+LARGEST = 448.0  # of floats of eight bits (e4m3)
+
+
+def eight_bits(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (o, n) as floats of eight bits, each scaled to their range, and what gives (o,) the
+    rows back, in float32."""
+    units = weights.float().abs().amax(dim=1).clamp(min=1e-12) / LARGEST
+    return (weights.float() / units[:, None]).to(torch.float8_e4m3fn), units
+
+
 def folded_up(conv: nn.Conv3d) -> Tensor:
     """A convolution (o, c, 3, 3, 3) of a map that was doubled in height and width, as one of the
     map itself with the four places of each as outputs: (4 o, c, 3, 3, 3), line by line."""

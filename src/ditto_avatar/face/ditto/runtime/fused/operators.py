@@ -30,23 +30,29 @@ GROUP = 128
 
 
 @torch.library.custom_op("ditto_avatar::convolve", mutates_args=())
-def convolve(maps: Tensor, weights: Tensor, bias: Tensor, factor: int) -> Tensor:
+def convolve(
+    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, unit: Tensor | None = None
+) -> Tensor:
     """relu of a convolution of maps with a margin of one (n, s + 1, s + 1, c), by `tap_weights`
     for a factor of 1, else by `phase_weights`; bias (o,) is float32. The result has a margin, too,
     and lies in groups: (o / 128, n, factor * s + 1, factor * s + 1, 128). c must be a multiple of
-    64, o of 128."""
+    64, o of 128. With a `unit` (1,), float32, the result is multiplied with it and comes as floats
+    of eight bits."""
     count, line, _, channels = maps.shape
     side, groups = line - 1, weights.shape[0] // GROUP
     large = factor * side + 1
-    result = maps.new_empty(groups, count, large, large, GROUP)
+    kind = maps.dtype if unit is None else torch.float8_e4m3fn
+    result = maps.new_empty(groups, count, large, large, GROUP, dtype=kind)
     rows = count * line * line
     convolve_kernel[(triton.cdiv(rows, PLACES) * factor**2 * groups,)](
         TensorDescriptor.from_tensor(maps.view(rows, channels), [PLACES, STEP]),
         TensorDescriptor.from_tensor(weights, [GROUP, STEP]),
         bias,
+        bias if unit is None else unit,
         result,
         rows,
         groups,
+        EIGHT=unit is not None,
         SIDE=side,
         FACTOR=factor,
         CHANNELS=channels,
@@ -60,10 +66,13 @@ def convolve(maps: Tensor, weights: Tensor, bias: Tensor, factor: int) -> Tensor
 
 
 @convolve.register_fake
-def _(maps: Tensor, weights: Tensor, bias: Tensor, factor: int) -> Tensor:
+def _(
+    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, unit: Tensor | None = None
+) -> Tensor:
     count, line, _, _ = maps.shape
     large = factor * (line - 1) + 1
-    return maps.new_empty(weights.shape[0] // GROUP, count, large, large, GROUP)
+    kind = maps.dtype if unit is None else torch.float8_e4m3fn
+    return maps.new_empty(weights.shape[0] // GROUP, count, large, large, GROUP, dtype=kind)
 
 
 @torch.library.custom_op("ditto_avatar::modulate", mutates_args=())
@@ -76,12 +85,14 @@ def modulate(
     weights: Tensor,
     bias: Tensor,
     leaky: bool,
+    units: Tensor | None = None,
 ) -> Tensor:
     """x (n, c, s, s), channels last, made an instance norm by scale and shift (n, c) in float32 and
     enlarged to the hidden maps' side, times factors plus offsets; then a leaky ReLU. Both are a
     3 x 3 convolution of one group of hidden maps (g, n, S + 1, S + 1, 128), with a margin, by
     `paired` `tap_weights` and a `paired` bias in float32. Gives (n, c, S, S), channels last. c
-    must be 64 or a multiple of 128."""
+    must be 64 or a multiple of 128. With `units`, paired and float32, hidden maps and weights are
+    floats of eight bits, and their product is multiplied with them."""
     count, channels, small, _ = x.shape
     if (channels != MODULATED // 2 and channels % MODULATED) or (hidden.shape[2] - 1) % small:
         raise ValueError(f"no kernel for {tuple(x.shape)} under hidden {tuple(hidden.shape)}")
@@ -92,10 +103,13 @@ def modulate(
     # Few channels leave registers for more places.
     places = PLACES * MODULATED // block
     tiles = count * triton.cdiv(side * line, places) * (channels // block)
+    # As many bytes a step.
+    step = STEP if units is None else min(2 * STEP, width)
     modulate_kernel[(min(tiles, _processors(x.device)),)](
-        TensorDescriptor.from_tensor(hidden.view(-1, width), [places, STEP]),
-        TensorDescriptor.from_tensor(weights, [2 * block, STEP]),
+        TensorDescriptor.from_tensor(hidden.view(-1, width), [places, step]),
+        TensorDescriptor.from_tensor(weights, [2 * block, step]),
         bias,
+        bias if units is None else units,
         x,
         scale,
         shift,
@@ -107,10 +121,11 @@ def modulate(
         UP=side // small,
         HIDDEN=width,
         LEAKY=leaky,
+        EIGHT=units is not None,
         SLOPE=SLOPE,
         PLACES=places,
         CHANNELS=block,
-        STEP=STEP,
+        STEP=step,
         STAGES=4,
         num_warps=8,
     )
@@ -127,6 +142,7 @@ def _(
     weights: Tensor,
     bias: Tensor,
     leaky: bool,
+    units: Tensor | None = None,
 ) -> Tensor:
     side = hidden.shape[2] - 1
     return x.new_empty(x.shape[0], side, side, x.shape[1]).permute(0, 3, 1, 2)

@@ -122,7 +122,9 @@ class EncoderDiffers(DittoAvatarError):
     """The modules compute something else than ONNX Runtime does."""
 
 
-def read_encoder(path: Path, device: torch.device, exact: Encode) -> DeviceEncoder:
+def read_encoder(
+    path: Path, device: torch.device, exact: Encode, batches: Sequence[int] = BATCHES
+) -> DeviceEncoder:
     """The audio encoder of a checkpoint as torch modules on `device`, compared with `exact`, which
     runs the same file over ONNX Runtime, on random sound. Blocks for seconds.
 
@@ -136,7 +138,7 @@ def read_encoder(path: Path, device: torch.device, exact: Encode) -> DeviceEncod
     compare([single(window) for window in sound], expected, EXACT, "in single precision")
     if device.type == "cpu":
         return DeviceEncoder(network, device)
-    encoder = DeviceEncoder(network, device, torch.float16)
+    encoder = DeviceEncoder(network, device, torch.float16, batches)
     compare(encoder.begin(sound)(), expected, CLOSE, "in half precision")
     return encoder
 
@@ -161,13 +163,15 @@ def compare(
         )
 
 
-def choose_encoder(path: Path, device: torch.device, exact: Encode) -> Encode:
+def choose_encoder(
+    path: Path, device: torch.device, exact: Encode, batches: Sequence[int] = BATCHES
+) -> Encode:
     """The modules where they can be used, else `exact`, with the reason in the log. On a processor
     ONNX Runtime is the quicker one."""
     if device.type == "cpu":
         return exact
     try:
-        return read_encoder(path, device, exact)
+        return read_encoder(path, device, exact, batches)
     except (UnknownGraph, EncoderDiffers) as error:
         log.warning("Sound is encoded by ONNX Runtime: %s.", str(error).removesuffix("."))
     except torch.cuda.OutOfMemoryError:
