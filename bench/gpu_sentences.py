@@ -66,9 +66,9 @@ class FirstFragment(Output):
 
     at: float | None = None
 
-    def encoded(self, segment: Segment, made: Encoded) -> None:
+    def add(self, segment: Segment, encoded: Encoded) -> None:
         """Note the time."""
-        if made.fragments and self.at is None:
+        if encoded.fragments and self.at is None:
             self.at = time.perf_counter()
 
 
@@ -112,7 +112,7 @@ async def measure_sentences(face: FaceEngine, avatar: Avatar, executor: Executor
             begun = time.perf_counter()
             film = FileSink(avatar, path, executor, lambda done: None)
             recording = [Recording(Sentence(""), _sound)]
-            await _pipeline(face, film).run_or_raise(_request(avatar, None, recording), _ignore)
+            await _pipeline(face, film).run(_request(avatar, None, recording), _ignore)
             films.append(time.perf_counter() - begun)
         _check(path)
     prompt = Prompt([Message(Role.USER, "How long is it?")], Language.ENGLISH)
@@ -120,7 +120,7 @@ async def measure_sentences(face: FaceEngine, avatar: Avatar, executor: Executor
         first = FirstFragment()
         sink = EncodingSink(avatar, executor, [first])
         begun = time.perf_counter()
-        await _pipeline(face, sink).run_or_raise(_request(avatar, prompt, ()), _ignore)
+        await _pipeline(face, sink).run(_request(avatar, prompt, ()), _ignore)
         assert first.at is not None
         texts.append(first.at - begun)
     return {

@@ -114,7 +114,7 @@ async def render(
             lead_s=math.inf,
             limits=AnswerLimits(math.inf, math.inf),
         )
-        await pipeline.run_or_raise(_request(script, avatar, captions), happened)
+        await pipeline.run(_request(script, avatar, captions), happened)
     if not sink.frames:
         raise InvalidInput("There is nothing to say: the text or sound is empty.")
     return Rendered(sink.frames, sink.frames / FRAME_RATE_HZ)

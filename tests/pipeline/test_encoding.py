@@ -95,12 +95,12 @@ class Kept(Output):
     async def run(self) -> None:
         await self.finished.wait()
 
-    def encoded(self, segment: Segment, made: Encoded) -> None:
-        self.fragments += made.fragments
-        self.pictures.append(made.picture)
+    def add(self, segment: Segment, encoded: Encoded) -> None:
+        self.fragments += encoded.fragments
+        self.pictures.append(encoded.picture)
 
-    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
-        self.fragments += made
+    async def end(self, segment: Segment, last: Sequence[Fragment], media: SegmentMedia) -> None:
+        self.fragments += last
         self.media.append(media)
 
     async def finish(self) -> None:

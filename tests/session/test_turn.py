@@ -81,13 +81,13 @@ STATES: dict[str, Callable[[], t.Turn]] = {
 }
 
 # state → input → next state and the kinds of action; what is not listed changes nothing.
-SEND, KEEP, SETTLE, CANCEL, RUN = "Send", "Keep", "Settle", "Cancel", "RunPipeline"
+SEND, KEEP, SETTLE, CANCEL = "Send", "Keep", "Settle", "Cancel"
 STOP = ("interrupted", [CANCEL, SEND, SETTLE])
 FAIL = ("interrupted", [SEND, CANCEL, SEND, SETTLE])
 TABLE: dict[str, dict[str, tuple[str, list[str]]]] = {
     "waiting": {
         "queued": ("waiting", [SEND]),
-        "admitted": ("thinking", [RUN]),
+        "admitted": ("thinking", []),
         "troubled": ("waiting", [SEND]),
         "noticed": ("waiting", [SEND]),
         "failed": FAIL,

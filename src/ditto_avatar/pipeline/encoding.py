@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -37,11 +37,11 @@ class OneByOne:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Call `work` when the last call has returned. Cancelling is safe: the thread finishes."""
-        # Shielded: a cancelled wait must not leave two threads in one encoder.
         while self._running is not None and not self._running.done():
             await asyncio.wait([asyncio.wrap_future(self._running)])
         running = self._executor.submit(work)
         self._running = running
+        # Shielded: a cancelled wait must not leave two threads in one encoder.
         return await asyncio.shield(asyncio.wrap_future(running))
 
     def at_last(self, work: Callable[[], object]) -> None:
@@ -51,6 +51,22 @@ class OneByOne:
             self._executor.submit(work)
         else:
             self._running.add_done_callback(lambda _: work())
+
+
+class SegmentEncoder(Protocol):
+    """Encode the pictures of one segment, or take them encoded."""
+
+    fragments: list[Fragment]
+    """All fragments so far."""
+
+    async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> Encoded:
+        """Take the next picture of `segment` with its samples (640,). Cancelling is safe."""
+
+    async def finish(self) -> list[Fragment]:
+        """End the stream; return the fragments that remain."""
+
+    def abandon(self) -> None:
+        """Free what is held for a stream that will not be finished."""
 
 
 class ThreadedEncoder:
@@ -100,9 +116,24 @@ class ThreadedEncoder:
         return made
 
 
+class DrawnPictures(ThreadedEncoder):
+    """Encode one segment of `avatar` from the pictures that were drawn here."""
+
+    def __init__(self, avatar: Avatar, executor: Executor) -> None:
+        super().__init__(FragmentEncoder(*avatar.coded_size), executor)
+        self._avatar = avatar
+        self.open()
+
+    async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> Encoded:
+        """Encode the next picture. Cancelling is safe: the thread finishes the picture."""
+        picture = picture_of(frame, self._avatar)
+        fragments = await self.encode(picture, _audio_for(segment, self))
+        return Encoded(fragments, self.newest, samples)
+
+
 def picture_of(frame: VideoFrame, avatar: Avatar) -> Callable[[], ByteArray]:
-    """How to get what is encoded of `frame`: for an avatar without its background a packed
-    picture."""
+    """Return a function that makes the picture to encode from `frame`: a packed one for an avatar
+    without its background."""
     cutout = avatar.cutout
     if cutout is None:
         return lambda: frame.yuv
@@ -110,10 +141,10 @@ def picture_of(frame: VideoFrame, avatar: Avatar) -> Callable[[], ByteArray]:
 
 
 NO_PICTURE = EncodedPicture(b"", key=False)
-"""Pictures that were encoded elsewhere come in their fragments only."""
+"""Stands for a picture that was encoded elsewhere: it comes in its fragments only."""
 
 
-class ReceivedFragments:
+class ReceivedPictures:
     """Collect the fragments of one segment that was encoded where it was drawn."""
 
     def __init__(self) -> None:
@@ -121,15 +152,15 @@ class ReceivedFragments:
         """All fragments so far."""
         self._remain: list[Fragment] = []
 
-    def take(self, frame: EncodedFrame) -> list[Fragment]:
-        """Take the next picture; return its fragments, unless they are the last."""
+    async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> Encoded:
+        """Take the next picture with its fragments; the last ones are left for `finish`."""
+        assert isinstance(frame, EncodedFrame)
         first = len(self.fragments)
         made = [Fragment(index, data) for index, data in enumerate(frame.fragments, first)]
         self.fragments += made
         if frame.last:
-            self._remain = made
-            return []
-        return made
+            self._remain, made = made, []
+        return Encoded(made, NO_PICTURE, samples)
 
     async def finish(self) -> list[Fragment]:
         """Return the last fragments."""
@@ -155,10 +186,10 @@ class Output:
     async def run(self) -> None:
         """Do the work that goes on beside the drawing; return after `finish`."""
 
-    def encoded(self, segment: Segment, made: Encoded) -> None:
+    def add(self, segment: Segment, encoded: Encoded) -> None:
         """Take the newest picture of `segment`."""
 
-    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+    async def end(self, segment: Segment, last: Sequence[Fragment], media: SegmentMedia) -> None:
         """Take the last fragments of `segment`, and all of it as `media`."""
 
     async def finish(self) -> None:
@@ -182,7 +213,7 @@ class EncodingSink(Sink):
         self._executor = executor
         self._outputs = outputs
         self._encodes = encodes
-        self._encoders: dict[str, ThreadedEncoder | ReceivedFragments] = {}
+        self._encoders: dict[str, SegmentEncoder] = {}
 
     async def run(self) -> None:
         """Run all outputs."""
@@ -192,36 +223,26 @@ class EncodingSink(Sink):
 
     def begin(self, segment: Segment) -> None:
         """Open an encoder for `segment`."""
-        if self._encodes:
-            encoder = ThreadedEncoder(FragmentEncoder(*self._avatar.coded_size), self._executor)
-            encoder.open()
-            self._encoders[segment.id] = encoder
-        else:
-            self._encoders[segment.id] = ReceivedFragments()
+        self._encoders[segment.id] = (
+            DrawnPictures(self._avatar, self._executor) if self._encodes else ReceivedPictures()
+        )
 
     async def add(self, segment: Segment, frame: VideoFrame, samples: FloatArray) -> None:
         """Encode a picture, unless it was where it was drawn, and hand on the fragments it
         completed."""
-        if isinstance(frame, EncodedFrame):
-            made = Encoded(self._received(segment).take(frame), NO_PICTURE, samples)
-        else:
-            encoder = self._encoders[segment.id]
-            assert isinstance(encoder, ThreadedEncoder)
-            picture = picture_of(frame, self._avatar)
-            fragments = await encoder.encode(picture, _audio_for(segment, encoder))
-            made = Encoded(fragments, encoder.newest, samples)
+        encoded = await self._encoders[segment.id].add(segment, frame, samples)
         for output in self._outputs:
-            output.encoded(segment, made)
+            output.add(segment, encoded)
 
     async def end(self, segment: Segment) -> None:
         """End the stream of `segment` and hand it on as a whole."""
         encoder = self._encoders.pop(segment.id)
-        made = await encoder.finish()
-        await self._ended(segment, made, segment.media(tuple(encoder.fragments)))
+        last = await encoder.finish()
+        await self._end_outputs(segment, last, segment.media(tuple(encoder.fragments)))
 
     async def replay(self, segment: Segment, media: SegmentMedia) -> None:
         """Hand on a segment that was encoded before."""
-        await self._ended(segment, media.fragments, media)
+        await self._end_outputs(segment, media.fragments, media)
 
     async def finish(self) -> None:
         """Finish all outputs."""
@@ -235,14 +256,11 @@ class EncodingSink(Sink):
         self._encoders.clear()
         self._outputs = ()  # with the media that waits in them
 
-    def _received(self, segment: Segment) -> ReceivedFragments:
-        received = self._encoders[segment.id]
-        assert isinstance(received, ReceivedFragments)
-        return received
-
-    async def _ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+    async def _end_outputs(
+        self, segment: Segment, last: Sequence[Fragment], media: SegmentMedia
+    ) -> None:
         for output in self._outputs:
-            await output.ended(segment, made, media)
+            await output.end(segment, last, media)
 
 
 def _audio_for(segment: Segment, encoder: ThreadedEncoder) -> FloatArray:

@@ -41,12 +41,12 @@ class ViewerOutput(Output):
         self._clock = clock
         self._begun: str | None = None
 
-    def encoded(self, segment: Segment, made: Encoded) -> None:
+    def add(self, segment: Segment, encoded: Encoded) -> None:
         """Tell of the fragments that the picture completed."""
         now = self._clock.now()
         self._begin(segment, now)
-        self._packets.add(segment, made)
-        self._tell(segment, made.fragments, now)
+        self._packets.add(segment, encoded)
+        self._tell(segment, encoded.fragments, now)
 
     def _begin(self, segment: Segment, now: float) -> None:
         """Tell of the segment before its first fragments."""
@@ -67,22 +67,22 @@ class ViewerOutput(Output):
                 )
             )
 
-    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+    async def end(self, segment: Segment, last: Sequence[Fragment], media: SegmentMedia) -> None:
         """Tell of the last fragments, the very last one marked; an empty one where none is left."""
         now = self._clock.now()
         self._begin(segment, now)
         nothing = Fragment(len(media.fragments), b"")
-        self._tell(segment, made or [nothing], now, last=True)
-        await self._packets.end(segment, made, media)
+        self._tell(segment, last or [nothing], now, ends=True)
+        await self._packets.end(segment, last, media)
         self._notify(progress.SegmentDrawn(segment.id, segment.seconds))
 
     def _tell(
-        self, segment: Segment, made: Sequence[Fragment], now: float, *, last: bool = False
+        self, segment: Segment, made: Sequence[Fragment], now: float, *, ends: bool = False
     ) -> None:
         for fragment in made:
-            ends = last and fragment is made[-1]
+            last = ends and fragment is made[-1]
             self._notify(
-                progress.FragmentMade(segment.id, fragment.index, fragment.data, ends, now)
+                progress.FragmentMade(segment.id, fragment.index, fragment.data, last, now)
             )
 
 
@@ -93,7 +93,7 @@ class CacheOutput(Output):
         self._cache = cache
         self._face = face
 
-    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+    async def end(self, segment: Segment, last: Sequence[Fragment], media: SegmentMedia) -> None:
         """Keep a segment that has a key."""
         if segment.key is not None and not self._face.strained:
             await asyncio.to_thread(self._cache.keep, segment.key, media)
@@ -122,7 +122,7 @@ class ClipOutput(Output):
                 continue
             self._notify(progress.ClipStored(segment.id, _clip(name, segment)))
 
-    async def ended(self, segment: Segment, made: Sequence[Fragment], media: SegmentMedia) -> None:
+    async def end(self, segment: Segment, last: Sequence[Fragment], media: SegmentMedia) -> None:
         """Put the segment in line; waits while two are in it."""
         await self._waiting.put((segment, media))
 

@@ -12,10 +12,9 @@ are freed.
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from ditto_avatar.clock import Clock
-from ditto_avatar.errors import DittoAvatarError, outcome_of, public_text
+from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.answer_length import AnswerLength, AnswerLimits
@@ -30,8 +29,6 @@ from ditto_avatar.pipeline.sinks import SinkChoice
 from ditto_avatar.pipeline.speaking import Speaking
 from ditto_avatar.pipeline.words import play_recordings, think, voice
 from ditto_avatar.types import Fallback
-
-log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -64,22 +61,8 @@ class Pipeline:
         self._turns = SpeakingTurns()
 
     async def run(self, request: TurnRequest, notify: Notify) -> None:
-        """Run a turn and tell `notify` of its progress; the last is `PipelineEnded` or
-        `PipelineFailed`, unless it is cancelled. Cancelling is safe."""
-        try:
-            await self.run_or_raise(request, notify)
-        except Exception as error:
-            # The border of a turn: whatever went wrong ends this turn only.
-            if not isinstance(error, DittoAvatarError):
-                log.exception("a turn failed")
-            now = self._clock.now()
-            notify(progress.PipelineFailed(outcome_of(error).code, public_text(error), now))
-        else:
-            notify(progress.PipelineEnded(self._clock.now()))
-
-    async def run_or_raise(self, request: TurnRequest, notify: Notify) -> None:
-        """Run a turn like `run`, and raise the first error instead of telling of it. Cancelling is
-        safe."""
+        """Run a turn and tell `notify` of its progress. Raises the first error of its stages.
+        Cancelling is safe."""
 
         def failed(fallback: Fallback) -> None:
             for audio in flow.chosen:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ditto_avatar.dialogue.base import DialogueEngine
 from ditto_avatar.dialogue.clauses import CODE_SHOWN, split
-from ditto_avatar.errors import InvalidAvatar, InvalidInput
+from ditto_avatar.errors import DittoAvatarError, InvalidAvatar, InvalidInput
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.pipeline import progress
@@ -74,11 +74,6 @@ async def warm_up(
 ) -> None:
     """Draw `phrases` once, so that they come from the cache for everybody. Cancelling is safe."""
     for phrase in phrases:
-
-        def happened(what: progress.Progress, phrase: str = phrase) -> None:
-            if isinstance(what, progress.PipelineFailed):
-                log.warning("%r could not be drawn beforehand: %s", phrase, what.message)
-
         request = TurnRequest(
             avatar,
             language,
@@ -88,6 +83,16 @@ async def warm_up(
             scope=SHARED,
             keeps_clips=False,
         )
-        await pipeline.run(request, happened)
+        try:
+            await pipeline.run(request, _ignore)
+        except DittoAvatarError as error:
+            log.warning("%r could not be drawn beforehand: %s", phrase, error)
+        except Exception:
+            # The border of a task: the other phrases are drawn all the same.
+            log.exception("%r could not be drawn beforehand", phrase)
     if phrases:
         log.info("%d phrases are ready", len(phrases))
+
+
+def _ignore(_: progress.Progress) -> None:
+    pass

@@ -128,8 +128,10 @@ class TurnRunner:
     async def _run(self) -> None:
         try:
             async with self._services.admission.place(self._claim()):
-                if t.RunPipeline() in self.handle(t.Admitted()):
+                self.handle(t.Admitted())
+                if self.turn.phase is t.Phase.THINKING:
                     await self._services.pipeline.run(self._request(), self.handle)
+                    self.handle(progress.PipelineEnded(self._clock.now()))
         except DittoAvatarError as error:
             self.handle(self._failed(error))
         except Exception as error:
@@ -195,8 +197,6 @@ class TurnRunner:
                     self._record.keep_clip(clip, then)
                 case t.Settle(then):
                     self._record.settle(then)
-                case t.RunPipeline():
-                    pass  # `_run` waits for exactly this one
 
     def _begin_to_sound(self, began: progress.SegmentBegan) -> None:
         # Only a microphone of the server's needs it.

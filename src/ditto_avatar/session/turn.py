@@ -112,11 +112,6 @@ Input = Queued | Admitted | Played | Dropped | Drifted | PlaybackEnded | Interru
 
 
 @dataclass(frozen=True, slots=True)
-class RunPipeline:
-    """Begin to think, speak and draw."""
-
-
-@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop the pipeline, or leave the line."""
 
@@ -144,7 +139,7 @@ class Settle:
     then: tuple[events.Event, ...] = ()
 
 
-Action = RunPipeline | Cancel | Send | Keep | Settle
+Action = Cancel | Send | Keep | Settle
 
 
 @dataclass(slots=True)
@@ -246,7 +241,7 @@ class Turn:
         if self.phase is not Phase.WAITING:
             return []
         self.phase = Phase.THINKING
-        return [RunPipeline()]
+        return []
 
     def _text_arrived(self, text: str, at: float) -> list[Action]:
         if self.phase not in _ANSWERING:
