@@ -3,9 +3,11 @@
     python -m bench.fronts                  writes both parts of results/fronts.json
     python -m bench.fronts --part kills     one of them
 
-The servers are processes of their own on one PostgreSQL (Debian's) of this machine, with the
-puppet. Viewers do what the page does: they come back to a server that works, with the number of
-the last event and its epoch, and send again what was not confirmed.
+The servers are processes of their own on one PostgreSQL (Debian's) of this machine. Those that are
+killed draw the puppet; those that are restarted draw at workers that sleep (`simulated_worker`), so
+that two cores carry fifty viewers who talk and listen. Viewers do what the page does: they come
+back to a server that works, with the number of the last event and its epoch, and send again what
+was not confirmed.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import httpx
 
 from bench.report import Scale, Target, p50, write_part
 from bench.serving import Serving, serving
+from bench.simulated_worker import worker_process
 from bench.visitors import Person
 from bench.yardstick import Yardstick
 from tests.fakes.packs import make_pack
@@ -32,6 +35,8 @@ KILLS = 50
 VIEWERS = 50
 FRONTS = 3
 _DEADLINE_S = 240.0
+_ANSWER = "We open at nine in the morning on weekdays. The garden is behind the house."
+_WORKERS, _PLACES, _FIRST_MS = 4, 16, 290.0
 _TARGETS = {
     "front_killed_speaking_again_s": Target("≤ 5", Scale.TIME),
     "messages_lost": Target("0"),
@@ -42,10 +47,12 @@ _TARGETS = {
 
 
 @asynccontextmanager
-async def fronts(folder: Path, database: str, count: int) -> AsyncIterator[list[_Front]]:
-    """Run `count` servers."""
+async def fronts(
+    folder: Path, database: str, count: int, workers: str = ""
+) -> AsyncIterator[list[_Front]]:
+    """Run `count` servers, which draw at `workers` or by themselves."""
     async with AsyncExitStack() as stack:
-        running = [_Front(folder / str(n), database) for n in range(count)]
+        running = [_Front(folder / str(n), database, workers) for n in range(count)]
         for front in running:
             stack.push_async_callback(front.stop)
             await front.start()
@@ -55,8 +62,9 @@ async def fronts(folder: Path, database: str, count: int) -> AsyncIterator[list[
 class _Front:
     """One server, which keeps its port and its folder when it is started again."""
 
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, database: str, workers: str) -> None:
         self._folder = folder
+        self._workers = workers
         self._database = database
         self._stack = AsyncExitStack()
         self.server: Serving | None = None
@@ -78,7 +86,9 @@ class _Front:
                 DITTO_SPEECH="espeak",
                 DITTO_DIALOGUE="offline",
                 DITTO_ADDRESS_SHARE="1",
-                DITTO_MAX_SPEAKING="16",
+                DITTO_WORKERS=self._workers,
+                DITTO_CACHE_MB="0",
+                DITTO_MAX_SPEAKING=str(_WORKERS * _PLACES),
                 DITTO_MAX_WAITING="200",
                 DITTO_SHUTDOWN_S="120",
             )
@@ -160,8 +170,16 @@ async def _kept(port: int, person: Person) -> list[dict[str, Any]]:
 
 async def restart_all(folder: Path, database: str, viewers: int) -> dict[str, Any]:
     """Restart three servers, one after the other, while viewers talk."""
-    async with fronts(folder, database, FRONTS) as running:
-        people = [Person(f"r{n}", []) for n in range(viewers)]
+    encoded = folder / "encoded"
+    encoded.mkdir()
+    async with AsyncExitStack() as stack:
+        workers = [
+            stack.enter_context(worker_process(folder / "packs", _PLACES, _FIRST_MS, encoded))
+            for _ in range(_WORKERS)
+        ]
+        addresses = ",".join(worker.address for worker in workers)
+        running = await stack.enter_async_context(fronts(folder, database, FRONTS, addresses))
+        people = [Person(f"r{n}", [], _ANSWER, listens=True) for n in range(viewers)]
 
         def assign() -> None:
             ports = [front.port for front in running if front.server is not None]

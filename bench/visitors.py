@@ -13,17 +13,19 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-_TEXT = "We open at nine."
 _RETRY_S, _MOVE_S, _RESTART = 3.0, 1.0, 1012
 _LISTENS_S = 1.5
 
 
 @dataclass
 class Person:
-    """A viewer that comes back by itself. `ports` are tried in turn, as a proxy does."""
+    """A viewer that comes back by itself. `ports` are tried in turn, as a proxy does. One who
+    `listens` hears each sentence for as long as it lasts; others say at once that they did."""
 
     name: str
     ports: list[int]
+    text: str = "We open at nine."
+    listens: bool = False
     ready: dict[str, Any] = field(default_factory=dict)
     after: int = 0
     asked: int = 0
@@ -39,7 +41,7 @@ class Person:
         fragment of the last one."""
         for number in range(turns):
             self.asked += 1
-            self._waiting = {"type": "say", "text": _TEXT, "id": f"{self.name}-{self.asked}"}
+            self._waiting = {"type": "say", "text": self.text, "id": f"{self.name}-{self.asked}"}
             last = number == turns - 1
             await self._until_finished(str(self._waiting["id"]), began if last else None)
 
@@ -97,6 +99,8 @@ class Person:
                     if event.get("id") == asked:
                         self._waiting = None
                 case "video_ready":
+                    if self.listens:
+                        await asyncio.sleep(event["duration"])
                     played = round(event["duration"] * 1000)
                     report = {"segment": event["segment"], "state": "ended", "media_ms": played}
                     await socket.send(json.dumps({"type": "playback", **report}))
