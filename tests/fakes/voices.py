@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 HOP, RATE_HZ = 256, 22_050
 DURATIONS = "/Ceil_output_0"
+FRAMES = "/Mul_7_output_0"
 _SYMBOLS = " !,.?abdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹʃʊʌʒθˈˌːɾᵻ"
 IDS = {"_": [0], "^": [1], "$": [2]} | {sign: [3 + i] for i, sign in enumerate(_SYMBOLS)}
 
@@ -27,13 +28,13 @@ def frames_of(number: int) -> int:
 
 def write_piper(
     folder: Path, name: str = "en_US-stand-medium", *, espeak_voice: str = "en-us",
-    durations: str = DURATIONS,
+    durations: str = DURATIONS, frames: str = FRAMES,
 ) -> Path:  # fmt: skip
     """Write a voice file with its configuration; returns the voice file's path. `durations` names
-    the inner value with the frames of every id."""
+    the inner value with the frames of every id, `frames` the one that the sound is made of."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.onnx"
-    onnx.save(_piper(durations), str(path))
+    onnx.save(_piper(durations, frames), str(path))
     config = {
         "audio": {"sample_rate": RATE_HZ},
         "espeak": {"voice": espeak_voice},
@@ -146,7 +147,7 @@ def write_supertonic(folder: Path) -> Path:
     return folder
 
 
-def _piper(durations: str) -> onnx.ModelProto:
+def _piper(durations: str, frames: str) -> onnx.ModelProto:
     node = helper.make_node
     nodes = [
         node("Mod", ["input", "four"], ["rest"]),
@@ -159,9 +160,7 @@ def _piper(durations: str) -> onnx.ModelProto:
         node("Squeeze", [durations, "axes01"], ["whole"]),
         node("CumSum", ["whole", "axis"], ["ends"]),
         node("ReduceSum", ["whole"], ["total"], keepdims=0),
-        node("Mul", ["total", "hop"], ["count"]),
-        node("Range", ["zero", "count", "one"], ["time"]),
-        node("Div", ["time", "hop"], ["frame"]),
+        node("Range", ["zero", "total", "one"], ["frame"]),
         node("Unsqueeze", ["frame", "axis1"], ["frame_column"]),
         node("Unsqueeze", ["ends", "axis0"], ["ends_row"]),
         node("GreaterOrEqual", ["frame_column", "ends_row"], ["past"]),
@@ -170,24 +169,35 @@ def _piper(durations: str) -> onnx.ModelProto:
         node("Cast", ["input"], ["ids"], to=TensorProto.FLOAT),
         node("Squeeze", ["ids", "axis0"], ["ids_row"]),
         node("Gather", ["ids_row", "index"], ["id"], axis=0),
-        node("Mul", ["id", "three"], ["above"]),
+        node("Unsqueeze", ["id", "axes01"], ["id_channel"]),
+        node("Unsqueeze", ["frame", "axes01"], ["frame_channel"]),
+        node("Concat", ["id_channel", "frame_channel"], [frames], axis=1),
+        # From here on, every frame is made of its own column.
+        node("Gather", [frames, "first"], ["its_id"], axis=1),
+        node("Gather", [frames, "second"], ["its_number"], axis=1),
+        node("Unsqueeze", ["its_id", "axis2"], ["deep_id"]),
+        node("Unsqueeze", ["its_number", "axis2"], ["deep_number"]),
+        node("Mul", ["deep_number", "hop"], ["began"]),
+        node("Add", ["began", "ramp"], ["time"]),
+        node("Mul", ["deep_id", "three"], ["above"]),
         node("Add", ["above", "base"], ["hertz"]),
         node("Mul", ["time", "turn"], ["angle"]),
         node("Mul", ["hertz", "angle"], ["phase"]),
         node("Sin", ["phase"], ["sine"]),
-        node("Sign", ["id"], ["voiced"]),
+        node("Sign", ["deep_id"], ["voiced"]),
         node("Mul", ["sine", "voiced"], ["heard"]),
         node("Mul", ["heard", "gain"], ["sound"]),
-        node("Unsqueeze", ["sound", "axes012"], ["output"]),
+        node("Reshape", ["sound", "flat"], ["output"]),
     ]
-    whole = {"four": 4, "five": 5, "second": 1, "axis": 0}
-    lists = {"axis0": [0], "axis1": [1], "axes01": [0, 1], "axes012": [0, 1, 2]}
+    whole = {"four": 4, "five": 5, "first": 0, "second": 1, "axis": 0}
+    lists = {"axis0": [0], "axis1": [1], "axis2": [2], "axes01": [0, 1], "flat": [1, 1, 1, -1]}
     real = {"hop": HOP, "zero": 0, "one": 1, "three": 3, "base": 120,
             "turn": 2 * np.pi / RATE_HZ, "gain": 0.3}  # fmt: skip
     constants = [
         *(_constant(name, np.int64(value)) for name, value in whole.items()),
         *(_constant(name, np.array(value, np.int64)) for name, value in lists.items()),
         *(_constant(name, np.float32(value)) for name, value in real.items()),
+        _constant("ramp", np.arange(HOP, dtype=np.float32).reshape(1, 1, HOP)),
     ]
     value = helper.make_tensor_value_info
     graph = helper.make_graph(

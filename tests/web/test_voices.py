@@ -113,3 +113,32 @@ def test_a_chosen_voice_is_told_to_the_server_now_and_after_a_reload(
     server.wait_for("voice.select", 2, voices=["kokoro/af_heart"])
     page.locator("#presenter-button").click()
     expect(choice).to_have_value("kokoro/af_heart")
+
+
+@pytest.mark.parametrize("width", [1280, 360], ids=["desktop", "phone"])
+@pytest.mark.parametrize("language", ["English", "한국어"])
+def test_what_closes_the_offer_is_beside_its_sentence(
+    page: Page, server: PageServer, width: int, language: str
+) -> None:
+    server.offers = [
+        offer(
+            label={
+                "en": "Kristin, English (US), female",
+                "ko": "크리스틴, 영어(미국), 여성",
+            },
+            license="Public domain (LibriVox), MIT",
+        )
+    ]
+    page.set_viewport_size({"width": width, "height": 740})
+    opened(page, server)
+    page.get_by_role("button", name=language).click()
+    bar = page.locator("#voice-bar")
+    close = bar.get_by_role("button", name={"English": "Not now", "한국어": "나중에"}[language])
+    expect(close).to_be_visible()
+    frame, text, cross = (each.bounding_box() for each in (bar, bar.locator("span"), close))
+    assert frame is not None
+    assert text is not None
+    assert cross is not None
+    assert cross["y"] + cross["height"] / 2 < text["y"] + text["height"] + 1
+    assert cross["x"] >= text["x"] + text["width"]
+    assert cross["x"] + cross["width"] <= frame["x"] + frame["width"]

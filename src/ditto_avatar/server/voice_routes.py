@@ -45,7 +45,7 @@ async def get_voice(
 async def give_up(name: str, parts: Parts, authorization: Authorization = None) -> None:
     """Stop a download; what has arrived is kept for the next time."""
     _require_allowed(parts, authorization)
-    if parts.downloads.standing(find_entry(name, "voices")).state in ("loading", "trying"):
+    if parts.downloads.status(find_entry(name, "voices")).state in ("loading", "trying"):
         await parts.downloads.cancel()
 
 
@@ -72,7 +72,7 @@ def _speaking(parts: ServerParts, language: Language) -> str:
 
 
 def _offer(parts: ServerParts, entry: Entry) -> VoiceOffer:
-    standing = parts.downloads.standing(entry)
+    status = parts.downloads.status(entry)
     return VoiceOffer(
         name=entry.name,
         label={Language.ENGLISH: entry.label, Language.KOREAN: entry.label_ko},
@@ -82,7 +82,7 @@ def _offer(parts: ServerParts, entry: Entry) -> VoiceOffer:
         license_url=entry.license_url,
         asks_license=entry.asks,
         forbids={Language.ENGLISH: entry.forbids, Language.KOREAN: entry.forbids_ko},
-        state=standing.state,
-        share=standing.share,
-        message=standing.message,
+        state=status.state,
+        share=status.share,
+        message=status.message,
     )

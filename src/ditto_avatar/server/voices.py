@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Status:
     """How far an entry is: ``absent``, ``loading`` (`share` of it is there, 0 to 1), ``trying``,
     ``installed``, ``slow`` or ``failed``, with the reason as a sentence."""
 
@@ -46,8 +46,8 @@ class VoiceDownloads:
         self._done = done
         self._task: asyncio.Task[None] | None = None
         self._entry: Entry | None = None
-        self._standing = Standing("absent")
-        self._failed: dict[str, Standing] = {}
+        self._status = Status("absent")
+        self._failed: dict[str, Status] = {}
 
     @property
     def offers(self) -> Sequence[Entry]:
@@ -56,14 +56,14 @@ class VoiceDownloads:
             return ()
         return [entry for entry in catalogue().values() if entry.kind == "voices"]
 
-    def standing(self, entry: Entry) -> Standing:
+    def status(self, entry: Entry) -> Status:
         """Tell how far `entry` is. Looks at one file."""
         if self._task is not None and entry is self._entry:
-            return self._standing
+            return self._status
         if entry.is_installed(self._data_dir):
             slow = self._local is not None and entry.name in self._local.slow
-            return Standing("slow" if slow else "installed", 1.0)
-        return self._failed.get(entry.name, Standing("absent"))
+            return Status("slow" if slow else "installed", 1.0)
+        return self._failed.get(entry.name, Status("absent"))
 
     def start(self, entry: Entry, *, accepted: bool) -> None:
         """Begin to download `entry` in the background. Raises `Unavailable` where local voices are
@@ -74,7 +74,7 @@ class VoiceDownloads:
             check_license(entry.name, entry.license, accepted=accepted)
         if self._task is not None:
             raise Busy("A voice is being downloaded already.")
-        self._entry, self._standing = entry, Standing("loading")
+        self._entry, self._status = entry, Status("loading")
         self._failed.pop(entry.name, None)
         self._task = asyncio.create_task(self._get(entry, self._local))
         log.info("the voice %s is downloaded, for it was asked for in the page", entry.name)
@@ -93,7 +93,7 @@ class VoiceDownloads:
         loop = asyncio.get_running_loop()
 
         def arrived(progress: Progress) -> None:
-            self._standing = Standing("loading", progress.done / max(progress.total, 1))
+            self._status = Status("loading", progress.done / max(progress.total, 1))
 
         def tell(progress: Progress) -> None:
             loop.call_soon_threadsafe(arrived, progress)
@@ -103,18 +103,18 @@ class VoiceDownloads:
             await fetch_entry(
                 entry, self._data_dir, accepted=True, endpoint=self._endpoint, tell=tell
             )
-            self._standing = Standing("trying", 1.0)
+            self._status = Status("trying", 1.0)
             await local.prepare()
             outcome = "installed"
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
         except DittoAvatarError as error:
-            self._failed[entry.name] = Standing("failed", 0.0, public_text(error))
+            self._failed[entry.name] = Status("failed", 0.0, public_text(error))
             log.warning("the voice %s could not be downloaded: %s", entry.name, error)
         except Exception as error:
             # The border of a task: the page is told that it did not work.
-            self._failed[entry.name] = Standing("failed", 0.0, public_text(error))
+            self._failed[entry.name] = Status("failed", 0.0, public_text(error))
             log.exception("the voice %s could not be downloaded", entry.name)
         finally:
             self._task = self._entry = None

@@ -1,15 +1,15 @@
 """The program of a child process: owns ONNX networks and runs what comes in on stdin.
 
-Its argument is JSON: ``{"threads": 1, "models": {name: {"path": …, "outputs": [[value, type]]}}}``.
-It ends when stdin ends.
+Its argument is JSON: ``{"threads": 1, "models": {name: {"path": …, "outputs":
+[[value, type]], "cut": null | {"value": …, "element": …, "half": "before" | "after"}}}}``. It ends
+when stdin ends.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import queue
-import shutil
+import re
 import sys
 import threading
 
@@ -18,6 +18,7 @@ import onnxruntime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from ditto_avatar.speech.child_processes import frames, inside
@@ -41,6 +42,8 @@ class Network:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        # A plan of the memory is kept for each length of an input, and no two sentences have one.
+        options.enable_mem_pattern = False
         self._session = model.open(options)
         model.close()
         self.inputs = [value.name for value in self._session.get_inputs()]
@@ -54,46 +57,53 @@ class Network:
 
 
 class Model:
-    """The file of a model, and a copy with more outputs behind it, where it has any of those that
-    are wanted. Made before the limits, which forbid to write."""
+    """The file of a model, or a copy where it is wanted otherwise: half of it, or with more outputs
+    where it has any of those that are wanted. Made before the limits, which forbid to write.
+    Raises `ValueError` for a model that cannot be cut."""
 
-    def __init__(self, path: str, outputs: list[list[Any]]) -> None:
+    def __init__(self, path: str, outputs: list[list[Any]], half: dict[str, Any] | None) -> None:
         self.path = path
-        self.longer: str | bytes | None = None
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
-            wanted = [(name, kind) for name, kind in outputs if held.find(name.encode()) >= 0]
+        self._is_half = half is not None
+        self.copy: str | bytes | None = None
+        held = graph.mapped(path)
+        if half is not None:
+            halves = graph.cut(held, half["value"], half["element"], [name for name, _ in outputs])
+            self._write(halves.before if half["half"] == "before" else halves.after)
+            return
+        wanted = [one for one in outputs if re.search(re.escape(one[0].encode()), held)]
         if wanted:
-            self._add(b"".join(graph.extra_output(name, kind) for name, kind in wanted))
+            self._write([held, *(graph.extra_output(name, kind) for name, kind in wanted)])
 
-    def _add(self, more: bytes) -> None:
-        with open(self.path, "rb") as file:
-            if not hasattr(os, "memfd_create"):
-                self.longer = file.read() + more
-                return
-            # In memory, and yet a file: the library reads that piece by piece, where bytes would
-            # be there twice.
-            self._copy = open(os.memfd_create("model"), "r+b")
-            shutil.copyfileobj(file, self._copy, 1 << 20)
-            self._copy.write(more)
-            self._copy.flush()
-            self.longer = f"/proc/self/fd/{self._copy.fileno()}"
+    def _write(self, pieces: Iterable[memoryview | bytes]) -> None:
+        if not hasattr(os, "memfd_create"):
+            self.copy = b"".join(pieces)
+            return
+        # In memory, and yet a file: the library reads that piece by piece, where bytes would be
+        # there twice.
+        self._file = open(os.memfd_create("model"), "r+b")
+        for piece in pieces:
+            self._file.write(piece)
+        self._file.flush()
+        self.copy = f"/proc/self/fd/{self._file.fileno()}"
 
     def open(self, options: Any) -> Any:
         """Return a session of the model."""
         providers = ["CPUExecutionProvider"]
-        if self.longer is not None:
+        if self.copy is not None:
             try:
-                return onnxruntime.InferenceSession(self.longer, options, providers=providers)
+                return onnxruntime.InferenceSession(self.copy, options, providers=providers)
             except Exception as error:
+                if self._is_half:
+                    raise
                 # The name is there and means something else: the voice speaks without it.
                 sys.stderr.write(f"no extra outputs: {error}\n")
         return onnxruntime.InferenceSession(self.path, options, providers=providers)
 
     def close(self) -> None:
         """Give the copy back."""
-        if isinstance(self.longer, str):
-            self._copy.close()
-        self.longer = None
+        if isinstance(self.copy, str):
+            self._file.close()
+        self.copy = None
 
 
 def answer(networks: dict[str, Network], payload: bytes, options: Any) -> bytes:
@@ -127,7 +137,7 @@ def main() -> None:
     models: dict[str, Model] = {}
     try:
         for name, model in child_io.order()["models"].items():
-            models[name] = Model(model["path"], model["outputs"])
+            models[name] = Model(model["path"], model["outputs"], model["cut"])
     except Exception as error:
         problem = error  # told when the way to the parent is open
     out, order = child_io.begin()

@@ -20,6 +20,8 @@ _MOST_GAIN = 6.0
 _SILENCE = 0.01
 _WINDOW_S = 0.01
 _LEAD_S = 0.03
+_RAMP_S = 0.005
+_MOST_S = 60.0
 # Pauses behind the signs; without one the next words follow at once.
 _PAUSES_S = {"": 0.03, ",": 0.16, ";": 0.22, ":": 0.22, "—": 0.22}
 _LONG_PAUSE_S = 0.3
@@ -39,12 +41,19 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Take:
     """Sound that a network made: float32 samples (n,), its phonemes where the network knows them,
-    the sign behind its last words, and the processor time that it took."""
+    the sign behind its last words, and the processor time that it took.
+
+    A network that makes a take in pieces gives one for each: `begins` and `ends` tell the first and
+    the last one, `next_s` when the phoneme begins that follows in the next piece, in seconds of
+    this one."""
 
     samples: FloatArray
     spans: tuple[Span, ...]
     sign: str
     cpu_s: float
+    begins: bool = True
+    ends: bool = True
+    next_s: float | None = None
 
 
 class Finish:
@@ -53,6 +62,8 @@ class Finish:
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._gain: float | None = None
+        self._last_gain = 0.0
+        self._peak = 0.0
 
     def finish(self, take: Take) -> tuple[FloatArray, list[PhonemeMark]]:
         """Return the samples (m,) at the network's rate, and marks counted from their start."""
@@ -62,17 +73,31 @@ class Finish:
         if self._gain is None:
             self._gain = _gain(sound, self._rate_hz)
         gain = min(self._gain, _LOUDEST / max(loudest, 1e-6))
-        return (sound * np.float32(gain)).astype(np.float32), self._marks(take, begin, len(sound))
+        gains = np.full(len(sound), gain, np.float32)
+        if not take.begins and gain != self._last_gain:
+            # No step where one piece of a take meets the next.
+            ramp = min(len(sound), int(self._rate_hz * _RAMP_S))
+            gains[:ramp] = np.linspace(self._last_gain, gain, ramp, dtype=np.float32)
+        self._last_gain = gain
+        # What follows in the next piece may end there.
+        end = len(sound) if take.ends else round(len(sound) + _MOST_S * self._rate_hz)
+        return (sound * gains).astype(np.float32), self._marks(take, begin, end)
 
     def _bounds(self, take: Take) -> tuple[int, int]:
         """Where to cut: silence is as long as the sign behind the words asks."""
         window = int(self._rate_hz * _WINDOW_S)
-        loud = np.flatnonzero(_envelope(take.samples, window) > _SILENCE * _peak(take.samples))
-        if not len(loud):
-            return 0, 0
-        begin = int(loud[0] * window - _LEAD_S * self._rate_hz)
-        pause_s = _PAUSES_S.get(take.sign, _LONG_PAUSE_S)
-        end = int((loud[-1] + 1) * window + pause_s * self._rate_hz)
+        peak = _peak(take.samples)
+        self._peak = peak if take.begins else max(self._peak, peak)
+        loud = np.flatnonzero(_envelope(take.samples, window) > _SILENCE * self._peak)
+        begin, end = 0, len(take.samples)
+        if take.begins and len(loud):
+            begin = int(loud[0] * window - _LEAD_S * self._rate_hz)
+        if take.ends:
+            pause_s = _PAUSES_S.get(take.sign, _LONG_PAUSE_S)
+            last = loud[-1] + 1 if len(loud) else 0
+            end = int(last * window + pause_s * self._rate_hz)
+        if take.begins and not len(loud):
+            end = 0
         return max(0, begin), min(end, len(take.samples))
 
     def _marks(self, take: Take, begin: int, length: int) -> list[PhonemeMark]:
@@ -81,8 +106,10 @@ class Finish:
             start = self._sample(span.start_s, begin, length)
             end = self._sample(span.end_s, begin, length)
             marks.append(PhonemeMark(span.symbol, start))
-            following = take.spans[index + 1] if index + 1 < len(take.spans) else None
-            if following is None or following.start_s - span.end_s > _PAUSE_S:
+            following_s = take.next_s
+            if index + 1 < len(take.spans):
+                following_s = take.spans[index + 1].start_s
+            if following_s is None or following_s - span.end_s > _PAUSE_S:
                 marks.append(PhonemeMark("", max(start, end)))
         return marks
 
