@@ -22,7 +22,7 @@ from ditto_avatar.errors import (
     outcome_of,
     public_text,
 )
-from ditto_avatar.face.register.checks import Finding
+from ditto_avatar.face.register.findings import Finding
 from ditto_avatar.face.register.guarded import Stage
 from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.server.body_limit import Bounds

@@ -24,7 +24,7 @@ from ditto_avatar.clock import AgeClock
 from ditto_avatar.errors import Busy, DittoAvatarError, NotFound, Unauthorized, UsedUp
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import AvatarLibrary, open_pack
-from ditto_avatar.face.register.checks import Finding
+from ditto_avatar.face.register.findings import Finding
 from ditto_avatar.face.register.guarded import (
     PICTURE_CHECK,
     OnStage,

@@ -9,7 +9,8 @@ import pytest
 from ditto_avatar.face.library import BUNDLED
 from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.face.puppet import landmarks as lm
-from ditto_avatar.face.register.checks import NOTES, REMEDIES, Finding, Reason, examine
+from ditto_avatar.face.register.checks import examine
+from ditto_avatar.face.register.findings import NOTES, REMEDIES, Finding, Reason
 from ditto_avatar.face.register.tracker import FaceTracker
 from ditto_avatar.types import ByteArray, FloatArray
 
@@ -106,6 +107,36 @@ def test_hair_over_one_eye_covers_it(tracker: FaceTracker) -> None:
     x, y = points[list(lm.RIGHT_EYE)].mean(0).astype(int)
     cv2.ellipse(covered, (int(x) - 10, int(y)), (50, 75), 20, 0, 360, DARK, -1)
     assert Finding(Reason.EYES_COVERED) in examine(covered, tracker).findings
+
+
+@pytest.mark.parametrize("name", ["james", "mina", "sofia"])
+def test_a_lock_over_one_eye_alone_covers_it(tracker: FaceTracker, name: str) -> None:
+    picture, points = still(name)
+    covered = picture.copy()
+    x, y = points[list(lm.RIGHT_EYE)].mean(0).astype(int)
+    lock = [
+        int(value)
+        for value in np.median(picture[int(y) - 30 : int(y) - 26, x - 12 : x + 12], (0, 1))
+    ]
+    cv2.ellipse(covered, (int(x) - 4, int(y) - 6), (46, 22), 12, 0, 360, lock, -1)
+    assert Finding(Reason.EYES_COVERED) in examine(covered, tracker).findings
+
+
+@pytest.mark.parametrize("name", ["james", "mina", "sofia"])
+def test_glasses_whose_frame_is_below_the_bridge_are_seen(tracker: FaceTracker, name: str) -> None:
+    picture, points = still(name)
+    drawn = picture.copy()
+    for eye in (lm.LEFT_EYE, lm.RIGHT_EYE):
+        x, y = points[list(eye)].mean(0).astype(int)
+        cv2.ellipse(drawn, (int(x), int(y) + 6), (44, 30), 0, 0, 360, (12, 12, 14), 4, cv2.LINE_AA)
+    assert Finding(Reason.GLASSES) in examine(drawn, tracker).findings
+
+
+def test_a_dark_face_in_the_light_of_one_lamp_is_found(tracker: FaceTracker) -> None:
+    picture, _ = still("james")
+    across = np.linspace(1.0, 0.3, picture.shape[1])[None, :, None]
+    lit = np.clip((picture / 255) ** 1.6 * across * 255, 0, 255).astype(np.uint8)
+    assert examine(lit, tracker).face is not None
 
 
 def test_an_empty_picture_has_no_face(tracker: FaceTracker) -> None:

@@ -17,7 +17,7 @@ from ditto_avatar.errors import InvalidImage
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import open_pack
 from ditto_avatar.face.pack import load_avatar
-from ditto_avatar.face.register.checks import Finding, Reason
+from ditto_avatar.face.register.findings import Finding, Reason
 from ditto_avatar.face.register.writing import Terms, check_request
 from ditto_avatar.files import run_to_end
 from ditto_avatar.guard.inspector import Check, Inspector, inspect

@@ -22,6 +22,8 @@ SURE_POINTS: Final = 0.9
 _ROI_SCALE: Final = 1.4
 # Faces smaller than an eighth of the picture are searched for in overlapping tiles.
 _TILES: Final = (2, 3)
+# Grey levels of the brighter copy in which a face is looked for that was not found.
+_BRIGHTER: Final = np.round(255 * (np.arange(256) / 255) ** 0.6).astype(np.uint8)
 # MediaPipe's crop counts from the corner of the first pixel, a position here from its middle.
 _PIXEL_MIDDLE: Final = 0.5
 _EYES: Final = ((386, 374, 263, 362), (159, 145, 33, 133))  # above, below, corners: left, right
@@ -47,14 +49,20 @@ class FaceTracker:
         self._mesh = FaceMesh()
 
     def detect(self, picture: ByteArray) -> list[Detection]:
-        """Return the faces in `picture` (h, w, 3) RGB, the largest first: over the whole picture,
-        and where there is none, over tiles."""
-        found = [face for face in self._detector(picture) if face.score >= SURE_FACE]
+        """Return the faces in `picture` (h, w, 3) RGB, the largest first: over the whole picture;
+        where there is none, in a brighter copy, and then over tiles."""
+        found = self._whole(picture)
+        if not found:
+            # Dark skin in the light of one lamp is dark to the detector as well.
+            found = self._whole(np.asarray(cv2.LUT(picture, _BRIGHTER), np.uint8))
         for tiles in _TILES:
             if found:
                 break
             found = self._in_tiles(picture, tiles)
         return sorted(found, key=lambda face: -face.area)
+
+    def _whole(self, picture: ByteArray) -> list[Detection]:
+        return [face for face in self._detector(picture) if face.score >= SURE_FACE]
 
     def track(self, picture: ByteArray, last: FloatArray | None = None) -> TrackedFace | None:
         """Return the points in `picture`, starting from those of the `last` frame; None where no
