@@ -97,6 +97,12 @@ def test_a_picture_without_a_face_is_told_what_helps(
     open_page(page, server.url)
     choose(page, grey)
     expect(page.locator("#my-face-hints .blocks")).to_contain_text("No face was found")
+    expect(page.locator("#my-face-form")).to_be_hidden()
+    good = tmp_path / "me.png"
+    cv2.imwrite(str(good), face())
+    page.locator("#my-face-file").set_input_files(good)
+    expect(page.locator("#my-face-hints .good")).to_be_visible()
+    expect(page.locator("#my-face-form")).to_be_visible()
 
 
 @pytest.mark.parametrize(("viewport", "locale", "good"), [PHONE, DESKTOP])

@@ -135,3 +135,10 @@ def test_a_film_whose_person_goes_elsewhere_loops_forwards_and_back(tmp_path: Pa
         assert np.array_equal(film.pictures[-index], film.pictures[index])
     found = steps(film)
     assert found[0] < 1.5 * np.median(found)
+
+
+def test_a_film_of_two_people_is_refused(tmp_path: Path) -> None:
+    pictures = (np.concatenate([one, one[:, ::-1]], axis=1) for one in people(2, 25))
+    path = write(tmp_path / "two.mp4", pictures)
+    with pytest.raises(InvalidImage, match="more than one face"):
+        read_film(path, FaceTracker(), lambda done, total: None)

@@ -76,7 +76,7 @@ def examine(picture: ByteArray, tracker: FaceTracker, *, preview: bool = False) 
     faces = tracker.detect(picture)
     if not faces:
         return _refused(Reason.NO_FACE)
-    if _others(faces):
+    if crowded(faces):
         return _refused(Reason.TWO_FACES)
     face = tracker.refine(picture, faces[0])
     if face.sure < _LEAST_CONFIDENCE:
@@ -105,7 +105,9 @@ def _refused(reason: Reason) -> Examined:
     return Examined(None, (Finding(reason),))
 
 
-def _others(faces: Sequence[Detection]) -> bool:
+def crowded(faces: Sequence[Detection]) -> bool:
+    """Return whether a second one of `faces`, the largest first, is more than somebody in the
+    background."""
     return any(face.area > _OTHER_FACE * faces[0].area for face in faces[1:])
 
 

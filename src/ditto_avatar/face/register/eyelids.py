@@ -128,10 +128,12 @@ class Eyelids:
         ]
         # A wrinkle or a lash in one column is not the light of the lids.
         dimmer = np.minimum(*(np.full_like(x, np.median(one)) for one in skin))
-        most = _SHADED_LIGHT * dimmer
+        # Beside the line lies skin as well, which keeps its light.
+        most = dimmer * (1 + (_SHADED_LIGHT - 1) * between)
         light = drawn.mean(axis=2)
         excess = 1 - np.minimum(most / np.maximum(light, 1), 1)
-        line = np.exp(-0.5 * (below / (_SHADE_REACH * lids.width)) ** 2)
+        along = np.linspace(-1, 1, len(x), dtype=np.float32)
+        line = np.exp(-0.5 * (below / (_SHADE_REACH * lids.width)) ** 2) * (1 - along**6)
         where = np.maximum(between, line * closure**4)
         drawn *= (1 - share * where * excess)[..., None]
 

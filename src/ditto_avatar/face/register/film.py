@@ -13,7 +13,13 @@ import numpy as np
 
 from ditto_avatar.errors import InvalidImage
 from ditto_avatar.face.puppet import landmarks as lm
-from ditto_avatar.face.register.checks import SMALLEST_FACE_PX, TEETH_SHOW, head_pose, lip_gap
+from ditto_avatar.face.register.checks import (
+    SMALLEST_FACE_PX,
+    TEETH_SHOW,
+    crowded,
+    head_pose,
+    lip_gap,
+)
 from ditto_avatar.face.register.looping import loop_of
 from ditto_avatar.face.register.still import cut_around
 from ditto_avatar.face.register.tracker import FaceTracker, eye_closures, smoothed
@@ -30,6 +36,10 @@ _LONGEST_SIDE_PX: Final = 1_920
 _MOST_TURN_DEG: Final = 20
 # A frame in which the face is lost is made up from its neighbours, up to this many in a row.
 _MOST_LOST: Final = 3
+# Every so many frames other faces are looked for; a film with some in more than this share of them
+# is refused.
+_LOOK_AROUND: Final = FRAME_RATE_HZ
+_MOST_CROWDED: Final = 0.3
 
 Progress = Callable[[int, int], None]
 
@@ -48,13 +58,21 @@ def read_film(path: Path, tracker: FaceTracker, progress: Progress) -> QuietFilm
     """Return the quiet loop in the film at `path`. Raises `InvalidImage`, with the reason, where
     there is none. Blocks for seconds."""
     tracked: list[FloatArray | None] = []
+    crowds: list[bool] = []
     last, width, height = None, 0, 0
     for picture in _frames(path):
         height, width = picture.shape[:2]
+        if len(tracked) % _LOOK_AROUND == 0:
+            crowds.append(crowded(tracker.detect(picture)))
         face = tracker.track(picture, last)
         last = None if face is None else face.points
         tracked.append(last)
         progress(len(tracked), MOST_FRAMES)
+    # Whom the points would follow is chance; somebody who walks by is none too many.
+    if crowds and np.mean(crowds) > _MOST_CROWDED:
+        raise InvalidImage(
+            "The film cannot be used: there is more than one face in it. Be alone in the picture."
+        )
     points, seen = _filled(tracked)
     first, end = quiet_stretch(points, seen)
     steady = smoothed(points[first:end])

@@ -121,7 +121,15 @@ export class MyFaceView {
     if (this.#shown.src) URL.revokeObjectURL(this.#shown.src);
     this.#shown.src = isFilm ? "" : URL.createObjectURL(this.#picture);
     this.#show({ picture: this.#picture });
-    if (isPhoto) this.#tell((await this.#check(this.#picture)) ?? []);
+    if (isPhoto) await this.#judge(this.#picture);
+  }
+
+  /** Says what is wrong with a photo; one that cannot be used is not asked any consent for. */
+  async #judge(picture) {
+    const found = (await this.#check(picture)) ?? [];
+    if (picture !== this.#picture || this.#making) return;
+    this.#tell(found);
+    this.#form.hidden = found.some(({ blocks }) => blocks);
   }
 
   async #startCamera() {
