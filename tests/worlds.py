@@ -34,6 +34,7 @@ from ditto_avatar.session.grant import Grant
 from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.ownership import Ownership
 from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.removal import Removal
 from ditto_avatar.session.services import Services
 from ditto_avatar.session.session import Session
 from ditto_avatar.session.store import Store
@@ -102,6 +103,7 @@ class World:
     """Real sessions on a real store, with engines that tests can hold up."""
 
     registry: Registry
+    removal: Removal
     exports: Exports
     cleaning: Cleaning
     services: Services
@@ -225,15 +227,16 @@ async def open_world(avatar: Avatar, tmp_path: Path) -> AsyncIterator[Worlds]:
         erasure = Erasure(store, clips, cache, clip_writer)
         registry = Registry(
             services,
-            erasure,
             session_limit=RateLimit(sessions_per_minute, clock, "new sessions"),
             max_sessions=max_sessions,
             default_avatar="oval",
             default_language=Language.ENGLISH,
         )
-        cleaning = Cleaning(registry, services, erasure, idle_s=idle_s)
+        removal = Removal(registry, store, erasure)
+        cleaning = Cleaning(registry, removal, services, erasure, idle_s=idle_s)
         world = World(
             registry,
+            removal,
             Exports(services),
             cleaning,
             services,

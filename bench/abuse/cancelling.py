@@ -39,7 +39,7 @@ COMMANDS: dict[str, Command] = {
     "select_language": lambda parts, session: session.choices.language(Language.KOREAN),
     "find_turn": lambda parts, session: session.find_turn("none"),
     "find": lambda parts, session: _find_stored(parts, session),
-    "remove": lambda parts, session: parts.registry.remove(session),
+    "remove": lambda parts, session: parts.removal.erase(session.id, "user"),
 }
 
 
@@ -147,7 +147,7 @@ async def _goes_on(parts: ServerParts, session: Session) -> None:
 
 async def _is_gone(parts: ServerParts, session: Session) -> None:
     """It is removed when that is asked for again, and nothing of it is left."""
-    await parts.registry.remove(session)
+    await parts.removal.erase(session.id, "user")
     assert not _rows(parts, session.id), "turns of it are left"
     try:
         await parts.registry.find(session.id, session.token)

@@ -190,4 +190,4 @@ async def _end_all(server: Server) -> None:
     """End all sessions, with the turns that a test left running."""
     assert server.parts is not None
     for session in server.parts.registry.sessions:
-        await server.parts.registry.erase(session.id)
+        await server.parts.removal.erase(session.id, "operator")

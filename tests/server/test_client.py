@@ -80,7 +80,7 @@ async def test_a_server_that_ends_is_told(serve: ServeWith) -> None:
         async with connect(address(server), within_s=TEST_DEADLINE_S) as avatar:
             assert server.parts is not None
             (session,) = server.parts.registry.sessions
-            await server.parts.registry.remove(session)
+            await server.parts.removal.erase(session.id, "user")
             with pytest.raises(ConnectionEnded):
                 _ = [message async for message in avatar.ask("Are you there?")]
 

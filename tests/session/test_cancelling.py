@@ -98,11 +98,12 @@ async def test_a_session_goes_for_good_whenever_who_removes_it_is_cancelled(
         world = await open_world()
         session = await world.registry.open("me")
         await session.keep()
-        if not await cancelled_after(steps, world.registry.remove(session)):
+        if not await cancelled_after(steps, world.removal.erase(session.id, "user")):
             break
         with pytest.raises(SessionEnded):
             await world.registry.find(session.id, session.token)
-        await world.registry.close(0)  # waits for what is going on
+        assert await world.removal.drained(5)
+        await world.registry.close(0)
         assert await world.services.store.session(session.id) is None
         await world.services.store.close()
 

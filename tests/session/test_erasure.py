@@ -58,7 +58,7 @@ async def test_an_erased_conversation_is_in_no_file_any_more(open_world: Worlds)
     before = b"".join(path.read_bytes() for path in files(world))
     assert before.count(b"Gwendolyn") >= 3
     assert any(path.parent.name == mine.id for path in files(world))
-    await world.registry.remove(mine)
+    await world.removal.erase(mine.id, "user")
     after = b"".join(path.read_bytes() for path in files(world))
     for word in ("Gwendolyn", "반갑습니다", mine.id):
         assert word.encode() not in after
@@ -80,7 +80,7 @@ async def test_what_a_cancelled_turn_is_still_writing_is_removed_as_well(
         await viewer.until(events.SegmentData, where=lambda event: event.last)
         assert await asyncio.to_thread(world.clips.begun.wait, 20)
         await session.interrupt()
-        removing = asyncio.create_task(world.registry.remove(session))
+        removing = asyncio.create_task(world.removal.erase(session.id, "user"))
         done, _ = await asyncio.wait([removing], timeout=0.5)
         assert not done  # a thread cannot be stopped, so it is waited for
         world.clips.gate.set()
@@ -176,7 +176,7 @@ async def test_who_returns_while_a_session_is_erased_does_not_bring_it_back(worl
     session = await world.registry.open("me")
     await say(world, session, "Hi.")
     await world.cleaning.sweep()
-    erasing = asyncio.create_task(world.registry.remove(session))
+    erasing = asyncio.create_task(world.removal.erase(session.id, "user"))
     while not erasing.done():
         with contextlib.suppress(NotFound):
             found = await world.registry.find(session.id, session.token)
@@ -195,8 +195,8 @@ async def test_erasing_that_failed_can_be_done_again(open_world: Worlds) -> None
     clip.rename(clip.with_suffix(".kept"))
     clip.mkdir()  # cannot be unlinked
     with pytest.raises(StorageFailed, match="could not be removed"):
-        await world.registry.remove(session)
+        await world.removal.erase(session.id, "user")
     clip.rmdir()
     again = await world.registry.find(session.id, session.token)
-    await world.registry.remove(again)
+    await world.removal.erase(again.id, "user")
     assert await world.services.store.session(session.id) is None

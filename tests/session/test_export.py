@@ -102,7 +102,7 @@ async def test_a_reader_that_leaves_early_leaves_nothing_open(world: World) -> N
         for _ in range(count):
             await anext(chunks)
         await chunks.aclose()
-    await world.registry.remove(session)
+    await world.removal.erase(session.id, "user")
     with pytest.raises(NotFound):
         await exported(world, session)
 

@@ -79,7 +79,7 @@ async def test_a_closed_session_is_closed_to_who_is_just_coming_back(world: Worl
     await _out_of_memory(world, session)
     loading = asyncio.create_task(world.registry.find(session.id, session.token))
     await asyncio.sleep(0)
-    assert await world.registry.end(session.id)
+    assert await world.removal.end(session.id)
     await asyncio.gather(loading, return_exceptions=True)
     assert world.registry.get(session.id) is None
     with pytest.raises(SessionEnded):
@@ -90,7 +90,7 @@ async def test_a_session_that_is_closed_at_its_first_message_stays_closed(world:
     session = await world.registry.open("me")
     asking = asyncio.create_task(session.submit(SAY, "Hi."))
     await asyncio.sleep(0)
-    assert await world.registry.end(session.id)
+    assert await world.removal.end(session.id)
     await asyncio.gather(asking, return_exceptions=True)
     with pytest.raises(SessionEnded):
         await world.registry.find(session.id, session.token)
@@ -103,8 +103,8 @@ async def _out_of_memory(world: World, session: Session) -> None:
 
 
 ACTIONS: dict[str, Callable[[World, str], Awaitable[bool]]] = {
-    "end": lambda world, session: world.registry.end(session),
-    "erase": lambda world, session: world.registry.erase(session),
+    "end": lambda world, session: world.removal.end(session),
+    "erase": lambda world, session: world.removal.erase(session, "operator"),
 }
 
 
@@ -123,6 +123,7 @@ async def test_an_operators_action_is_done_although_its_caller_is_cancelled(
     if loops == 0:
         assert acting.cancelled()
         return  # nothing had begun
+    await world.removal.drained(5)
     await world.registry.close(5)
     kept = await world.services.store.session(session.id)
     assert kept is None if action == "erase" else kept is not None and kept.closed

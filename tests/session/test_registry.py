@@ -194,7 +194,7 @@ async def test_ending_a_session_removes_its_clips(world: World) -> None:
         await session.submit(SAY, "Hi.")
         await viewer.until(events.TurnFinished)
     assert list((world.data_dir / "clips").iterdir())
-    await world.registry.remove(session)
+    await world.removal.erase(session.id, "user")
     assert not list((world.data_dir / "clips").iterdir())
     with pytest.raises(NotFound):
         await world.registry.find(session.id, session.token)

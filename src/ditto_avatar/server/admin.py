@@ -91,7 +91,7 @@ async def close_session(session: str, parts: Parts, operator: Operator) -> None:
     """End a session: its answer stops, its viewers are disconnected, and it cannot be found again.
     What was said is kept as long as that of others."""
     await _act(parts, operator, "close", session)
-    if not await parts.registry.end(session):
+    if not await parts.removal.end(session):
         raise NotFound("There is no such session.")
 
 
@@ -99,7 +99,7 @@ async def close_session(session: str, parts: Parts, operator: Operator) -> None:
 async def erase_session(session: str, parts: Parts, operator: Operator) -> None:
     """End a session and remove everything that is kept of it."""
     await _act(parts, operator, "erase", session)
-    if not await parts.registry.erase(session):
+    if not await parts.removal.erase(session, "operator"):
         raise NotFound("There is no such session.")
 
 

@@ -22,6 +22,7 @@ from ditto_avatar.session.cleaning import Cleaning
 from ditto_avatar.session.exports import Exports
 from ditto_avatar.session.overview import Overview
 from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.removal import Removal
 from ditto_avatar.session.services import Services
 from ditto_avatar.settings import Settings
 from ditto_avatar.speech.base import SpeechEngine
@@ -50,6 +51,7 @@ class ServerParts:
     # Sessions.
     services: Services
     registry: Registry
+    removal: Removal
     cleaning: Cleaning
     exports: Exports
     overview: Overview

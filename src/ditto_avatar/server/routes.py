@@ -114,7 +114,7 @@ async def show_session(session: TheSession) -> HistoryOut:
 @api.delete("/sessions/{session}", status_code=204)
 async def end_session(session: TheSession, parts: Parts) -> None:
     """End the session and remove everything that is kept of it."""
-    await parts.registry.remove(session)
+    await parts.removal.erase(session.id, "user")
 
 
 @api.get(

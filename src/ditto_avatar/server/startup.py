@@ -48,6 +48,7 @@ from ditto_avatar.session.limits import RateLimit, Share
 from ditto_avatar.session.overview import Overview
 from ditto_avatar.session.ownership import Ownership
 from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.removal import Removal
 from ditto_avatar.session.services import Services
 from ditto_avatar.session.shared_limit import SharedLimit
 from ditto_avatar.settings import Settings, revealed
@@ -55,6 +56,9 @@ from ditto_avatar.speech.listening import Listener
 from ditto_avatar.transport.rtc.service import RtcService
 
 log = logging.getLogger(__name__)
+
+# How long a session that is being removed holds up a server that stops.
+_REMOVED_S = 5.0
 
 
 @asynccontextmanager
@@ -84,9 +88,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
         services = _services(
             settings, engines, storage, pipeline, ownership, clock, avatars, access, rtc
         )
-        registry, cleaning = _sessions(settings, storage, services, clock)
+        registry, removal, cleaning = _sessions(settings, storage, services, clock)
         whep = WhepViewers(rtc, metrics, settings.max_viewers)
         stack.push_async_callback(whep.close)
+        stack.push_async_callback(removal.drained, _REMOVED_S)
         # `GracefulServer` has given running answers their time already.
         stack.push_async_callback(registry.close, 0.0)
         parts = ServerParts(
@@ -102,6 +107,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             whep=whep,
             services=services,
             registry=registry,
+            removal=removal,
             cleaning=cleaning,
             exports=Exports(services),
             overview=Overview(registry, storage.store, clock),
@@ -127,8 +133,8 @@ async def _open_avatars(settings: Settings, films: BaseFilms, metrics: Metrics) 
 
 def _sessions(
     settings: Settings, storage: Storage, services: Services, clock: Clock
-) -> tuple[Registry, Cleaning]:
-    """Make what holds the sessions, and what ends those that nobody uses."""
+) -> tuple[Registry, Removal, Cleaning]:
+    """Make what holds the sessions, what removes them, and what ends those that nobody uses."""
     erasure = storage.erasure()
     shared_limit = None
     if services.ownership.shared:
@@ -137,17 +143,22 @@ def _sessions(
         )
     registry = Registry(
         services,
-        erasure,
         session_limit=RateLimit(settings.sessions_per_minute, clock, "new sessions"),
         shared_limit=shared_limit,
         max_sessions=settings.max_sessions,
         default_avatar=settings.avatar,
         default_language=settings.language,
     )
+    removal = Removal(registry, storage.store, erasure)
     cleaning = Cleaning(
-        registry, services, erasure, idle_s=settings.session_idle_s, shared_limit=shared_limit
+        registry,
+        removal,
+        services,
+        erasure,
+        idle_s=settings.session_idle_s,
+        shared_limit=shared_limit,
     )
-    return registry, cleaning
+    return registry, removal, cleaning
 
 
 def _downloads(

@@ -59,7 +59,7 @@ async def keep_lease(ownership: Ownership, registry: Registry, metrics: Metrics)
     while ownership.shared:
         try:
             await ownership.renew()
-            await registry.let_go_lost()
+            await registry.close_taken_over()
         except Exception:
             # The border of a task: the database may be back for the next time.
             log.exception("the lease could not be renewed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.registry import Registry
+from ditto_avatar.session.removal import Removal
 from ditto_avatar.session.services import Services
 from ditto_avatar.session.shared_limit import SharedLimit
 
@@ -18,6 +19,7 @@ class Cleaning:
     def __init__(
         self,
         registry: Registry,
+        removal: Removal,
         services: Services,
         erasure: Erasure,
         *,
@@ -25,6 +27,7 @@ class Cleaning:
         shared_limit: SharedLimit | None = None,
     ) -> None:
         self._registry = registry
+        self._removal = removal
         self._store = services.store
         self._clock = services.clock
         self._admits = services.admits
@@ -42,7 +45,7 @@ class Cleaning:
             unused_s = now - session.used_at
             if not session.viewers and not session.busy and unused_s > _KEEP_IN_MEMORY_S:
                 used.append(session)
-                self._registry.release(session)
+                self._registry.evict(session)
                 await session.close("idle")
         # What was watched was used: it must not be forgotten right after the page is closed.
         await self._store.mark_used([session.id for session in used])
@@ -54,7 +57,7 @@ class Cleaning:
     async def _erase_unused(self) -> None:
         for session_id in await self._store.sessions_unused_for(self._idle_s):
             if not self._registry.holds(session_id):
-                await self._registry.erase_stored(session_id, "idle")
+                await self._removal.erase_stored(session_id, "idle")
         if self._shared_limit is not None:
             await self._shared_limit.forget()
 
@@ -70,7 +73,7 @@ class Cleaning:
     async def _expire(self, age_s: float) -> None:
         while silent := await self._erasure.silent_sessions(age_s):
             for session_id in silent:
-                await self._registry.erase_stored(session_id, "idle")
+                await self._removal.erase_stored(session_id, "idle")
         while old := await self._erasure.old_turns(age_s):
             await self._erasure.remove_turns(old)
             for turn in old:
@@ -83,5 +86,5 @@ class Cleaning:
         """End the sessions whose grant does not hold any more, those that are watched as well."""
         for session in self._registry.sessions:
             if not self._admits(session.grant):
-                self._registry.release(session)
+                self._registry.evict(session)
                 await session.close("over")

@@ -17,7 +17,6 @@ from ditto_avatar.errors import (
     Unauthorized,
 )
 from ditto_avatar.session.command_lock import STOPPING
-from ditto_avatar.session.erasure import Erasure
 from ditto_avatar.session.grant import Grant, key_of
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.places import MemoryPlaces
@@ -37,7 +36,6 @@ class Registry:
     def __init__(
         self,
         services: Services,
-        erasure: Erasure,
         *,
         session_limit: RateLimit,
         shared_limit: SharedLimit | None = None,
@@ -46,7 +44,6 @@ class Registry:
         default_language: Language,
     ) -> None:
         self._services = services
-        self._erasure = erasure
         self._session_limit = session_limit
         self._shared_limit = shared_limit
         self._default_avatar = default_avatar
@@ -54,7 +51,7 @@ class Registry:
         self._sessions: dict[str, Session] = {}
         self._loading: dict[str, asyncio.Task[Session]] = {}
         self._places = MemoryPlaces(max_sessions, services.share)
-        self._going: set[str] = set()
+        self._removing: set[str] = set()
         """Sessions that are being removed: nobody may load them again meanwhile."""
         self._tasks = OwnTasks()
         self._closing = False
@@ -118,7 +115,7 @@ class Registry:
         """Return the session of that id, from memory or from the store; `address` is the caller's.
         Raises `SessionEnded`, `Unauthorized`, `Busy`, `ShuttingDown` and `StorageFailed`, and
         `SessionMoved` while another server holds it. Cancelling is safe."""
-        if session_id in self._going:
+        if session_id in self._removing:
             raise SessionEnded("The session has ended.")
         session = self._sessions.get(session_id)
         if session is None:
@@ -133,37 +130,6 @@ class Registry:
         """Return the session of that id if it is in memory, for operators: no token is asked
         for."""
         return self._sessions.get(session_id)
-
-    async def end(self, session_id: str) -> bool:
-        """End a session for good and keep what was said; False if there is none. Raises
-        `StorageFailed`. Cancelling is safe: it ends all the same."""
-        return await self._tasks.finish(self._end(session_id))
-
-    async def erase(self, session_id: str) -> bool:
-        """End a session with everything it stored, whether it is in memory or not; False if there
-        is none. Raises and can be cancelled like `remove`."""
-        return await self._tasks.finish(self._erase_any(session_id))
-
-    async def _erase_any(self, session_id: str) -> bool:
-        stored = await self._services.store.session(session_id, newest_turns=0)
-        if stored is None and session_id not in self._sessions:
-            return False
-        await self._erase_at_once(session_id, "operator")
-        return True
-
-    async def _end(self, session_id: str) -> bool:
-        async with self._leaving(session_id, "operator") as session:
-            found = await self._services.store.close_session(session_id)
-        return found or session is not None
-
-    async def remove(self, session: Session) -> None:
-        """End a session for good, with everything it stored. Raises `StorageFailed`; then it can
-        be found and removed again. Cancelling is safe: it goes all the same."""
-        await self._tasks.finish(self._erase_at_once(session.id, "user"))
-
-    async def _erase_at_once(self, session_id: str, reason: str) -> None:
-        await self.erase_stored(session_id, reason)
-        await self._erasure.purge()
 
     async def close(self, grace_s: float) -> None:
         """Take no new turns, give running ones `grace_s` seconds, then end all. Cancelling is
@@ -236,42 +202,42 @@ class Registry:
             address=address,
             is_new=is_new,
             cut=cut,
-            left=self._left,
-            lost=self._lost,
+            left=self._viewer_left,
+            lost=self._taken_over,
         )
         self._sessions[session.id] = session
         return session
 
-    def _left(self, session: Session) -> None:
+    def _viewer_left(self, session: Session) -> None:
         """End a session at once if its viewer left before anything was said."""
         if session.empty and self._sessions.get(session.id) is session:
-            self.release(session)
+            self.evict(session)
             self._tasks.start(session.close("idle"), "closing an empty session")
 
-    async def let_go_lost(self) -> None:
+    async def close_taken_over(self) -> None:
         """Let sessions go that another server has taken or an operator there has removed. Raises
         `StorageFailed`."""
         held = {session.held: session for session in self._sessions.values() if session.held}
         for lost in await self._services.ownership.lost(list(held)):
-            self._lost(held[lost])
+            self._taken_over(held[lost])
 
-    def _lost(self, session: Session) -> None:
+    def _taken_over(self, session: Session) -> None:
         """Send the viewers of a session to the server that has it now."""
         if self._sessions.get(session.id) is session:
             self._services.metrics.sessions_moved.labels("lost").inc()
-            self.release(session)
+            self.evict(session)
             self._tasks.start(session.close("moved"), "closing a session that was taken over")
 
     def _reserve(self, address: str) -> None:
         """Take a place in memory for one more session of `address`."""
         self._check_open()
-        self._places.reserve(address, self._put_out)
+        self._places.reserve(address, self._evict_idle)
 
     def _check_open(self) -> None:
         if self._closing:
             raise ShuttingDown(STOPPING)
 
-    def _put_out(self, address: str | None) -> None:
+    def _evict_idle(self, address: str | None) -> None:
         """Let the session leave the memory that nobody watches and that was not used for longest,
         of all or of one address."""
         idle = [
@@ -283,31 +249,25 @@ class Registry:
         ]
         if idle:
             session = min(idle, key=lambda session: session.used_at)
-            self.release(session)
+            self.evict(session)
             self._tasks.start(session.close("idle"), "closing an idle session")
 
-    def release(self, session: Session) -> None:
+    def evict(self, session: Session) -> None:
         """Let a session leave the memory; close it next. The store brings it back."""
         if self._sessions.pop(session.id, None) is not None:
             self._places.give_back(session.address)
 
-    async def erase_stored(self, session_id: str, reason: str) -> None:
-        """Close a session and remove everything of it, but for the purge. Raises
-        `StorageFailed`."""
-        async with self._leaving(session_id, reason):
-            await self._erasure.erase(session_id)
-
     @asynccontextmanager
-    async def _leaving(self, session_id: str, reason: str) -> AsyncIterator[Session | None]:
+    async def detached(self, session_id: str, reason: str) -> AsyncIterator[Session | None]:
         """Close a session, if it is in memory, and keep it away inside the block: it is not loaded
         again meanwhile, and a load that has begun is waited for."""
-        self._going.add(session_id)
+        self._removing.add(session_id)
         try:
             if (loading := self._loading.get(session_id)) is not None:
                 await asyncio.wait([loading])
             if (session := self._sessions.get(session_id)) is not None:
                 await session.close(reason)
-                self.release(session)
+                self.evict(session)
             yield session
         finally:
-            self._going.discard(session_id)
+            self._removing.discard(session_id)
