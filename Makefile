@@ -25,13 +25,16 @@ FLOOR_VENV  := $(VENV)-floors
 FLOOR_TESTS := tests/dialogue tests/face/puppet tests/face/test_avatar.py tests/media tests/providers \
 	tests/server/test_rest.py tests/server/test_websocket.py tests/session tests/speech tests/test_cli.py
 
+# Pipecat wants an older soxr than the lock has.
+PIPECAT_VENV := $(VENV)-pipecat
+
 # The programs that check what is under deploy/; they need no engine and no cluster.
 DEPLOY_TOOLS := $(VENV)/deploy-tools
 DEPLOY_TESTS := tests/deploy/test_images.py tests/deploy/test_compose.py tests/deploy/test_chart.py \
 	tests/deploy/test_chart_workers.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run local test test-all check e2e bench format protocol lock test-floors clean \
+.PHONY: help run local test test-all check e2e bench format protocol lock test-floors test-pipecat clean \
 	worker-protocol deploy-check deploy-render image-test sbom
 
 help:  ## Show this list
@@ -111,8 +114,14 @@ test-floors:  ## Run some tests with the oldest versions that pyproject.toml all
 		--editable '.[dev,ditto]'
 	$(FLOOR_VENV)/bin/pytest -q $(FLOOR_TESTS)
 
+test-pipecat:  ## Run the tests of the agents' plug-ins with Pipecat's own classes
+	$(PYTHON) -m venv --clear $(PIPECAT_VENV)
+	$(PIPECAT_VENV)/bin/pip --quiet --disable-pip-version-check install --editable '.[pipecat]' \
+		pytest pytest-asyncio pytest-timeout pytest-xdist
+	$(PIPECAT_VENV)/bin/pytest -q tests/integrations/test_live_avatar.py tests/integrations/test_pipecat.py
+
 clean:  ## Remove the virtual environments and caches; data stays
-	rm -rf $(VENV) $(FLOOR_VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(FLOOR_VENV) $(PIPECAT_VENV) .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \

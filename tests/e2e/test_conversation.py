@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, WebSocket, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.e2e.conftest import Server
+from tests.e2e.wire import Wire, session_of
 from tests.web.screen import (
     ask,
     assert_never_blank,
@@ -36,40 +36,10 @@ def frames_painted(page: Page) -> int:
     return count
 
 
-class Wire:
-    """What the page sends over its WebSocket."""
-
-    def __init__(self, page: Page) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self.fragments = 0
-        page.on("websocket", self._listen)
-
-    def of(self, type_: str, **fields: Any) -> list[dict[str, Any]]:
-        return [
-            message
-            for message in self.sent
-            if message["type"] == type_ and fields.items() <= message.items()
-        ]
-
-    def _listen(self, socket: WebSocket) -> None:
-        socket.on("framesent", self._note)
-        socket.on("framereceived", self._count)
-
-    def _note(self, frame: str | bytes) -> None:
-        if isinstance(frame, str):
-            self.sent.append(json.loads(frame))
-
-    def _count(self, frame: str | bytes) -> None:
-        self.fragments += isinstance(frame, bytes)
-
-
 def history(page: Page, server: Server) -> list[dict[str, Any]]:
     """What the server keeps of the page's conversation."""
-    session = json.loads(page.evaluate("sessionStorage.getItem('ditto-avatar.session')"))
-    answer = page.request.get(
-        f"{server.url}/api/sessions/{session['session']}",
-        headers={"Authorization": f"Bearer {session['token']}"},
-    )
+    path, headers = session_of(page)
+    answer = page.request.get(f"{server.url}{path}", headers=headers)
     entries: list[dict[str, Any]] = answer.json()["history"]
     return entries
 

@@ -18,7 +18,7 @@ from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.types import FloatArray, joined
 from tests.deadlines import TEST_DEADLINE_MS
 from tests.e2e.conftest import Server
-from tests.e2e.test_conversation import Wire
+from tests.e2e.wire import Wire
 from tests.fakes.browser import SOUND_FLAG, chromium
 from tests.fakes.openai_server import FakeOpenAI, Transcript, fake_openai_in_thread
 from tests.fakes.packs import make_pack

@@ -273,6 +273,24 @@ async def test_whep_asks_for_the_token_and_for_an_offer(rtc_server: RtcServer) -
     assert rtc_server.peers == 0
 
 
+async def test_a_player_is_told_of_turn_servers_with_a_password(serve: ServeWith) -> None:
+    turn = {"turn_url": "turn:turn.example.org:3478?transport=tcp", "turn_secret": "a secret"}
+    async with serve(**turn, rtc_bind="127.0.0.1") as server, RtcPlayer() as player:
+        path, headers = await opened(server)
+        answer = await server.http.post(
+            f"{path}/whep", content=await player.offer(), headers=headers
+        )
+        address, *parameters = answer.headers["link"].split("; ")
+        assert address == "<turn:turn.example.org:3478?transport=tcp>"
+        assert parameters[0] == 'rel="ice-server"'
+        assert [p.split("=")[0] for p in parameters] == [
+            "rel",
+            "username",
+            "credential",
+            "credential-type",
+        ]
+
+
 async def test_a_player_goes_with_its_session(rtc_server: RtcServer) -> None:
     path, headers = await opened(rtc_server)
     async with RtcPlayer() as player:

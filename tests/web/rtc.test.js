@@ -141,6 +141,19 @@ test("is down after a second of silence, and says so at once", async () => {
   truthy(world.peer.closed, "the connection is closed");
 });
 
+test("counts the silence from the last packet, and not from the look that saw it", async () => {
+  const world = await up();
+  const { audio } = world.peer;
+  Object.defineProperty(audio, "timestamp", { enumerable: true, get: () => world.clock.now() });
+  // The next look is 250 ms after the last one: it sees a packet that came just behind that.
+  audio.packetsReceived += 1;
+  audio.lastPacketReceivedTimestamp = world.clock.now() + 10;
+  await world.clock.advance(SILENT_MS);
+  equal(world.told, ["up"]);
+  await world.clock.advance(30);
+  equal(world.told, ["up", "silent"]);
+});
+
 test("is down when more than a tenth is lost for three seconds", async () => {
   const world = await up();
   await flow(world, 4_000, { lost: 1 });

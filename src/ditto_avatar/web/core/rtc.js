@@ -15,6 +15,7 @@ export const CONNECT_WITHIN_MS = 2_000;
 export const SILENT_MS = 1_000;
 export const RETRY_MS = 60_000;
 const POLL_MS = 250;
+const LEAST_POLL_MS = 20;
 const PROOF_PACKETS = 25;
 const LOSS_SHARE = 0.1;
 const LOSS_MS = 3_000;
@@ -143,19 +144,21 @@ export class RtcLine extends Emitter {
       if (peer !== this.#peer) return;
       const reason = this.#judge(watch, stats, begun, peer);
       if (reason) return this.#fail(peer, reason);
-      this.#poll = this.#clock.setTimeout(poll, POLL_MS);
+      // Silence is noticed when it has lasted long enough, and not a look later.
+      const silentInMs = watch.heardAt + SILENT_MS - this.#clock.now();
+      this.#poll = this.#clock.setTimeout(poll, Math.max(LEAST_POLL_MS, Math.min(POLL_MS, silentInMs)));
     };
     poll();
   }
 
   /** Why it has to be given up, or null. */
-  #judge(watch, { packets, lost, decoded, pictures, driftMs }, begun, peer) {
+  #judge(watch, { packets, heardMsAgo, lost, decoded, pictures, driftMs }, begun, peer) {
     const now = this.#clock.now();
     // A picture stands still when its packets come and nothing is made of them. None at all come
     // when nobody speaks, or when the server has none yet.
     if (decoded > watch.decoded || pictures === watch.shown) watch.shownAt = now;
     Object.assign(watch, { decoded, shown: pictures });
-    if (packets > watch.packets) watch.heardAt = now;
+    if (packets > watch.packets) watch.heardAt = now - heardMsAgo;
     if (packets > 0 && watch.firstAt === null) Object.assign(watch, { firstAt: now, first: packets });
     watch.packets = packets;
     watch.lost.push({ at: now, lost, packets: packets + pictures });
@@ -224,12 +227,14 @@ class LiveLayer extends Layer {
 }
 
 async function read(peer) {
-  const found = { packets: 0, lost: 0, decoded: 0, pictures: 0, driftMs: null };
+  const found = { packets: 0, heardMsAgo: 0, lost: 0, decoded: 0, pictures: 0, driftMs: null };
   const played = {};
   for (const report of (await peer.getStats()).values()) {
     if (report.type !== "inbound-rtp") continue;
-    if (report.kind === "audio") found.packets = report.packetsReceived;
-    else {
+    if (report.kind === "audio") {
+      found.packets = report.packetsReceived;
+      found.heardMsAgo = Math.max(0, report.timestamp - report.lastPacketReceivedTimestamp) || 0;
+    } else {
       found.decoded = report.framesDecoded ?? 0;
       found.pictures = report.packetsReceived ?? 0;
     }
