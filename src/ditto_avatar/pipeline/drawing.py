@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ditto_avatar.pipeline import progress
-from ditto_avatar.pipeline.flow import Flow, Replay, Stretch
+from ditto_avatar.pipeline.flow import Flow, Replay, StreamSegments
 from ditto_avatar.pipeline.pace import Pace
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.types import FRAME_RATE_HZ
@@ -18,7 +18,7 @@ class Drawing:
         self._frames = 0
 
     async def run(self) -> None:
-        """Take the stretches and replays of `flow.drawings` in order, and finish the sink."""
+        """Take the streams and replays of `flow.drawings` in order, and finish the sink."""
         while (drawing := await self._flow.drawings.get()) is not None:
             if isinstance(drawing, Replay):
                 await self._replay(drawing)
@@ -26,13 +26,13 @@ class Drawing:
                 await self._draw(drawing)
         await self._flow.sink.finish()
 
-    async def _draw(self, stretch: Stretch) -> None:
+    async def _draw(self, streaming: StreamSegments) -> None:
         flow = self._flow
         segment: Segment | None = None
-        async for frame in stretch.stream:
+        async for frame in streaming.stream:
             flow.reached(progress.Milestone.FIRST_FRAME)
             if segment is None or segment.complete:
-                segment = await stretch.segments.get()
+                segment = await streaming.segments.get()
             await self._keep_pace(1)
             await flow.sink.add(segment, frame, segment.next_samples(frame))
             segment.took()

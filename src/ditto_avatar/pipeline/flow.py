@@ -27,7 +27,7 @@ AUDIOS_AT_ONCE = 2
 
 
 @dataclass(slots=True)
-class Stretch:
+class StreamSegments:
     """Consecutive segments that one face stream draws, and how many pictures those have whose
     sound is complete."""
 
@@ -61,7 +61,7 @@ class Flow:
     audios: asyncio.Queue[SentenceAudio | None] = field(
         default_factory=lambda: asyncio.Queue(AUDIOS_AT_ONCE)
     )
-    drawings: asyncio.Queue[Stretch | Replay | None] = field(
+    drawings: asyncio.Queue[StreamSegments | Replay | None] = field(
         default_factory=lambda: asyncio.Queue(_SEGMENTS_AHEAD)
     )
     audio_places: asyncio.Semaphore = field(

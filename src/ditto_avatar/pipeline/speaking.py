@@ -9,7 +9,7 @@ from contextlib import aclosing
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SegmentMedia
-from ditto_avatar.pipeline.flow import Flow, Replay, Stretch
+from ditto_avatar.pipeline.flow import Flow, Replay, StreamSegments
 from ditto_avatar.pipeline.lookup import SegmentLookup
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sentence_audio import SentenceAudio
@@ -24,7 +24,7 @@ class Speaking:
         self._flow = flow
         self._face = face
         self._lookup = lookup
-        self._stretch: Stretch | None = None
+        self._streaming: StreamSegments | None = None
         self._segments = 0
         # The idle frame that continues what was spoken so far; None before the first sentence.
         self._next_frame: int | None = None
@@ -40,7 +40,7 @@ class Speaking:
                 audio.abandon()
             elif (media := await self._cached(audio)) is not None:
                 audio.abandon()
-                await self._end_stretch()
+                await self._end_stream()
                 await self._replay(audio, media)
             else:
                 audio.begin(group)
@@ -50,7 +50,7 @@ class Speaking:
             flow.under_way.set()
             flow.audio_places.release()
         flow.notify(progress.SoundEnded(self._frames))
-        await self._end_stretch()
+        await self._end_stream()
         await flow.drawings.put(None)
 
     async def _cached(self, audio: SentenceAudio) -> SegmentMedia | None:
@@ -72,44 +72,44 @@ class Speaking:
         async with aclosing(audio.sound()) as chunks:
             async for chunk in chunks:
                 self._flow.reached(progress.Milestone.FIRST_AUDIO)
-                stretch = self._stretch or await self._begin_stretch()
+                streaming = self._streaming or await self._open_stream()
                 if segment is None:
                     segment = self._begin_segment(audio)
-                    await stretch.segments.put(segment)
+                    await streaming.segments.put(segment)
                 segment.sound.add(chunk.samples)
-                await stretch.stream.push(chunk.samples, chunk.phonemes, emotion)
+                await streaming.stream.push(chunk.samples, chunk.phonemes, emotion)
                 # A quick voice gives all chunks at once, and nothing above has to wait then.
                 await asyncio.sleep(0)
-        if segment is None or self._stretch is None:
+        if segment is None or self._streaming is None:
             self._spoken(audio, 0)
             return  # nothing in it can be spoken, a lone emoji for instance
         if not audio.voice_is_sure:
             segment.key = None
         frames = segment.close()
-        self._stretch.frames += frames
-        self._next_frame = self._stretch.stream.idle_frame(self._stretch.frames)
+        self._streaming.frames += frames
+        self._next_frame = self._streaming.stream.idle_frame(self._streaming.frames)
         self._spoken(audio, frames)
-        await self._stretch.stream.flush()
+        await self._streaming.stream.flush()
         await self._flow.end_if_complete(segment)
 
     def _spoken(self, audio: SentenceAudio, frames: int) -> None:
         self._frames += frames
         self._flow.length.spoken(audio.sentence.text, frames / FRAME_RATE_HZ)
 
-    async def _begin_stretch(self) -> Stretch:
+    async def _open_stream(self) -> StreamSegments:
         request = self._flow.request
         if self._next_frame is None:
             self._next_frame = request.start_frame()
         stream = await self._face.open(request.avatar.drawn or request.avatar, self._next_frame)
         self._flow.streams.append(stream)
-        self._stretch = Stretch(stream)
-        await self._flow.drawings.put(self._stretch)
-        return self._stretch
+        self._streaming = StreamSegments(stream)
+        await self._flow.drawings.put(self._streaming)
+        return self._streaming
 
-    async def _end_stretch(self) -> None:
-        if self._stretch is not None:
-            await self._stretch.stream.finish()
-            self._stretch = None
+    async def _end_stream(self) -> None:
+        if self._streaming is not None:
+            await self._streaming.stream.finish()
+            self._streaming = None
 
     def _begin_segment(self, audio: SentenceAudio) -> Segment:
         segment = Segment(secrets.token_hex(8), self._segments, audio.sentence, audio.key)
