@@ -61,7 +61,7 @@ class Transcripts:
 
 
 @dataclass
-class Stage:
+class Scenery:
     """A presenter who has been playing `sound` and saying `words`."""
 
     sound: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -84,10 +84,10 @@ class Stage:
 async def hear(
     samples: Int16Array,
     transcripts: Transcripts,
-    stage: Stage | None = None,
+    stage: Scenery | None = None,
     mode: ListenMode = ListenMode.HANDS_FREE,
 ) -> Sequence[HeardEvent]:
-    listening = Listener(transcripts).listen(pieces(samples), mode, stage or Stage())
+    listening = Listener(transcripts).listen(pieces(samples), mode, stage or Scenery())
     return [event async for event in listening]
 
 
@@ -106,7 +106,7 @@ async def test_two_sentences_are_two_utterances() -> None:
 
 
 async def test_speech_over_the_presenter_interrupts() -> None:
-    stage = Stage(await speech(PRESENTER, 0), PRESENTER)
+    stage = Scenery(await speech(PRESENTER, 0), PRESENTER)
     transcripts = Transcripts("Wait, stop that, please.")
     events = await hear(microphone(await speech("Wait, stop that, please.")), transcripts, stage)
     assert events == [Interrupted(), Understood("Wait, stop that, please.")]
@@ -115,7 +115,7 @@ async def test_speech_over_the_presenter_interrupts() -> None:
 async def test_the_presenters_echo_neither_interrupts_nor_asks() -> None:
     played = await speech(PRESENTER, 0)
     echo = microphone(played[:32_000], gain=0.2)
-    events = await hear(echo, Transcripts("the kitchen is open until"), Stage(played, PRESENTER))
+    events = await hear(echo, Transcripts("the kitchen is open until"), Scenery(played, PRESENTER))
     assert events == []
 
 
@@ -151,7 +151,7 @@ async def test_a_transcript_that_fails_is_told_and_the_next_one_comes() -> None:
 async def test_more_utterances_than_are_admitted_are_not_sent() -> None:
     one = microphone(await speech("Hello, can you hear me?"))
     transcripts = Transcripts("one", "two")
-    events = await hear(np.concatenate([one, one]), transcripts, Stage(admitted=1))
+    events = await hear(np.concatenate([one, one]), transcripts, Scenery(admitted=1))
     assert told(events) == ["one", "Too many spoken messages; please wait 2 s."]
     assert len(transcripts.heard) == 1
 
@@ -205,7 +205,7 @@ async def test_leaving_early_leaves_no_task_behind(mode: ListenMode) -> None:
         while True:
             yield await source.get()
 
-    listening = Listener(Transcripts("one")).listen(endless(), mode, Stage())
+    listening = Listener(Transcripts("one")).listen(endless(), mode, Scenery())
     if mode is ListenMode.HANDS_FREE:
         assert await anext(listening) == Understood("one")
     await listening.aclose()
@@ -217,7 +217,7 @@ async def test_a_source_that_fails_is_told() -> None:
         yield np.zeros(1_600, np.int16)
         raise InvalidInput("no microphone")
 
-    listening = Listener(Transcripts()).listen(broken(), ListenMode.HANDS_FREE, Stage())
+    listening = Listener(Transcripts()).listen(broken(), ListenMode.HANDS_FREE, Scenery())
     with pytest.raises(ExceptionGroup) as caught:
         await anext(listening)
     assert caught.group_contains(InvalidInput, match="no microphone")

@@ -23,7 +23,7 @@ from ditto_avatar.errors import (
     public_text,
 )
 from ditto_avatar.face.register.findings import Finding
-from ditto_avatar.face.register.guarded import Stage
+from ditto_avatar.face.register.guarded import Step
 from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.server.body_limit import Bounds
 from ditto_avatar.server.credentials import bearer
@@ -168,8 +168,8 @@ def _terms(form: NewFace) -> Terms:
 
 
 async def _progress(parts: ServerParts, brought: _Brought) -> AsyncIterator[str]:
-    stages: asyncio.Queue[Stage | None] = asyncio.Queue()
-    yield _line(stage=Stage.CHECKING)
+    stages: asyncio.Queue[Step | None] = asyncio.Queue()
+    yield _line(stage=Step.CHECKING)
     made = parts.faces.make(brought.place, brought.path, _terms(brought.form), stages.put_nowait)
     task = asyncio.create_task(made)
     task.add_done_callback(lambda _: stages.put_nowait(None))

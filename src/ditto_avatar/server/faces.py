@@ -27,7 +27,7 @@ from ditto_avatar.face.library import AvatarLibrary, open_pack
 from ditto_avatar.face.register.findings import Finding
 from ditto_avatar.face.register.guarded import (
     PICTURE_CHECK,
-    OnStage,
+    OnStep,
     check_picture,
     register_face,
 )
@@ -126,12 +126,12 @@ class Faces:
                 self._forget(place.name)
                 await self._erase(place.name)
 
-    async def make(self, place: FacePlace, path: Path, terms: Terms, on_stage: OnStage) -> Avatar:
+    async def make(self, place: FacePlace, path: Path, terms: Terms, on_step: OnStep) -> Avatar:
         """Make an avatar in `place` of the photo or film at `path`. Raises `InvalidImage` with the
         remedies. Cancelling is safe: leaving the place removes what there is."""
         async with self._making:
             avatar = await register_face(
-                path, self._folder / place.name, terms, source="a photo", on_stage=on_stage
+                path, self._folder / place.name, terms, source="a photo", on_step=on_step
             )
         owner = _Owner(_digest(place.token), place.key)
         await run_to_end(partial(_write_owner, avatar.folder, owner))

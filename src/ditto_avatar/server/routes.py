@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized, Unavailable
-from ditto_avatar.face.register.guarded import Stage
+from ditto_avatar.face.register.guarded import Step
 from ditto_avatar.server.access import Asked
 from ditto_avatar.server.credentials import bearer
 from ditto_avatar.server.gate import visitor_of
@@ -265,5 +265,5 @@ async def ready(parts: Parts) -> dict[str, str]:
         raise ShuttingDown("The server is stopping.")
     parts.services.drain.check()
     await parts.readiness.check()
-    preparing = [n for n, stage in parts.films.stages.items() if stage is not Stage.FAILED]
+    preparing = [n for n, stage in parts.films.stages.items() if stage is not Step.FAILED]
     return {"status": "ready"} | ({"preparing": ", ".join(preparing)} if preparing else {})

@@ -20,7 +20,7 @@ from ditto_avatar.face.puppet.renderer import Renderer
 from ditto_avatar.face.register.base_films import register_base_films
 from ditto_avatar.face.register.checks import lip_gap
 from ditto_avatar.face.register.film import quiet_stretch
-from ditto_avatar.face.register.guarded import Stage, register_face
+from ditto_avatar.face.register.guarded import Step, register_face
 from ditto_avatar.face.register.still import close_lips, prepare_still
 from ditto_avatar.face.register.tracker import FaceTracker
 from ditto_avatar.face.register.writing import Terms
@@ -42,25 +42,25 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Avatar, list[Stage]]:
-    stages: list[Stage] = []
+def made(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Avatar, list[Step]]:
+    stages: list[Step] = []
     out = tmp_path_factory.mktemp("packs") / "me"
-    made = asyncio.run(register_face(photo, out, TERMS, cutout=True, on_stage=stages.append))
+    made = asyncio.run(register_face(photo, out, TERMS, cutout=True, on_step=stages.append))
     return made, stages
 
 
-def test_a_photo_becomes_a_checked_pack(made: tuple[Avatar, list[Stage]]) -> None:
+def test_a_photo_becomes_a_checked_pack(made: tuple[Avatar, list[Step]]) -> None:
     avatar, stages = made
     assert (avatar.width, avatar.height) == (512, 640)
     assert avatar.frame_count == 250
     assert avatar.atlas is not None
-    assert stages == [Stage.MAKING, Stage.TESTING]
+    assert stages == [Step.MAKING, Step.TESTING]
     assert json.loads((avatar.folder / "about.json").read_text())["consent"] == "rendered"
     assert [entry.name for entry in avatar.folder.parent.iterdir()] == ["me"]
 
 
 def test_it_can_be_shown_without_the_background_of_the_photo(
-    made: tuple[Avatar, list[Stage]],
+    made: tuple[Avatar, list[Step]],
 ) -> None:
     avatar, (drawn,) = made[0], [load_avatar(BUNDLED / "mina")]
     assert avatar.cutout_frames is not None
@@ -80,18 +80,18 @@ def test_it_can_be_shown_without_the_background_of_the_photo(
     assert np.abs(first.astype(int) - placed).mean() < 4
 
 
-def test_its_loop_meets_its_beginning(made: tuple[Avatar, list[Stage]]) -> None:
+def test_its_loop_meets_its_beginning(made: tuple[Avatar, list[Step]]) -> None:
     points = made[0].arrays.landmarks[:, 1, :2]
     steps = np.linalg.norm(np.diff(np.concatenate([points, points[:1]]), axis=0), axis=1)
     assert steps[-1] < 1.5 * np.median(steps)
 
 
-def test_its_background_stands_still(made: tuple[Avatar, list[Stage]]) -> None:
+def test_its_background_stands_still(made: tuple[Avatar, list[Step]]) -> None:
     pictures = np.stack([frame(made[0], index)[:60, :60] for index in range(0, 250, 25)])
     assert pictures.astype(float).std(axis=0).mean() < 2
 
 
-def test_it_blinks_and_no_eyeball_shows(made: tuple[Avatar, list[Stage]]) -> None:
+def test_it_blinks_and_no_eyeball_shows(made: tuple[Avatar, list[Step]]) -> None:
     avatar = made[0]
     closure = avatar.arrays.eye_closure
     assert closure is not None
@@ -105,7 +105,7 @@ def test_it_blinks_and_no_eyeball_shows(made: tuple[Avatar, list[Stage]]) -> Non
         assert slit.max() <= lid.max() + 6
 
 
-def test_its_points_are_where_the_tracker_sees_them(made: tuple[Avatar, list[Stage]]) -> None:
+def test_its_points_are_where_the_tracker_sees_them(made: tuple[Avatar, list[Step]]) -> None:
     avatar, tracker = made[0], FaceTracker()
     for index in (0, 90, 180):
         face = tracker.track(frame(avatar, index))
@@ -114,7 +114,7 @@ def test_its_points_are_where_the_tracker_sees_them(made: tuple[Avatar, list[Sta
         assert np.linalg.norm(away, axis=1).mean() < 2
 
 
-def test_its_upper_teeth_stay_while_the_jaw_opens(made: tuple[Avatar, list[Stage]]) -> None:
+def test_its_upper_teeth_stay_while_the_jaw_opens(made: tuple[Avatar, list[Step]]) -> None:
     # Bent along with the lips between the shapes of the atlas, they would move by 28 %.
     assert teeth_vary(made[0]) < 6
 

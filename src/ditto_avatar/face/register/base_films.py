@@ -14,7 +14,7 @@ from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.library import open_pack
 from ditto_avatar.face.pack import check_name
-from ditto_avatar.face.register.guarded import Stage, register_face
+from ditto_avatar.face.register.guarded import Step, register_face
 from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.files import run_to_end
 from ditto_avatar.guard.inspector import one_line
@@ -29,7 +29,7 @@ class BaseFilms:
 
     def __init__(self, films: Mapping[str, Path]) -> None:
         self._films = films
-        self._stages = dict.fromkeys(films, Stage.WAITING)
+        self._stages = dict.fromkeys(films, Step.WAITING)
 
     @classmethod
     async def found_in(cls, folder: Path | None) -> BaseFilms:
@@ -38,7 +38,7 @@ class BaseFilms:
         return cls({film.parent.name: film for film in films})
 
     @property
-    def stages(self) -> Mapping[str, Stage]:
+    def stages(self) -> Mapping[str, Step]:
         """How far each avatar is that is still to be made, by its name; one that failed stays."""
         return self._stages
 
@@ -51,7 +51,7 @@ class BaseFilms:
                 avatar = await self._made(name, film)
             except (DittoAvatarError, OSError) as error:
                 log.error("avatar %s is left out: %s", one_line(name), one_line(error))
-                self._stages[name] = Stage.FAILED
+                self._stages[name] = Step.FAILED
                 continue
             log.info("avatar %s: ready; choose it in the page, or set DITTO_AVATAR", one_line(name))
             yield avatar
@@ -64,7 +64,7 @@ class BaseFilms:
         check_name(name)
         with tempfile.TemporaryDirectory(prefix="ditto-avatar-") as work:
             pack = Path(work) / name
-            await register_face(film, pack, terms, on_stage=partial(self._stages.__setitem__, name))
+            await register_face(film, pack, terms, on_step=partial(self._stages.__setitem__, name))
             await run_to_end(partial(_move_files, pack, film.parent))
         return await open_pack(film.parent)
 

@@ -35,7 +35,7 @@ MAKING = Check(
 )
 
 
-class Stage(StrEnum):
+class Step(StrEnum):
     """How far a registration is."""
 
     WAITING = "waiting"
@@ -45,7 +45,7 @@ class Stage(StrEnum):
     FAILED = "failed"
 
 
-OnStage = Callable[[Stage], None]
+OnStep = Callable[[Step], None]
 
 
 async def check_picture(
@@ -67,7 +67,7 @@ async def register_face(
     *,
     source: str | None = None,
     cutout: bool = False,
-    on_stage: OnStage | None = None,
+    on_step: OnStep | None = None,
 ) -> Avatar:
     """Make the pack `out` for the puppet from the photo or film at `path`, called `source` by its
     owner; return it, checked. With a `cutout` it can be shown before another background.
@@ -75,7 +75,7 @@ async def register_face(
     Raises `InvalidImage` with the reasons and remedies, `InvalidAvatar` for terms that are empty
     and for a name that is taken. Then, and when cancelled, nothing is left.
     """
-    tell = on_stage or (lambda stage: None)
+    tell = on_step or (lambda stage: None)
     # The child has a working folder of its own.
     out = await asyncio.to_thread(out.absolute)
     await asyncio.to_thread(check_request, out, terms)
@@ -83,7 +83,7 @@ async def register_face(
     folder = place / out.name
     try:
         await run_to_end(partial(folder.mkdir, parents=True))
-        tell(Stage.MAKING)
+        tell(Step.MAKING)
         await inspect(
             MAKING,
             path,
@@ -92,7 +92,7 @@ async def register_face(
             terms=asdict(terms),
             cutout=cutout,
         )
-        tell(Stage.TESTING)
+        tell(Step.TESTING)
         await open_pack(folder)
         # No wait: whether it was moved is known.
         os.replace(folder, out)
