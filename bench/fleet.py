@@ -14,16 +14,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from pathlib import Path
 from typing import Any
 
 from bench.fleet_viewers import Viewer
-from bench.report import RESULTS, Target, p50, percentile, write
-from bench.serving import serving
+from bench.report import RESULTS, Scale, Target, p50, percentile, write
+from bench.serving import Serving, serving
 from bench.simulated_worker import WorkerProcess, worker_process
 from bench.yardstick import Yardstick
 from ditto_avatar.cluster.fleet import Fleet
@@ -32,17 +39,18 @@ from tests.fakes.packs import make_pack
 from tests.fakes.postgres import running_postgres
 from tests.fakes.proxies import NAME, Proxy, nginx
 
-FRONTS, WORKERS, PLACES, VIEWERS = 3, 20, 6, 300
-TURNS = 2
+FRONTS, WORKERS, PLACES, VIEWERS = 3, 20, 3, 300
+TURNS = 1
 _FIRST_SHARE = 0.75
 """Of all places: so many viewers ask before anybody's answer has ended."""
-_RAMP_S, _CONNECT_S, _THINKS_S = 8.0, 20.0, (5.0, 60.0)
+_RAMP_S, _CONNECT_S, _THINKS_S = 8.0, 15.0, (5.0, 75.0)
 _READY_S, _LONGEST_S = 180.0, 240.0
 _TARGETS = {
     "over_admission": Target("0"),
     "imbalance_places": Target("≤ 1"),
     "first_fragment_ratio_p95": Target("≤ 1.5"),
     "answers_failed": Target("0"),
+    "server_cpu_ms_per_answer_s": Target("", Scale.TIME),
 }
 
 
@@ -84,11 +92,12 @@ async def measure(
             while len(fleet.workers) < workers:
                 await fleet.changed()
         yardstick.sample()
-        async with installation(folder / "one", database, 1, running[:1]) as proxy:
+        async with installation(folder / "one", database, 1, running[:1]) as (proxy, _):
             await ramp(proxy, 1, 0.0, {})  # encodes the sentences, for all
             alone = await ramp(proxy, PLACES, _RAMP_S, {})
         yardstick.sample()
-        async with installation(folder / "all", database, FRONTS, running) as proxy:
+        async with installation(folder / "all", database, FRONTS, running) as (proxy, servers):
+            begun_s = cpu_s(servers)
             imbalance: dict[str, int] = {}
             first = int(_FIRST_SHARE * PLACES * workers)
             watching = asyncio.create_task(watch_places(fleet, first, imbalance))
@@ -97,6 +106,7 @@ async def measure(
             yardstick.sample()
             met = await crowd(proxy, viewers)
             yardstick.sample()
+            spent_s = cpu_s(servers) - begun_s
         await fleet.close()
         most = [worker.stop() for worker in running]
     return {
@@ -107,18 +117,22 @@ async def measure(
         **imbalance,
         "over_admission": max(0, max(most) - PLACES),
         "fullest_worker_places": max(most),
-        **_told(alone, ramped, met),
+        **_told(alone, [*ramped, *met], spent_s),
     }
 
 
-def _told(alone: list[Viewer], ramped: list[Viewer], met: list[Viewer]) -> dict[str, Any]:
-    everybody = [*ramped, *met]
+def _told(alone: list[Viewer], everybody: list[Viewer], spent_s: float) -> dict[str, Any]:
+    heard_s = sum(viewer.heard_s for viewer in everybody)
     one = [ms for viewer in alone for ms in viewer.took_ms]
     took = [ms for viewer in everybody for ms in viewer.took_ms]
     return {
         "answers": sum(len(viewer.took_ms) for viewer in everybody),
         "answers_failed": sum(len(viewer.errors) for viewer in everybody),
-        "media_mb": round(sum(viewer.media_bytes for viewer in everybody) / 1e6),
+        "answers_s": round(heard_s),
+        "media_kb_per_answer_s": round(
+            sum(viewer.media_bytes for viewer in everybody) / heard_s / 1e3
+        ),
+        "server_cpu_ms_per_answer_s": round(spent_s / heard_s * 1e3, 1),
         "one_worker_first_fragment_ms_p50": round(p50(one), 1),
         "one_worker_first_fragment_ms_p95": round(percentile(one, 95), 1),
         "first_fragment_ms_p50": round(p50(took), 1),
@@ -131,34 +145,54 @@ def _told(alone: list[Viewer], ramped: list[Viewer], met: list[Viewer]) -> dict[
 @asynccontextmanager
 async def installation(
     folder: Path, database: str, count: int, workers: list[WorkerProcess]
-) -> AsyncIterator[Proxy]:
-    """Run `count` servers that draw at `workers`, behind nginx."""
+) -> AsyncIterator[tuple[Proxy, list[int]]]:
+    """Run `count` servers that draw at `workers`, behind nginx; yields it, and their processes."""
     async with AsyncExitStack() as stack:
-        ports = []
-        for number in range(count):
-            data = folder / str(number)
-            data.mkdir(parents=True)
-            server = await stack.enter_async_context(
-                serving(
-                    None,
-                    data,
-                    DITTO_PEER_URL="http://127.0.0.1:{port}",
-                    DITTO_TRUSTED_PROXIES="127.0.0.1",
-                    DITTO_ALLOWED_HOSTS=NAME,
-                    DITTO_DATABASE_URL=database,
-                    DITTO_AVATARS_DIR=str(folder.parent / "packs"),
-                    DITTO_AVATAR="oval",
-                    DITTO_SPEECH="espeak",
-                    DITTO_DIALOGUE="offline",
-                    DITTO_WORKERS=",".join(worker.address for worker in workers),
-                    DITTO_CACHE_MB="0",
-                    DITTO_SHUTDOWN_S="30",
-                )
+        servers = await asyncio.gather(
+            *(
+                stack.enter_async_context(_server(folder, number, database, workers))
+                for number in range(count)
             )
-            ports.append(server.port)
-        servers = [f"server 127.0.0.1:{port};" for port in ports]
-        listed = {servers[0]: " ".join(servers)}
-        yield await stack.enter_async_context(nginx(folder, ports[0], listed))
+        )
+        listed = [f"server 127.0.0.1:{server.port};" for server in servers]
+        changes = {listed[0]: " ".join(listed)}
+        proxy = await stack.enter_async_context(nginx(folder, servers[0].port, changes))
+        yield proxy, [server.pid for server in servers]
+
+
+def _server(
+    folder: Path, number: int, database: str, workers: list[WorkerProcess]
+) -> AbstractAsyncContextManager[Serving]:
+    data = folder / str(number)
+    data.mkdir(parents=True)
+    return serving(
+        None,
+        data,
+        DITTO_PEER_URL="http://127.0.0.1:{port}",
+        DITTO_TRUSTED_PROXIES="127.0.0.1",
+        DITTO_ALLOWED_HOSTS=NAME,
+        DITTO_DATABASE_URL=database,
+        DITTO_AVATARS_DIR=str(folder.parent / "packs"),
+        DITTO_AVATAR="oval",
+        DITTO_SPEECH="espeak",
+        DITTO_DIALOGUE="offline",
+        DITTO_WORKERS=",".join(worker.address for worker in workers),
+        DITTO_CACHE_MB="0",
+        DITTO_SHUTDOWN_S="30",
+    )
+
+
+def cpu_s(processes: list[int]) -> float:
+    """Time of the processor that they and their children have taken, the voice's among them."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
+            if int(path.parent.name) in processes:
+                ticks += sum(map(int, fields[11:15]))
+            elif int(fields[1]) in processes:
+                ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def ramp(

@@ -31,6 +31,7 @@ class Viewer:
     """From a question to the first fragment of its answer."""
     errors: list[str] = field(default_factory=list)
     media_bytes: int = 0
+    heard_s: float = 0.0
     _line: ClientConnection | None = None
 
     @asynccontextmanager
@@ -73,6 +74,7 @@ class Viewer:
             match event["type"]:
                 case "video_ready":
                     heard_until += event["duration"]
+                    self.heard_s += event["duration"]
                     await asyncio.sleep(heard_until - time.perf_counter())
                     played = round(event["duration"] * 1000)
                     report = {"segment": event["segment"], "state": "ended", "media_ms": played}
