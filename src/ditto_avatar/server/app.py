@@ -25,11 +25,11 @@ from ditto_avatar.server.exposure import OperatorPort, operator_port
 from ditto_avatar.server.forwarding import Forwarding
 from ditto_avatar.server.gate import Gate, Rules
 from ditto_avatar.server.headers import SecurityHeaders
-from ditto_avatar.server.limits import Shares
 from ditto_avatar.server.origin import listed
 from ditto_avatar.server.page_files import PageFiles
 from ditto_avatar.server.parts import ServerParts
 from ditto_avatar.server.sub_path import SubPath
+from ditto_avatar.server.throttle import Shares
 
 WEB = Path(__file__).parent.parent / "web"
 

@@ -24,7 +24,7 @@ from ditto_avatar.errors import where_raised
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.server.addresses import TrustedProxies, group
 from ditto_avatar.server.headers import SECURITY_HEADERS
-from ditto_avatar.server.limits import Shares
+from ditto_avatar.server.throttle import Shares
 
 log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from ditto_avatar.face.register.guarded import (
 from ditto_avatar.face.register.writing import Terms
 from ditto_avatar.files import run_to_end
 from ditto_avatar.guard.inspector import Inspector
-from ditto_avatar.server.limits import Shares
+from ditto_avatar.server.throttle import Shares
 
 log = logging.getLogger(__name__)
 

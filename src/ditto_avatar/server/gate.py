@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ditto_avatar.errors import Busy, DittoAvatarError, Forbidden, Misdirected, outcome_of
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.server.addresses import TrustedProxies, group
-from ditto_avatar.server.limits import Shares
 from ditto_avatar.server.origin import is_served, may_connect
+from ditto_avatar.server.throttle import Shares
 from ditto_avatar.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ditto_avatar.clock import Clock
 from ditto_avatar.metrics import Metrics
-from ditto_avatar.server.limits import Throttle
+from ditto_avatar.server.throttle import Throttle
 from ditto_avatar.session.limits import RateLimit
 from ditto_avatar.session.sound_limits import SoundLimits
 from ditto_avatar.settings import Settings

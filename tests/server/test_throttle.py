@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ditto_avatar.server.limits import Shares, Throttle
+from ditto_avatar.server.throttle import Shares, Throttle
 from tests.fakes.clock import ManualClock
 
 
