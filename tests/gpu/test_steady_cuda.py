@@ -12,6 +12,7 @@ import torch
 from bench.gpu import frame_jobs, source_picture
 from ditto_avatar.face.ditto.audio import WINDOW
 from ditto_avatar.face.ditto.layout import MOTION
+from ditto_avatar.face.ditto.models import limit_memory
 from ditto_avatar.face.ditto.networks import RELEASED
 from ditto_avatar.face.ditto.pipeline import ClipJob, Pipeline
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
@@ -84,3 +85,16 @@ def test_batches_take_no_new_memory_once_each_size_was_used(tmp_path: Path) -> N
     before = taken()
     play(30)
     assert taken() == before
+
+
+def test_no_more_memory_is_taken_than_was_allowed() -> None:
+    """As on a card of that size: what goes beyond fails."""
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    try:
+        assert limit_memory(torch.device("cuda"), 2_000)
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            torch.empty(3_000_000_000, dtype=torch.uint8, device="cuda")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert torch.empty(min(3_000_000_000, total // 4), dtype=torch.uint8, device="cuda").is_cuda

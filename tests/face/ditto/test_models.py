@@ -131,9 +131,12 @@ def test_the_memory_that_is_taken_is_limited(
     shares: list[float] = []
     card = SimpleNamespace(total_memory=card_gb * 1_000_000_000)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
-    monkeypatch.setattr(
-        torch.cuda, "set_per_process_memory_fraction", lambda part, _: shares.append(part)
-    )
+
+    def limit(part: float, device: int | None) -> None:
+        assert device is None
+        shares.append(part)
+
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limit)
     assert limit_memory(torch.device("cuda"), limit_mb) == small
     assert shares == ([] if share is None else [share])
     assert not limit_memory(torch.device("cpu"), limit_mb)

@@ -67,7 +67,8 @@ def limit_memory(device: torch.device, limit_mb: int | None) -> bool:
     total = torch.cuda.get_device_properties(device).total_memory
     allowed = total if limit_mb is None else min(total, limit_mb * 1_000_000)
     if allowed < total:
-        torch.cuda.set_per_process_memory_fraction(allowed / total, device)
+        # It wants a number; None is the current device, which `cuda` without one means.
+        torch.cuda.set_per_process_memory_fraction(allowed / total, device.index)
     return allowed <= SMALL_BYTES
 
 
