@@ -14,7 +14,7 @@ from ditto_avatar.speech.neural.phonemes import Speller
 from ditto_avatar.speech.neural.process import Deadlines, Result
 from ditto_avatar.speech.neural.protocol import Array
 from ditto_avatar.speech.neural.runner import Runner
-from ditto_avatar.speech.neural.sound import Finish, Take
+from ditto_avatar.speech.neural.sound import Finish, Loudness, Take
 from ditto_avatar.speech.phoneme_stream import PhonemeMark, PhonemeStream
 from ditto_avatar.types import Emotion, Language, SpeechChunk, Voice
 
@@ -65,6 +65,7 @@ class ModelSpeech:
         self.model = model
         self._key = key
         self._speller = speller
+        self._loudness: dict[str, Loudness] = {}
         self._runner = Runner(
             f"the voice {model.name}",
             PROGRAM,
@@ -104,7 +105,8 @@ class ModelSpeech:
         first chunk; `ProviderFailed` when it does not start. Cancelling and closing early are
         safe: the network stops between two of its operators."""
         rate_hz = self.model.rate_hz
-        stream, finish = PhonemeStream(rate_hz, late_closures=False), Finish(rate_hz)
+        stream = PhonemeStream(rate_hz, late_closures=False)
+        finish = Finish(rate_hz, self._loudness.setdefault(voice.id, Loudness()))
         step, given = rate_hz // 10, 0
         async with aclosing(self.takes(sentence, voice, TEMPOS[emotion])) as takes:
             async for take in takes:
@@ -147,6 +149,9 @@ class ModelSpeech:
         for _ in range(2):
             async with aclosing(self.takes(_TEST_SENTENCES[voice.language], voice, 1.0)) as takes:
                 made = [take async for take in takes]
+        loudness = self._loudness.setdefault(voice.id, Loudness())
+        for take in made:
+            loudness.add(take.samples, self.model.rate_hz)
         seconds = sum(len(take.samples) for take in made) / self.model.rate_hz
         if not seconds:
             raise ProviderFailed(f"{self.model.name} answered, but gave no sound.")

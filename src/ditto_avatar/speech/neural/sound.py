@@ -22,6 +22,7 @@ _WINDOW_S = 0.01
 _LEAD_S = 0.03
 _RAMP_S = 0.005
 _MOST_S = 60.0
+_REMEMBERED_S = 30.0
 # Pauses behind the signs; without one the next words follow at once.
 _PAUSES_S = {"": 0.03, ",": 0.16, ";": 0.22, ":": 0.22, "—": 0.22}
 _LONG_PAUSE_S = 0.3
@@ -56,11 +57,36 @@ class Take:
     next_s: float | None = None
 
 
-class Finish:
-    """Trims and levels the takes of one sentence; the first one decides how loud it is."""
+class Loudness:
+    """How loud a voice is of itself, over all that it has said: a single word tells little."""
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self) -> None:
+        self._power = 0.0
+        self._windows = 0
+
+    def add(self, sound: FloatArray, rate_hz: int) -> None:
+        """Take `sound` (n,), as the network gave it, into account."""
+        power, windows = _loudness(sound, rate_hz)
+        # New sound counts for as much as half a minute of the old one at most.
+        self._windows = min(self._windows, round(_REMEMBERED_S / _WINDOW_S)) + windows
+        if self._windows:
+            self._power += (power - self._power) * windows / self._windows
+
+    @property
+    def gain(self) -> float:
+        """What brings the voice to the level of the others."""
+        if not self._windows:
+            return 1.0
+        return float(min(_MOST_GAIN, _LEVEL / max(np.sqrt(self._power), 1e-6)))
+
+
+class Finish:
+    """Trims and levels the takes of one sentence: all alike, as `loudness` says when the first one
+    has been added to it."""
+
+    def __init__(self, rate_hz: int, loudness: Loudness | None = None) -> None:
         self._rate_hz = rate_hz
+        self._loudness = loudness or Loudness()
         self._gain: float | None = None
         self._last_gain = 0.0
         self._peak = 0.0
@@ -70,8 +96,9 @@ class Finish:
         begin, end = self._bounds(take)
         sound = take.samples[begin:end]
         loudest = float(np.abs(sound).max(initial=0.0))
+        self._loudness.add(sound, self._rate_hz)
         if self._gain is None:
-            self._gain = _gain(sound, self._rate_hz)
+            self._gain = self._loudness.gain
         gain = min(self._gain, _LOUDEST / max(loudest, 1e-6))
         gains = np.full(len(sound), gain, np.float32)
         if not take.begins and gain != self._last_gain:
@@ -152,13 +179,11 @@ def spans(
     return tuple(made)
 
 
-def _gain(sound: FloatArray, rate_hz: int) -> float:
-    """What brings the loud parts of `sound` to the level of the other voices."""
+def _loudness(sound: FloatArray, rate_hz: int) -> tuple[float, int]:
+    """How loud the loud parts of `sound` are: the mean of their squares, and how many there are."""
     levels = _envelope(sound, int(rate_hz * _WINDOW_S))
     loud = levels[levels > 0.1 * levels.max(initial=0.0)]
-    if not len(loud):
-        return 1.0
-    return float(min(_MOST_GAIN, _LEVEL / max(np.sqrt((loud**2).mean()), 1e-6)))
+    return (float((loud**2).mean()), len(loud)) if len(loud) else (0.0, 0)
 
 
 def _envelope(sound: FloatArray, window: int) -> npt.NDArray[np.float64]:
