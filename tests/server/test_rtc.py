@@ -149,6 +149,14 @@ async def test_only_one_of_two_viewers_takes_webrtc(rtc_server: RtcServer) -> No
             assert not client.media
 
 
+async def test_a_viewer_of_clips_is_counted_as_one(serve: ServeWith) -> None:
+    async with serve(rtc="off") as server, server.socket(playback="clips") as client:
+        await client.until("session.ready")
+        await client.send(type="say", text="Hi.")
+        await client.until("video_ready")
+        assert await metric(server, 'ditto_segments_total{transport="clip"} 1.0')
+
+
 async def test_an_interruption_silences_webrtc(rtc_server: RtcServer) -> None:
     async with watching(rtc_server) as (client, player):
         await client.send(type="say", text=f"{TEXT} {TEXT} {TEXT}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from ditto_avatar.transport.events import (
     Event,
     Failure,
     SegmentData,
+    SegmentStarted,
     TextDelta,
     TurnInterrupted,
     TurnStarted,
@@ -19,6 +21,8 @@ from ditto_avatar.transport.events import (
 from ditto_avatar.transport.outbox import NumberedEvent, Outbox, Overflow
 from ditto_avatar.types import Emotion
 from tests.deadlines import TEST_DEADLINE_S
+
+STARTED = SegmentStarted("t", 1, "s", 0, "Hello.", Emotion.NEUTRAL, "video/mp4", 0)
 
 
 class Text(str):
@@ -62,6 +66,16 @@ async def test_a_viewer_that_plays_clips_gets_no_fragments() -> None:
     outbox.put(media())
     outbox.put(delta("a"))
     assert await drain(outbox) == [delta("a").event]
+
+
+@pytest.mark.parametrize(("streams", "way"), [(True, "stream"), (False, "clip")])
+async def test_each_segment_is_counted_by_the_way_that_it_goes(streams: bool, way: str) -> None:
+    ways: list[str] = []
+    outbox = Outbox(streams=streams, begun=ways.append)
+    for transport in ("stream", "rtc"):
+        outbox.put(NumberedEvent(replace(STARTED, transport=transport), None))
+    outbox.put(media())
+    assert ways == [way, "rtc"]
 
 
 async def test_a_slow_reader_loses_the_rest_of_a_segment_and_is_told_once() -> None:

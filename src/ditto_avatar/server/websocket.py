@@ -74,7 +74,10 @@ async def connect(socket: WebSocket) -> None:
         return
     except WebSocketDisconnect:
         return
-    outbox = Outbox(streams=hello.playback is messages.PlaybackMode.STREAM)
+    outbox = Outbox(
+        streams=hello.playback is messages.PlaybackMode.STREAM,
+        begun=lambda way: parts.metrics.segments.labels(way).inc(),
+    )
     after = hello.after if resumed else None
     session.attach(outbox, resumed=resumed, after=after, epoch=hello.epoch)
     await _serve(socket, _Viewer(parts, session, outbox, visitor_of(socket)))

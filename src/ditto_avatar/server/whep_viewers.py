@@ -51,7 +51,7 @@ class WhepViewers:
         if session.viewers >= self._max_viewers:
             raise Busy(f"This session is open in {session.viewers} places already.")
         name = secrets.token_hex(8)
-        outbox = Outbox(streams=False)
+        outbox = Outbox(streams=False, begun=self._count)
         rtc = RtcViewer(
             self._rtc,
             outbox,
@@ -100,6 +100,11 @@ class WhepViewers:
                 player.ending.cancel()
             player.session.detach(player.outbox)
             await player.rtc.close()
+
+    def _count(self, way: str) -> None:
+        # What a player cannot take it does not get by another way.
+        if way == "rtc":
+            self._metrics.segments.labels(way).inc()
 
     def _placed(self, name: str, place: RtcPlace) -> None:
         """Report for a player what a page would: so an answer ends when it was heard."""

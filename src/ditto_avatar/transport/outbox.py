@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from ditto_avatar.transport.events import (
     HistoryEntry,
     SegmentData,
     SegmentLive,
+    SegmentStarted,
     TurnInterrupted,
     TurnStarted,
 )
@@ -59,13 +60,16 @@ class Outbox:
         self,
         *,
         streams: bool = True,
+        begun: Callable[[str], object] = lambda way: None,
         max_media_bytes: int = 8 * 1024 * 1024,
         max_bytes: int = 16 * 1024 * 1024,
         max_events: int = 1000,
     ) -> None:
+        """Call `begun` for each segment with the way that it goes: `rtc`, `stream` or `clip`."""
         self.route: Route | None = None
         """The viewer's WebRTC, where it has one."""
         self._streams = streams
+        self._begun = begun
         self._max_media_bytes = max_media_bytes
         self._max_bytes = max_bytes
         self._max_events = max_events
@@ -89,8 +93,12 @@ class Outbox:
         if self._closed:
             return
         passed = item if self.route is None else self.route.pass_on(item)
-        if passed is not None and not isinstance(passed.event, SegmentLive):
-            self.add(passed)
+        if passed is None or isinstance(passed.event, SegmentLive):
+            return
+        if isinstance(passed.event, SegmentStarted):
+            way = passed.event.transport
+            self._begun(way if self._streams or way == "rtc" else "clip")
+        self.add(passed)
 
     def add(self, item: NumberedEvent) -> None:
         """Queue an event as it is, whatever other ways the viewer has."""

@@ -139,7 +139,6 @@ class RtcViewer:
                 self._show_idle(avatar)
         if isinstance(event, SegmentStarted):
             self._streamed[event.segment] = event.generation
-            self._metrics.segments.labels("stream").inc()
         return item
 
     async def close(self) -> None:
@@ -156,7 +155,6 @@ class RtcViewer:
         packets = event.packets
         if self.up and self._link is not None and not self._streamed:
             self._held[packets.segment] = _Held(event.generation, [])
-            self._metrics.segments.labels("rtc").inc()
             self._link.play(packets)
 
     def _hold(self, held: _Held, item: NumberedEvent, event: SegmentData) -> None:
