@@ -23,7 +23,9 @@ from ditto_avatar.session.database import sqlite_url
 from ditto_avatar.session.store import Store
 from ditto_avatar.settings import Settings
 
-UNTRIED = "No TensorRT engine was ever run by the project's own tests."
+UNTRIED = (
+    "Of TensorRT the project's own tests built engines (for RTX, without a GPU); none was ever run."
+)
 
 
 class State(StrEnum):
@@ -102,7 +104,10 @@ def _face(settings: Settings) -> Finding:
 
 def _acceleration() -> list[Finding]:
     """What Ditto can use. Asked for by name: most installations have none of it."""
-    found = [_package("onnxruntime", "onnxruntime-gpu"), _package("tensorrt")]
+    found = [
+        _package("onnxruntime", "onnxruntime-gpu"),
+        _package("tensorrt", "tensorrt-rtx", "tensorrt-rtx-cu12-bindings"),
+    ]
     torch_version = _installed("torch")
     if torch_version is None:
         return [Finding("torch", State.ABSENT, "not installed; only Ditto needs it"), *found]
