@@ -1,12 +1,16 @@
 """Measure the way of a fragment from a worker to its server, beside that of as many bytes without
-gRPC: what both share is the machine's, its neighbours' work included."""
+gRPC: what both share is the machine's, its neighbours' work included. Where the system allows it,
+some rounds more are run ahead of all neighbours, with the priority of real-time programs."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,8 @@ from ditto_avatar.cluster.remote import RemoteEngine
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.memory import keep_for_good
 
-ROUNDS = 5
+ROUNDS, UNDISTURBED_ROUNDS = 5, 3
+_PRIORITY = 20
 _FRAGMENT_BYTES, _FRAGMENT_MS, _FRAGMENTS = 40_000, 200, 30
 
 
@@ -64,11 +69,15 @@ async def latency(
         yardstick.sample()
         bare_rounds.append(await round_of(bare))
         rounds.append(await round_of(remote))
+    undisturbed = []
+    with ahead_of_others(os.getpid(), process.pid) as allowed:
+        for _ in range(UNDISTURBED_ROUNDS if allowed else 0):
+            undisturbed.append(await round_of(remote))
     await engine.close()
     process.kill()
     await process.wait()
     p99s = [percentile(took, 99) for took in rounds]
-    return {
+    figures = {
         "added_latency_ms_p50": round(p50([p50(took) for took in rounds]), 2),
         "added_latency_ms_p99": round(p50(p99s), 2),
         "added_latency_ms_p99_worst_round": round(max(p99s), 2),
@@ -76,6 +85,32 @@ async def latency(
         "plain_tcp_latency_ms_p99": round(p50([percentile(took, 99) for took in bare_rounds]), 2),
         "added_latency_fragments": sum(map(len, rounds)),
     }
+    if undisturbed:
+        p99s = [percentile(took, 99) for took in undisturbed]
+        figures |= {
+            "undisturbed_latency_ms_p50": round(p50([p50(took) for took in undisturbed]), 2),
+            "undisturbed_latency_ms_p99": round(p50(p99s), 2),
+            "undisturbed_latency_ms_p99_worst_round": round(max(p99s), 2),
+        }
+    return figures
+
+
+@contextmanager
+def ahead_of_others(*processes: int) -> Iterator[bool]:
+    """Run all threads of these processes before those of others; False where that is not
+    allowed."""
+    threads = [int(path.name) for pid in processes for path in Path(f"/proc/{pid}/task").glob("*")]
+    try:
+        for thread in threads:
+            os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(_PRIORITY))
+    except (AttributeError, OSError):
+        threads = []
+    try:
+        yield bool(threads)
+    finally:
+        for thread in threads:
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _free_port() -> int:
