@@ -32,6 +32,9 @@ LARGE_WIDTH_PX: Final = 640
 IDLE_GROUP: Final = 25  # frames from one keyframe to the next: an engine decodes whole groups
 # A keyframe's quantiser is this many times finer than that of the frames that follow it.
 _KEYFRAME_FINER: Final = 8.0
+# Quantiser of the picture that the next keyframe draws again: coarse, so that it differs from the
+# one before by less than others do, and what the keyframe adds of its own is lost in that.
+_REPEATED_QUANTISER: Final = 17
 # Quantisers of the last frames of all: the first keyframe has none before it to follow, so these
 # come to meet it.
 _LAST_QUANTISERS: Final = (19, 18, 17, 16, 15, 14, 13, 12)
@@ -108,8 +111,11 @@ class _Encoding:
 
 
 def _zones(last: int) -> str:
-    """x264's parameter for the quantisers of the last of `last` frames; the first one, a keyframe,
-    keeps its own."""
+    """x264's parameter for quantisers of a group: of the last of its `last` frames, where it is the
+    last group, else of the one that the next group repeats. The first frame, a keyframe, keeps its
+    own."""
+    if not last:
+        return f":zones={IDLE_GROUP},{IDLE_GROUP},q={_REPEATED_QUANTISER}"
     begin = max(last - len(_LAST_QUANTISERS), 1)
     chosen = _LAST_QUANTISERS[len(_LAST_QUANTISERS) - max(last - begin, 0) :]
     zones = [f"{begin + index},{begin + index},q={q}" for index, q in enumerate(chosen)]
