@@ -124,7 +124,7 @@ async def test_how_ditto_would_run_is_told_with_the_reasons(packs: Path, tmp_pat
     assert found.state is State.GOOD
     assert found.text.startswith("eager on cpu; not tensorrt: engines run on a CUDA device only; ")
     assert "; not compiled: " in found.text
-    assert "none was ever run by the project's own tests." in found.text
+    assert "(for RTX, without a GPU); none was ever run." in found.text
 
 
 async def test_a_backend_that_cannot_be_used_is_broken_where_ditto_is_chosen(
