@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -187,6 +188,8 @@ async def restart_all(folder: Path, database: str, viewers: int) -> dict[str, An
                 person.ports = ports[number % len(ports) :] + ports[: number % len(ports)]
 
         assign()
+        # The sentences are encoded once, for all.
+        await Person("first", [running[0].port], _ANSWER).talk(1)
         done = asyncio.Event()
         talking = [asyncio.create_task(person.talk_until(done)) for person in people]
         begun = time.perf_counter()
@@ -206,6 +209,9 @@ async def restart_all(folder: Path, database: str, viewers: int) -> dict[str, An
             "rolling_restart_answers_cut": sum(person.cut for person in people),
             "rolling_restart_messages_lost": asked - sum(kept),
             "rolling_restart_errors": sum(len(person.errors) for person in people),
+            "rolling_restart_errors_by_code": Counter(
+                c for person in people for c in person.errors
+            ),
             "rolling_restart_s": round(restarted_s, 1),
         }
 

@@ -82,8 +82,8 @@ class SimulatedWorker(Worker):
         if self._kept is None:
             return list(_empty_fragments(before, before + frames))
         path = self._kept / f"{avatar.name}-{before}-{frames}"
-        if not path.exists():
-            async with self._encoding:
+        async with self._encoding:
+            if not path.exists():
                 made = await _encoded(avatar, before, frames, self._executor)
                 partial = path.with_suffix(f".{os.getpid()}")
                 partial.write_bytes(pickle.dumps([each.SerializeToString() for each in made]))
