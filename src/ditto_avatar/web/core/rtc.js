@@ -57,7 +57,7 @@ export class RtcLine extends Emitter {
     if (!this.#PeerConnection) return;
     this.#settings = settings;
     const peer = new this.#PeerConnection({
-      iceServers: settings.ice_servers.map(known),
+      iceServers: settings.ice_servers.map(withoutNulls),
       bundlePolicy: "max-bundle",
     });
     this.#peer = peer;
@@ -89,7 +89,7 @@ export class RtcLine extends Emitter {
     } catch {
       return this.#fail(peer, "connect");
     }
-    this.#mind(peer);
+    this.#watchStats(peer);
   }
 
   /** The server takes no offer: it stays as it is, and is tried again. */
@@ -120,7 +120,7 @@ export class RtcLine extends Emitter {
     if (this.#settings && !this.#peer) this.start(this.#settings);
   }
 
-  /** Ends it without a word: the server ends it as well, or never knew. */
+  /** Closes the peer; the server is not notified: it ends it as well, or never knew. */
   close() {
     this.#drop();
     this.#settings = null;
@@ -136,11 +136,11 @@ export class RtcLine extends Emitter {
   }
 
   /** Looks at the packets, from the answer on. */
-  #mind(peer) {
+  #watchStats(peer) {
     const begun = this.#clock.now();
     const watch = { packets: 0, heardAt: begun, firstAt: null, first: 0, lost: [], decoded: 0, shown: 0, shownAt: begun };
     const poll = async () => {
-      const stats = await read(peer);
+      const stats = await readStats(peer);
       if (peer !== this.#peer) return;
       const reason = this.#judge(watch, stats, begun, peer);
       if (reason) return this.#fail(peer, reason);
@@ -173,9 +173,9 @@ export class RtcLine extends Emitter {
     if (watch.firstAt === null) return now - begun >= CONNECT_WITHIN_MS ? "connect" : null;
     if (now - watch.heardAt >= SILENT_MS) return "silent";
     const [oldest] = watch.lost;
-    const gone = lost - oldest.lost;
+    const newlyLost = lost - oldest.lost;
     const whole = now - oldest.at >= LOSS_MS;
-    if (whole && gone > LOSS_SHARE * (gone + packets + pictures - oldest.packets)) return "loss";
+    if (whole && newlyLost > LOSS_SHARE * (newlyLost + packets + pictures - oldest.packets)) return "loss";
     if (now - watch.shownAt >= FREEZE_MS) return "freeze";
     return peer.connectionState === "failed" ? "ended" : null;
   }
@@ -226,7 +226,7 @@ class LiveLayer extends Layer {
   }
 }
 
-async function read(peer) {
+async function readStats(peer) {
   const found = { packets: 0, heardMsAgo: 0, lost: 0, decoded: 0, pictures: 0, driftMs: null };
   const played = {};
   for (const report of (await peer.getStats()).values()) {
@@ -246,6 +246,6 @@ async function read(peer) {
 }
 
 /** Without the fields that are null: a browser takes no such password. */
-function known(server) {
+function withoutNulls(server) {
   return Object.fromEntries(Object.entries(server).filter(([, value]) => value !== null));
 }
