@@ -5,9 +5,9 @@ from __future__ import annotations
 from ditto_avatar.session import turn as t
 from ditto_avatar.session.context import Context
 from ditto_avatar.session.playback import PlaybackReport
-from ditto_avatar.session.runner import TurnRunner
 from ditto_avatar.session.services import Services
 from ditto_avatar.session.stored import StoredTurn
+from ditto_avatar.session.turn_runner import TurnRunner
 
 
 class CurrentTurn:
