@@ -280,6 +280,7 @@ class PageServer:
             routes=[
                 Route("/", self._page),
                 Route("/api/avatars", self._avatars),
+                Route("/api/avatars/preparing", self._nothing_preparing),
                 Route("/api/voices", self._voices),
                 Route("/api/voices/offers", self._offers),
                 Route("/api/voices/offers/{name}", self._get_voice, methods=["POST", "DELETE"]),
@@ -294,6 +295,9 @@ class PageServer:
 
     async def _page(self, request: Request) -> Response:
         return FileResponse(WEB / "index.html", headers={"content-security-policy": POLICY})
+
+    async def _nothing_preparing(self, request: Request) -> Response:
+        return JSONResponse([])
 
     async def _avatars(self, request: Request) -> Response:
         return JSONResponse([describe("dot", 0), describe("dash", 60)])
