@@ -26,7 +26,7 @@ def square_pack(name: str = "mina") -> Iterator[Avatar]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / name
         source = load_avatar(BUNDLED / name)
-        shutil.copytree(source.folder, target, ignore=shutil.ignore_patterns("features"))
+        shutil.copytree(source.folder, target, ignore=shutil.ignore_patterns("features", "cutout*"))
         centre = source.arrays.neutral_landmarks[:, :2].mean(axis=0)
         left, top = (
             int(np.clip(c - SIDE_PX / 2, 0, size - SIDE_PX)) // 2 * 2

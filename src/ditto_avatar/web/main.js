@@ -1,4 +1,5 @@
 /** Puts the page together: the core on one side, the views on the other. */
+import { paced } from "./core/paced.js";
 import "./embed/element.js";
 import { ComposerView } from "./ui/composer.js";
 import { DebugView } from "./ui/debug.js";
@@ -28,7 +29,7 @@ class Page {
   #debug = null;
   #avatars = [];
   #language = null;
-  #drawing = false;
+  #draw = paced(() => this.#render());
   #storage = tabStorage();
 
   constructor() {
@@ -178,16 +179,6 @@ class Page {
   #showDebug() {
     this.#debug = new DebugView();
     setInterval(() => this.#debug.render(this.#client.conversation, this.#client.player), OVERLAY_MS);
-  }
-
-  /** Once per turn of the event loop, however much has changed. */
-  #draw() {
-    if (this.#drawing) return;
-    this.#drawing = true;
-    queueMicrotask(() => {
-      this.#drawing = false;
-      this.#render();
-    });
   }
 
   #render() {

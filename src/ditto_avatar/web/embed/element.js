@@ -4,6 +4,7 @@
  */
 import { AvatarClient } from "../core/client.js";
 import { HANDS_FREE, PUSH_TO_TALK } from "../core/voice.js";
+import { paced } from "../core/paced.js";
 import { Background, isCutout } from "./background.js";
 import { MARKUP, styleSheet } from "./markup.js";
 import { storageFor } from "./storage.js";
@@ -23,7 +24,7 @@ export class DittoAvatarElement extends HTMLElement {
   #client = null;
   #started = false;
   #stop = new AbortController();
-  #drawing = false;
+  #draw = paced(() => this.#render());
   #unlock = () => this.#client?.player.unlock();
 
   constructor() {
@@ -240,15 +241,10 @@ export class DittoAvatarElement extends HTMLElement {
     return blocked || muted;
   }
 
-  #draw() {
-    if (this.#drawing) return;
-    this.#drawing = true;
-    queueMicrotask(() => {
-      this.#drawing = false;
-      if (!this.#client) return;
-      this.#view.render(this.#client, this.#started ? "begun" : this.#waitsFor);
-      this.#background.show(Boolean(this.#client.conversation.state.avatar?.alpha));
-    });
+  #render() {
+    if (!this.#client) return;
+    this.#view.render(this.#client, this.#started ? "begun" : this.#waitsFor);
+    this.#background.show(Boolean(this.#client.conversation.state.avatar?.alpha));
   }
 }
 

@@ -1,5 +1,6 @@
 /** The page of a kiosk: somebody comes, is greeted, asks and leaves, and nothing of them stays. */
 import { AvatarClient } from "../core/client.js";
+import { paced } from "../core/paced.js";
 import { byId } from "../ui/dom.js";
 import { takeJoinToken } from "../ui/invitation.js";
 import { tabStorage } from "../ui/storage.js";
@@ -25,7 +26,7 @@ class Kiosk {
   #texts = { locked: true, texts: {} };
   #look = this.#firstLook();
   #invitations = 0;
-  #drawing = false;
+  #draw = paced(() => this.#render());
   #camera = null;
   #token = takeJoinToken() ?? this.#storage.getItem(JOIN_KEY);
   #visit = new Visit({ busy: () => this.#client.conversation.busy });
@@ -201,17 +202,12 @@ class Kiosk {
     location.replace(new URL(".", HERE.origin + HERE.pathname));
   }
 
-  #draw() {
-    if (this.#drawing) return;
-    this.#drawing = true;
-    queueMicrotask(() => {
-      this.#drawing = false;
-      this.#view.render(this.#client.conversation, {
-        look: this.#look,
-        questions: this.#own?.questions ?? [],
-        voice: this.#client.voice,
-        here: this.#visit.here,
-      });
+  #render() {
+    this.#view.render(this.#client.conversation, {
+      look: this.#look,
+      questions: this.#own?.questions ?? [],
+      voice: this.#client.voice,
+      here: this.#visit.here,
     });
   }
 }
