@@ -31,7 +31,7 @@ from ditto_avatar.pipeline.request import Notify, TurnRequest
 from ditto_avatar.pipeline.segment import Segment
 from ditto_avatar.pipeline.sentence_audio import SentenceAudio
 from ditto_avatar.pipeline.sound import SegmentSound
-from ditto_avatar.session import runner
+from ditto_avatar.session import turn_runner
 from ditto_avatar.session.conversation import MESSAGE, SAY
 from ditto_avatar.session.playback import PlaybackReport, PlaybackState
 from ditto_avatar.session.session import Session
@@ -809,7 +809,7 @@ async def test_a_closed_session_says_why_it_takes_nothing(
 async def test_a_turn_whose_engine_does_not_stop_holds_up_nobody(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runner, "_STOP_S", 0.05)
+    monkeypatch.setattr(turn_runner, "_STOP_S", 0.05)
     stuck = asyncio.Event()
 
     class StuckPipeline:
