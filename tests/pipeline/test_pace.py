@@ -131,7 +131,7 @@ async def test_a_turn_that_ends_is_forgotten() -> None:
         turns.end(turn)
     assert turns.speed == math.inf
     clock = ManualClock()
-    await turns.give_way(clock, 1.0)
+    await turns.give_way(None, clock, 1.0)
     assert clock.sleepers == 0
 
 
@@ -140,3 +140,12 @@ def test_the_fragment_that_is_shown_next_is_always_in_hand() -> None:
     for length in islice(fragment_lengths(), 20):
         assert reserve_s(drawn / FRAME_RATE_HZ) >= length / FRAME_RATE_HZ
         drawn += length
+
+
+async def test_a_turn_that_shows_nothing_is_not_held_up_by_itself() -> None:
+    clock, turns, film = ManualClock(), SpeakingTurns(), object()
+    turns.begin(film)
+    pace = Pace(clock, math.inf, turns, film)
+    for second in range(60):
+        await asyncio.wait_for(pace.wait(float(second)), 5)
+    assert clock.now() == ManualClock().now()

@@ -46,9 +46,10 @@ class SpeakingTurns:
         count = len(self._speaking)
         return math.inf if count < 2 else 1 + 1 / count
 
-    async def give_way(self, clock: Clock, until: float) -> None:
-        """Return once no turn begins, or at the time `until`. Cancelling is safe."""
-        if self._nobody.is_set() or clock.now() >= until:
+    async def give_way(self, turn: object, clock: Clock, until: float) -> None:
+        """Return once no turn begins, or at the time `until`; at once for a `turn` that begins
+        itself, as one into a file does to its end. Cancelling is safe."""
+        if self._nobody.is_set() or turn in self._beginning or clock.now() >= until:
             return
         await wait_until(self._nobody, clock, until)
 
@@ -57,7 +58,15 @@ class Pace:
     """Keep drawing from running far ahead of the viewers. Pictures that an interruption discards
     are lost work, and take time from sessions that wait for their first picture."""
 
-    def __init__(self, clock: Clock, lead_s: float, turns: SpeakingTurns | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        lead_s: float,
+        turns: SpeakingTurns | None = None,
+        turn: object | None = None,
+    ) -> None:
+        """Pace `turn`, which is one of `turns`, at most `lead_s` seconds ahead of its viewers."""
+        self._turn = turn
         self._clock = clock
         self._lead_s = lead_s
         self._turns = turns or SpeakingTurns()
@@ -75,7 +84,7 @@ class Pace:
         played = self._began + media_s
         await self._clock.sleep_until(played - self._lead_s)
         latest = played - reserve_s(media_s)
-        await self._turns.give_way(self._clock, latest)
+        await self._turns.give_way(self._turn, self._clock, latest)
         share = self._last_s + (media_s - self._last_media_s) / self._turns.speed
         await self._clock.sleep_until(min(share, latest))
         self._last_media_s, self._last_s = media_s, self._clock.now()

@@ -105,7 +105,8 @@ class Pipeline:
         else:
             group.create_task(play_recordings(flow))
         group.create_task(Speaking(flow, self._face, self._lookup).run(group))
-        group.create_task(Drawing(flow, Pace(self._clock, self._lead_s, self._turns)).run())
+        pace = Pace(self._clock, self._lead_s, self._turns, flow)
+        group.create_task(Drawing(flow, pace).run())
         group.create_task(flow.sink.run())
 
 
