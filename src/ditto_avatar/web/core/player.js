@@ -14,6 +14,7 @@ import { systemClock } from "./clock.js";
 import { Emitter } from "./emitter.js";
 import { IdleLoop } from "./idle.js";
 import { Layers } from "./layers.js";
+import { Lead } from "./lead.js";
 import { Showing } from "./showing.js";
 import { findMediaSource } from "./sources.js";
 
@@ -30,8 +31,6 @@ const IDLE_TOLERANCE_FRAMES = 2;
 // Rather a picture that stays a moment than one that is left out.
 const PREROLL_SHARE = 0.6;
 const STARTUP_WEIGHT = 0.1;
-const LEAST_AHEAD_SECONDS = 0.18;
-const MOST_AHEAD_SECONDS = 1.2;
 
 export class Player extends Emitter {
   #timeline;
@@ -50,7 +49,7 @@ export class Player extends Emitter {
   #textAt = null;
   #waitedMs = 0;
   #startupMs = 60;
-  #neededSeconds = LEAST_AHEAD_SECONDS;
+  #lead = new Lead();
   #live = null;
 
   /** @param videos three video elements on top of one another */
@@ -193,7 +192,7 @@ export class Player extends Emitter {
       layers,
       clock: this.#clock,
       MediaSource: this.#MediaSource,
-      neededSeconds: this.#neededSeconds,
+      neededSeconds: this.#lead.seconds,
     });
   }
 
@@ -234,7 +233,7 @@ export class Player extends Emitter {
     this.emit("speaking", showing.segment);
     await raised;
     showing.covers = true;
-    if (previous) this.#adaptNeeded(previous);
+    if (previous) this.#lead.learn(previous.stalls);
     previous?.close();
     this.#refresh();
   }
@@ -333,19 +332,13 @@ export class Player extends Emitter {
     const leaving = this.#onScreen;
     if (!leaving) return;
     this.#onScreen = null;
-    this.#adaptNeeded(leaving);
+    this.#lead.learn(leaving.stalls);
     this.emit("idle");
     await this.#idle.align(frame, poseMs, IDLE_TOLERANCE_FRAMES);
     await this.#layers.lower(leaving.layer, fadeMs);
     leaving.close();
     await this.#changeAvatar();
     this.#refresh();
-  }
-
-  /** Starts later after a stall, and a little earlier after every sentence without one. */
-  #adaptNeeded({ stalls }) {
-    const seconds = this.#neededSeconds * (stalls ? 2 : 0.8);
-    this.#neededSeconds = Math.min(MOST_AHEAD_SECONDS, Math.max(LEAST_AHEAD_SECONDS, seconds));
   }
 
   #pose({ segment, position }) {
