@@ -46,7 +46,7 @@ OPTIONAL = {
     "faster_whisper": ["speech/hearing/child.py"],
     "tensorrt": ["face/ditto/runtime/tensorrt/"],
     "triton": ["face/ditto/runtime/"],
-    "aiortc": ["transport/rtc/aiortc_peer.py"],
+    "aiortc": ["transport/rtc/aiortc_"],
     "livekit": ["integrations/livekit.py"],
     "pipecat": ["integrations/pipecat.py"],
     "aioice": ["transport/rtc/aiortc_peer.py"],

@@ -46,6 +46,26 @@ test("is ready once the server says where it is", () => {
   equal(showing.ready, true);
 });
 
+test("is seen at once when its picture came before the message that says whose it is", async () => {
+  const world = opened();
+  world.line.newest = { rtp: RTP + 3_600, now: world.clock.now() };
+  world.segment.place({ rtp: RTP, frame: 0, frames: FRAMES });
+  await world.showing.play();
+  equal(world.showing.position, 0.04);
+});
+
+test("does not take the last picture of the sentence before for its own", async () => {
+  const world = opened();
+  world.line.newest = { rtp: RTP - 3_600, now: world.clock.now() };
+  world.segment.place({ rtp: RTP, frame: 0, frames: FRAMES });
+  let begun = false;
+  world.showing.play().then(() => (begun = true));
+  await settled();
+  equal(begun, false);
+  await paint(world, [0]);
+  equal(begun, true);
+});
+
 test("reports what was seen, each second and at its end", async () => {
   const world = opened();
   await playing(world);

@@ -1,7 +1,7 @@
 /** The watch over WebRTC, with time by hand and a connection that a test speaks through. */
 import { test } from "node:test";
 
-import { CONNECT_WITHIN_MS, RETRY_MS, RtcLine, SILENT_MS } from "../../src/ditto_avatar/web/core/rtc.js";
+import { CONNECT_WITHIN_MS, RETRY_MS, RtcLine, SILENT_MS, SOUND_DELAY_MS } from "../../src/ditto_avatar/web/core/rtc.js";
 import { Segment } from "../../src/ditto_avatar/web/core/timeline.js";
 import { equal, FakeClock, settled, truthy } from "./harness.js";
 
@@ -23,6 +23,7 @@ class FakePeer {
   connectionState = "new";
   localDescription = { sdp: "offer" };
   closed = false;
+  receivers = [];
   audio = { type: "inbound-rtp", kind: "audio", packetsReceived: 0, packetsLost: 0 };
   video = { type: "inbound-rtp", kind: "video", packetsReceived: 0, packetsLost: 0, framesDecoded: 0 };
 
@@ -31,7 +32,9 @@ class FakePeer {
     FakePeer.all.push(this);
   }
   addTransceiver() {
-    return { sender: { replaceTrack: async () => {} } };
+    const receiver = { jitterBufferTarget: null };
+    this.receivers.push(receiver);
+    return { sender: { replaceTrack: async () => {} }, receiver };
   }
   async setLocalDescription() {}
   async setRemoteDescription() {}
@@ -96,11 +99,30 @@ async function up() {
 
 test("offers without waiting for candidates, with passwords where there are any", async () => {
   const { sent, peer } = await opened();
-  equal(sent, [{ type: "rtc.offer", sdp: "offer", id: "rtc-1" }]);
+  equal(sent, [{ type: "rtc.offer", sdp: "offer", id: "rtc-1", sound_delay_ms: SOUND_DELAY_MS }]);
   equal(peer.configuration.iceServers, [
     { urls: ["turn:a"], username: "u", credential: "p" },
     { urls: ["stun:b"] },
   ]);
+});
+
+test("has the browser keep sound always as long, and says so", async () => {
+  const { sent, peer } = await opened();
+  equal(peer.receivers.map(({ jitterBufferTarget }) => jitterBufferTarget), [SOUND_DELAY_MS, null]);
+  equal(sent[0].sound_delay_ms, SOUND_DELAY_MS);
+});
+
+test("says nothing of the sound where the browser does as it likes", async () => {
+  class OlderPeer extends FakePeer {
+    addTransceiver() {
+      return { sender: {}, receiver: {} };
+    }
+  }
+  const sent = [];
+  const video = { play: async () => {}, requestVideoFrameCallback() {} };
+  const line = new RtcLine({ send: (m) => sent.push(m), video, clock: new FakeClock(), PeerConnection: OlderPeer });
+  await line.start(SETTINGS);
+  equal(sent, [{ type: "rtc.offer", sdp: "offer", id: "rtc-1" }]);
 });
 
 test("is up once sound and pictures have arrived for half a second", async () => {

@@ -252,6 +252,10 @@ export interface RtcOffer {
   sdp: string;
   /** The page's own name for this offer. */
   id?: string | null;
+  /** How long the page lets its browser keep sound before it is heard (`jitterBufferTarget`): so
+   * much sooner than its picture it is sent. Without it, what browsers mostly do by themselves.
+   * */
+  sound_delay_ms?: number | null;
 }
 
 /** What a page needs before it offers WebRTC. */

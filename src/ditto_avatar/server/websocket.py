@@ -237,8 +237,8 @@ class _Viewer:
                 self.microphone.start(ListenMode(mode), idle_frame)
             case messages.AudioStop():
                 self.microphone.stop()
-            case messages.RtcOffer(sdp=sdp):
-                await self._offer(sdp)
+            case messages.RtcOffer(sdp=sdp, sound_delay_ms=sound_delay_ms):
+                await self._offer(sdp, sound_delay_ms)
             case messages.RtcState(state=state, reason=reason):
                 self._rtc_changed(state == "up", reason)
             case messages.Hello():
@@ -266,11 +266,11 @@ class _Viewer:
         self.parts.paces.connection.charge(self._name, _FAILED_MESSAGE_COST)
         self.parts.paces.address.charge(self._address, _FAILED_MESSAGE_COST)
 
-    async def _offer(self, sdp: str) -> None:
+    async def _offer(self, sdp: str, sound_delay_ms: int | None) -> None:
         if self._rtc is None:
             raise Unavailable("This server has no WebRTC.")
         self.parts.paces.offers.take(self.session.id)
-        answer = await self._rtc.offer(sdp, self.session.avatar)
+        answer = await self._rtc.offer(sdp, self.session.avatar, sound_delay_ms)
         self.outbox.tell(events.RtcAnswer(answer))
 
     def _rtc_changed(self, up: bool, reason: str) -> None:

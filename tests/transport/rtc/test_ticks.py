@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ditto_avatar.transport.rtc.ticks import Ticks
+from ditto_avatar.transport.rtc.ticks import Ticks, sound_ahead
 
 
 def test_each_tick_is_due_once() -> None:
@@ -25,3 +25,8 @@ def test_what_is_very_late_is_left_out_and_never_sent_in_a_burst() -> None:
     assert due.stop == 51
     assert len(due) == 5
     assert ticks.skipped == 45
+
+
+def test_sound_goes_as_much_ahead_as_a_page_keeps_it_longer_than_pictures() -> None:
+    assert [sound_ahead(delay_ms) for delay_ms in (0, 20, 120, 200)] == [0, 0, 5, 9]
+    assert 1 <= sound_ahead(None) <= 3

@@ -212,6 +212,9 @@ class RtcOffer(Incoming):
     """An offer that takes H.264 (packetisation mode 1) and Opus."""
     id: Id | None = None
     """The page's own name for this offer."""
+    sound_delay_ms: Annotated[int, Field(ge=0, le=200)] | None = None
+    """How long the page lets its browser keep sound before it is heard (`jitterBufferTarget`): so
+    much sooner than its picture it is sent. Without it, what browsers mostly do by themselves."""
 
 
 class RtcState(Incoming):

@@ -1,6 +1,6 @@
 """A peer made of aiortc, which only packs and encrypts what was encoded before.
 
-Four names that aiortc and aioice do not publish are used here; `test_aiortc_peer.py` holds the
+Three names that aiortc and aioice do not publish are used here; `test_aiortc_peer.py` holds the
 libraries to them, and pyproject.toml keeps their version.
 """
 
@@ -26,10 +26,10 @@ from aiortc import (
 )
 from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 from av.packet import Packet
 
 from ditto_avatar.errors import InvalidInput
+from ditto_avatar.transport.rtc.aiortc_reports import ReportClock
 from ditto_avatar.transport.rtc.peer import PeerCalls, PeerOptions
 from ditto_avatar.transport.rtc.ticks import PICTURE_RATE_HZ, SOUND_RATE_HZ, TIMESTAMPS
 from ditto_avatar.types import SAMPLE_RATE_HZ
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 _MOST_WAITING = 50
 _ORIGIN = "_RTCRtpSender__rtp_timestamp"
 _KEY_WISH = "_send_keyframe"
-_SEND_REPORTS = "_send_rtcp"
 _ADDRESSES = "get_host_addresses"
 # What aiortc raises for an offer that it cannot read.
 _UNREADABLE = (
@@ -63,8 +62,15 @@ class _Packets(MediaStreamTrack):
         super().__init__()
         self.kind = kind
         self.newest: int | None = None
+        """The time of the packet that went out last, in units of its clock."""
+        self._rate_hz = rate_hz
         self._time_base = Fraction(1, rate_hz)
         self._queue: asyncio.Queue[Packet[Any]] = asyncio.Queue()
+
+    @property
+    def newest_s(self) -> float | None:
+        """`newest` in seconds."""
+        return None if self.newest is None else self.newest / self._rate_hz
 
     def put(self, data: bytes, time: int) -> None:
         if self._queue.qsize() >= _MOST_WAITING:
@@ -94,7 +100,7 @@ class AiortcPeer:
         self._pictures = _Packets("video", PICTURE_RATE_HZ)
         self._sounds = _Packets("audio", SOUND_RATE_HZ)
         self._sender: RTCRtpSender | None = None
-        self._sound_sender: RTCRtpSender | None = None
+        self._reports = ReportClock()
         self._origin: int | None = None
         self._listening: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -127,10 +133,8 @@ class AiortcPeer:
         pictures.setCodecPreferences([c for c in capabilities if c.name in ("H264", "rtx")])
         self._sender = pictures.sender
         setattr(pictures.sender, _KEY_WISH, self._calls.key_wanted)
-        if self._options.sound_ahead_s:
-            self._sound_sender = sounds.sender
-            ahead = round(self._options.sound_ahead_s * SOUND_RATE_HZ)
-            _report_ahead(sounds.sender, ahead)
+        self._reports.keep(pictures.sender, self._pictures)
+        self._reports.keep(sounds.sender, self._sounds, self._options.sound_ahead_s)
         _find_only(self._options.bind)
         try:
             await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
@@ -172,9 +176,7 @@ class AiortcPeer:
         if self._sender is not None:
             delattr(self._sender, _KEY_WISH)
             self._sender = None
-        if self._sound_sender is not None:
-            delattr(self._sound_sender, _SEND_REPORTS)
-            self._sound_sender = None
+        self._reports.let_go()
 
     def _changed(self) -> None:
         if self._connection.connectionState in ("failed", "closed") and not self._ended:
@@ -196,21 +198,6 @@ class AiortcPeer:
             assert isinstance(frame, av.AudioFrame)
             for part in resampler.resample(frame):
                 self._calls.heard(part.to_ndarray()[0].astype(np.float32) / 32_768)
-
-
-def _report_ahead(sender: RTCRtpSender, ahead: int) -> None:
-    """Say in the reports of `sender` that what it sends belongs `ahead` of its clock later: by them
-    a browser brings sound and picture together (RFC 3550, 6.4.1)."""
-    send = getattr(sender, _SEND_REPORTS)
-
-    async def send_moved(packets: list[AnyRtcpPacket]) -> None:
-        for packet in packets:
-            if isinstance(packet, RtcpSrPacket) and packet.sender_info.ntp_timestamp:
-                info = packet.sender_info
-                info.rtp_timestamp = (info.rtp_timestamp - ahead) % TIMESTAMPS
-        await send(packets)
-
-    setattr(sender, _SEND_REPORTS, send_moved)
 
 
 def _find_only(addresses: tuple[str, ...]) -> None:

@@ -26,7 +26,7 @@ from ditto_avatar.transport.rtc.peer import MakePeer, PeerCalls, PeerOptions
 from ditto_avatar.transport.rtc.playhead import Playhead
 from ditto_avatar.transport.rtc.sdp import checked_offer, with_address
 from ditto_avatar.transport.rtc.thread import LoopThread
-from ditto_avatar.transport.rtc.ticks import SOUND_AHEAD_TICKS, TICK_S
+from ditto_avatar.transport.rtc.ticks import TICK_S
 from ditto_avatar.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -120,11 +120,13 @@ class RtcService:
         placed: Callable[[RtcPlace], object],
         ended: Callable[[], object],
         heard: Callable[[FloatArray], object] | None = None,
+        sound_ahead: int = 0,
         foreign: bool = False,
     ) -> tuple[RtcLink, str]:
         """Open a peer for an offer; its link, and the answer. The callbacks are called in this
-        loop. A `foreign` player has no idle loop of its own, and may play sound when it comes.
-        Raises `Busy` and `InvalidInput`. Cancelling is safe: nothing stays open."""
+        loop. Sound goes `sound_ahead` ticks before its picture. A `foreign` player has no idle
+        loop of its own. Raises `Busy` and `InvalidInput`. Cancelling is safe: nothing stays
+        open."""
         offer = checked_offer(offer)
         if self._places >= self.options.max_peers:
             raise Busy(f"All {self._places} places for WebRTC are taken.")
@@ -138,10 +140,11 @@ class RtcService:
                 here.call_soon_threadsafe(callback, *arguments)
 
         idle_ticks = None if foreign and self.options.streams_idle else _WARM_UP_TICKS
-        ahead = 0 if foreign else SOUND_AHEAD_TICKS
         channel = Channel(
             Playhead(
-                start_frames=self.options.start_frames, idle_ticks=idle_ticks, sound_ahead=ahead
+                start_frames=self.options.start_frames,
+                idle_ticks=idle_ticks,
+                sound_ahead=sound_ahead,
             ),
             lambda place: told_here(placed, place),
             lambda: told_here(self._metrics.rtc_bridges.inc),
@@ -153,7 +156,8 @@ class RtcService:
             channel.ended,
         )
         try:
-            answer = await self.thread.call(lambda: self._answer(channel, calls, offer, ahead))
+            options = PeerOptions(self.options.bind, self.options.hears, sound_ahead * TICK_S)
+            answer = await self.thread.call(lambda: self._answer(channel, calls, offer, options))
         except BaseException:
             self._closing_later(channel)
             raise
@@ -172,9 +176,10 @@ class RtcService:
             self._loops[avatar] = task
         return await asyncio.shield(task)
 
-    async def _answer(self, channel: Channel, calls: PeerCalls, offer: str, ahead: int) -> str:
+    async def _answer(
+        self, channel: Channel, calls: PeerCalls, offer: str, options: PeerOptions
+    ) -> str:
         """In the thread: make the peer and let it answer."""
-        options = PeerOptions(self.options.bind, self.options.hears, ahead * TICK_S)
         channel.peer = self._make_peer(options, calls)
         answer = await channel.peer.answer(offer)
         if self._channels is None:

@@ -5,18 +5,30 @@ from __future__ import annotations
 TICK_S = 0.02
 """A tick is one packet of sound; a picture lasts two."""
 TICKS_PER_PICTURE = 2
-SOUND_AHEAD_TICKS = 5
-"""How many ticks sound goes ahead of its pictures to a page: 100 ms. A browser keeps about that
-much more of sound than of pictures, against packets that come late, and holds pictures back until
-their sound is heard. Each sentence begins with 150 ms of silence, which need not be sent."""
 SOUND_RATE_HZ, PICTURE_RATE_HZ = 48_000, 90_000
 """The clocks of RTP timestamps."""
 SOUND_PER_TICK = 960
 PICTURE_PER_TICK = 1_800
 TIMESTAMPS = 2**32
 """RTP timestamps count modulo this."""
+# What Chromium keeps of sound when it is left to itself and packets come on time.
+_USUAL_SOUND_DELAY_MS = 60
+# How long Chromium needs from the packets of a picture to the picture.
+_PICTURE_DELAY_MS = 20
 # What is later than this is left out; less is caught up.
 _MOST_LATE_S = 0.1
+
+
+def sound_ahead(delay_ms: int | None) -> int:
+    """Return how many ticks sound goes ahead of its pictures to a page that keeps sound for
+    `delay_ms`, None for one that does not say.
+
+    A browser keeps sound longer than pictures, against packets that come late. Sound that is sent
+    so much sooner is heard with its picture, and no picture is held back for it. Each sentence
+    begins with 150 ms of silence, which need not be sent.
+    """
+    delay_ms = _USUAL_SOUND_DELAY_MS if delay_ms is None else delay_ms
+    return max(0, round((delay_ms - _PICTURE_DELAY_MS) / 1000 / TICK_S))
 
 
 class Ticks:

@@ -27,6 +27,7 @@ from ditto_avatar.transport.events import (
 from ditto_avatar.transport.outbox import NumberedEvent, Outbox
 from ditto_avatar.transport.rtc.channels import RtcPlace
 from ditto_avatar.transport.rtc.service import RtcLink, RtcService
+from ditto_avatar.transport.rtc.ticks import sound_ahead
 from ditto_avatar.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -78,8 +79,9 @@ class RtcViewer:
         self._streamed: dict[str, int] = {}
         outbox.route = self
 
-    async def offer(self, sdp: str, avatar: Avatar) -> str:
-        """Open a peer in the place of the one there was; the answer. Raises `Busy` and
+    async def offer(self, sdp: str, avatar: Avatar, sound_delay_ms: int | None = None) -> str:
+        """Open a peer in the place of the one there was; the answer. A page keeps sound for
+        `sound_delay_ms` before it is heard, None where it does not say. Raises `Busy` and
         `InvalidInput`. Cancelling is safe."""
         self.stop("replaced")
         await self.close()
@@ -88,6 +90,8 @@ class RtcViewer:
             placed=self._placed,
             ended=self._ended,
             heard=self._heard,
+            # A foreign player may play both when they come.
+            sound_ahead=0 if self._foreign else sound_ahead(sound_delay_ms),
             foreign=self._foreign,
         )
         self._link = link

@@ -35,7 +35,7 @@ export class LiveShowing extends SegmentShowing {
     this.#stops = [
       line.on("frame", ({ rtp, now }) => this.#painting(rtp, now)),
       line.on("down", ({ reason }) => this.#fail(`WebRTC is down (${reason}).`)),
-      segment.on("placed", () => this.emit("changed")),
+      segment.on("placed", () => this.#placed()),
       segment.on("broken", () => this.#fail("The line broke off.")),
     ];
   }
@@ -96,6 +96,13 @@ export class LiveShowing extends SegmentShowing {
 
   get #frames() {
     return this.segment.places.at(-1)?.frames ?? null;
+  }
+
+  /** Pictures may be quicker than the message that says whose they are. */
+  #placed() {
+    const { newest } = this.#line;
+    if (newest) this.#painting(newest.rtp, newest.now);
+    this.emit("changed");
   }
 
   #painting(rtp, now) {

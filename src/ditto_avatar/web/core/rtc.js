@@ -14,6 +14,10 @@ import { Layer } from "./layers.js";
 export const CONNECT_WITHIN_MS = 2_000;
 export const SILENT_MS = 1_000;
 export const RETRY_MS = 60_000;
+/** How long the browser keeps sound before it is heard. By itself it would decide anew all the time,
+ * between 40 and 160 ms, and let the picture follow seconds later. The server sends sound ahead of
+ * its pictures for that, so it costs no time. */
+export const SOUND_DELAY_MS = 120;
 const POLL_MS = 250;
 const LEAST_POLL_MS = 20;
 const PROOF_PACKETS = 25;
@@ -29,6 +33,8 @@ export class RtcLine extends Emitter {
   up = false;
   /** Milliseconds by which the picture is behind the sound, as the browser estimates it. */
   driftMs = 0;
+  /** The picture that was painted last: {rtp, now}; null before the first one. */
+  newest = null;
   #send;
   #clock;
   #PeerConnection;
@@ -69,6 +75,7 @@ export class RtcLine extends Emitter {
     const audio = peer.addTransceiver("audio", { direction: settings.microphone ? "sendrecv" : "recvonly" });
     this.#microphone = settings.microphone ? audio.sender : null;
     peer.addTransceiver("video", { direction: "recvonly" });
+    const delay = keepSound(audio.receiver);
     this.#play(stream);
     try {
       await peer.setLocalDescription();
@@ -77,7 +84,7 @@ export class RtcLine extends Emitter {
     }
     if (peer !== this.#peer) return;
     this.#offer += 1;
-    this.#send({ type: "rtc.offer", sdp: peer.localDescription.sdp, id: `rtc-${this.#offer}` });
+    this.#send({ type: "rtc.offer", sdp: peer.localDescription.sdp, id: `rtc-${this.#offer}`, ...delay });
   }
 
   /** The server answers the offer. */
@@ -131,7 +138,9 @@ export class RtcLine extends Emitter {
     Object.assign(video, { srcObject: stream, muted: true, playsInline: true });
     video.play().catch(() => {});
     this.layer.watch((now, { rtpTimestamp }) => {
-      if (rtpTimestamp !== undefined) this.emit("frame", { rtp: rtpTimestamp, now });
+      if (rtpTimestamp === undefined) return;
+      this.newest = { rtp: rtpTimestamp, now };
+      this.emit("frame", this.newest);
     });
   }
 
@@ -194,6 +203,7 @@ export class RtcLine extends Emitter {
     this.#clock.clearTimeout(this.#poll);
     this.#clock.clearTimeout(this.#retry);
     this.layer.unwatch();
+    this.newest = null;
     const peer = this.#peer;
     this.#peer = this.#microphone = null;
     this.#listening = false;
@@ -243,6 +253,13 @@ async function readStats(peer) {
   }
   if (played.audio && played.video) found.driftMs = played.audio - played.video;
   return found;
+}
+
+/** Lets the browser keep sound always as long, where it can; what the server has to know of it. */
+function keepSound(receiver) {
+  if (!("jitterBufferTarget" in receiver)) return {};
+  receiver.jitterBufferTarget = SOUND_DELAY_MS;
+  return { sound_delay_ms: SOUND_DELAY_MS };
 }
 
 /** Without the fields that are null: a browser takes no such password. */
