@@ -26,6 +26,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.mediastreams import AudioStreamTrack
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
+from ditto_avatar.transport.rtc.aiortc_delays import URI
 from ditto_avatar.transport.rtc.aiortc_peer import AiortcPeer
 from tests.fakes.rtc_player import RtcPlayer
 
@@ -128,6 +129,23 @@ async def test_the_answer_takes_h264_and_its_packets_can_be_repeated(
         assert "H264/90000" in video
         assert "rtx/90000" in video
         assert "VP8" not in video
+        await link.close()
+
+
+@pytest.mark.parametrize("offered", [True, False])
+async def test_the_answer_takes_the_delay_of_pictures_where_it_is_offered(
+    open_service: OpenService, offered: bool
+) -> None:
+    async with RtcPlayer() as player:
+        lines = [line for line in (await player.offer()).splitlines() if URI not in line]
+        if offered:
+            video = next(i for i, line in enumerate(lines) if line.startswith("m=video"))
+            lines.insert(video + 1, f"a=extmap:9 {URI}")
+        link, answer = await open_service().open(
+            "\r\n".join(lines) + "\r\n", placed=lambda place: None, ended=lambda: None
+        )
+        assert (f"a=extmap:9 {URI}" in answer) == offered
+        assert (URI in answer) == offered
         await link.close()
 
 

@@ -40,7 +40,7 @@ class Receiver:
 
     async def close(self) -> None: ...
 
-    def send_picture(self, data: bytes, time: int) -> None:
+    def send_picture(self, data: bytes, time: int, *, at_once: bool = False) -> None:
         self.pictures.append((data, time / PICTURE_RATE_HZ, self.now))
 
     def send_sound(self, data: bytes, time: int) -> None:

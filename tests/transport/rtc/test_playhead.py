@@ -308,3 +308,36 @@ def test_no_bridge_is_built_while_nothing_is_spoken() -> None:
     playhead = Playhead()
     play(playhead, range(4))
     assert playhead.key_wanted() is None
+
+
+def test_only_the_first_picture_after_a_pause_is_to_be_seen_at_once() -> None:
+    playhead = Playhead()
+    playhead.expect(spoken("a", 3))
+    playhead.expect(spoken("b", 2))
+    first = play(playhead, range(14))
+    assert shown([s for s in first if s.at_once]) == ["a0"]
+    playhead.expect(spoken("c", 2))
+    again = play(playhead, range(14, 20))
+    assert shown([s for s in again if s.at_once]) == ["c0"]
+
+
+def test_a_sentence_that_follows_the_idle_loop_at_once_is_shown_as_usual() -> None:
+    playhead = Playhead(idle_ticks=None)
+    playhead.loop(loop())
+    play(playhead, range(4))
+    playhead.expect(spoken("a", 2))
+    assert not playhead.begins
+    assert not any(s.at_once for s in play(playhead, range(4, 10)))
+
+
+def test_a_sentence_begins_only_where_nobody_speaks_and_its_first_picture_is_there() -> None:
+    playhead = Playhead()
+    assert not playhead.begins
+    packets = SegmentPackets("a")
+    playhead.expect(packets)
+    assert not playhead.begins
+    add(packets, 1)
+    assert playhead.begins
+    playhead.expect(spoken("b", 2))
+    playhead.tick(0)
+    assert not playhead.begins

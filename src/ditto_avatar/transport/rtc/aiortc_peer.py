@@ -29,6 +29,7 @@ from aiortc.mediastreams import MediaStreamError
 from av.packet import Packet
 
 from ditto_avatar.errors import InvalidInput
+from ditto_avatar.transport.rtc.aiortc_delays import Urgency, show_at_once
 from ditto_avatar.transport.rtc.aiortc_reports import ReportClock
 from ditto_avatar.transport.rtc.peer import PeerCalls, PeerOptions
 from ditto_avatar.transport.rtc.ticks import PICTURE_RATE_HZ, SOUND_RATE_HZ, TIMESTAMPS
@@ -65,25 +66,27 @@ class _Packets(MediaStreamTrack):
         """The time of the packet that went out last, in units of its clock."""
         self._rate_hz = rate_hz
         self._time_base = Fraction(1, rate_hz)
-        self._queue: asyncio.Queue[Packet[Any]] = asyncio.Queue()
+        self.urgency = Urgency()
+        self._queue: asyncio.Queue[tuple[Packet[Any], bool]] = asyncio.Queue()
 
     @property
     def newest_s(self) -> float | None:
         """`newest` in seconds."""
         return None if self.newest is None else self.newest / self._rate_hz
 
-    def put(self, data: bytes, time: int) -> None:
+    def put(self, data: bytes, time: int, at_once: bool = False) -> None:
         if self._queue.qsize() >= _MOST_WAITING:
             self._queue.get_nowait()
         packet: Packet[Any] = Packet(data)
         packet.pts, packet.time_base = time, self._time_base
-        self._queue.put_nowait(packet)
+        self._queue.put_nowait((packet, at_once))
 
     async def recv(self) -> Packet[Any]:
         if self.readyState != "live":
             raise MediaStreamError
-        packet = await self._queue.get()
+        packet, at_once = await self._queue.get()
         self.newest = packet.pts
+        self.urgency.next(at_once)
         return packet
 
 
@@ -133,6 +136,7 @@ class AiortcPeer:
         pictures.setCodecPreferences([c for c in capabilities if c.name in ("H264", "rtx")])
         self._sender = pictures.sender
         setattr(pictures.sender, _KEY_WISH, self._calls.key_wanted)
+        show_at_once(pictures.sender, self._pictures.urgency)
         self._reports.keep(pictures.sender, self._pictures)
         self._reports.keep(sounds.sender, self._sounds, self._options.sound_ahead_s)
         _find_only(self._options.bind)
@@ -143,9 +147,10 @@ class AiortcPeer:
             raise InvalidInput("The offer cannot be read, or not be answered.") from error
         return str(connection.localDescription.sdp)
 
-    def send_picture(self, data: bytes, time: int) -> None:
-        """Send a picture, H.264 in Annex B, at `time` in 90 kHz."""
-        self._pictures.put(data, time)
+    def send_picture(self, data: bytes, time: int, *, at_once: bool = False) -> None:
+        """Send a picture, H.264 in Annex B, at `time` in 90 kHz. One that is to be seen `at_once`
+        need not wait at the other side until those after it can be shown evenly."""
+        self._pictures.put(data, time, at_once)
 
     def send_sound(self, data: bytes, time: int) -> None:
         """Send an Opus packet, at `time` in 48 kHz."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ditto_avatar.errors import where_raised
+from ditto_avatar.media.packets import SegmentPackets
 from ditto_avatar.media.pictures import bridge
 from ditto_avatar.transport.rtc.peer import Peer
 from ditto_avatar.transport.rtc.playhead import BridgeWanted, Placed, Playhead
@@ -52,14 +53,16 @@ class Channel:
         self._placed = placed
         self._bridged = bridged
         self._first: int | None = None
+        self._next = 0
         self._unknown: list[Placed] = []
         self._bridging: asyncio.Task[None] | None = None
 
     def tick(self, number: int) -> None:
-        """Send what is due at tick `number` of the common clock."""
+        """Send what is due at tick `number` of the common clock, once."""
         peer = self.peer
-        if peer is None or not peer.connected:
+        if peer is None or not peer.connected or number < self._next:
             return
+        self._next = number + 1
         origin = peer.origin
         if self._first is None:
             self._first = number
@@ -67,13 +70,19 @@ class Channel:
         sending = self.playhead.tick(own)
         peer.send_sound(sending.sound, own * SOUND_PER_TICK)
         if sending.picture is not None:
-            peer.send_picture(sending.picture.data, own * PICTURE_PER_TICK)
+            time = own * PICTURE_PER_TICK
+            peer.send_picture(sending.picture.data, time, at_once=sending.at_once)
         if sending.placed is not None:
             self._unknown.append(sending.placed)
         if origin is not None and self._unknown:
             for placed in self._unknown:
                 self._tell(placed, origin)
             self._unknown.clear()
+
+    @property
+    def begins(self) -> bool:
+        """Whether a sentence begins at the next tick, for somebody who has waited."""
+        return self.peer is not None and self.peer.connected and self.playhead.begins
 
     def key_wanted(self) -> None:
         """Answer a peer that has lost the picture."""
@@ -112,12 +121,21 @@ class Channels:
         """Call `skipped` with the number of ticks that were left out because they were late."""
         self._channels: set[Channel] = set()
         self._skipped = skipped
+        self._ticks = Ticks(0.0)
         self._ticking: asyncio.Task[None] | None = None
+
+    def play(self, channel: Channel, packets: SegmentPackets) -> None:
+        """Send a segment to `channel` after what was to be sent before. Where that was nothing, it
+        begins at once: the next tick comes up to 20 ms early for this channel."""
+        channel.playhead.expect(packets)
+        if channel in self._channels and channel.begins:
+            self._tick_one(channel, self._ticks.next)
 
     def add(self, channel: Channel) -> None:
         """Tick this one too from now on."""
         self._channels.add(channel)
         if self._ticking is None or self._ticking.done():
+            self._ticks = Ticks(time.monotonic())
             self._ticking = asyncio.ensure_future(self._tick())
 
     def remove(self, channel: Channel) -> None:
@@ -125,7 +143,7 @@ class Channels:
         self._channels.discard(channel)
 
     async def _tick(self) -> None:
-        ticks = Ticks(time.monotonic())
+        ticks = self._ticks
         skipped = 0
         while self._channels:
             for number in ticks.due(time.monotonic()):

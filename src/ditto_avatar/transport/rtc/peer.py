@@ -35,8 +35,9 @@ class Peer(Protocol):
         """Take an offer (SDP) and return the answer. Raises `InvalidInput`. Close the peer when
         this fails or is cancelled."""
 
-    def send_picture(self, data: bytes, time: int) -> None:
-        """Send a picture, H.264 in Annex B, at `time` in 90 kHz."""
+    def send_picture(self, data: bytes, time: int, *, at_once: bool = False) -> None:
+        """Send a picture, H.264 in Annex B, at `time` in 90 kHz. One that is to be seen `at_once`
+        need not wait at the other side until those after it can be shown evenly."""
 
     def send_sound(self, data: bytes, time: int) -> None:
         """Send an Opus packet, at `time` in 48 kHz."""

@@ -38,6 +38,8 @@ class Sending:
     sound: bytes
     picture: EncodedPicture | None = None
     placed: Placed | None = None
+    at_once: bool = False
+    """Whether the picture is the first one after a pause, which somebody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,20 @@ class Playhead:
         self._bridged: dict[int, EncodedPicture] = {}
         self._asked_at: int | None = None
         self._tick = -1
-        self._pictured = -TICKS_PER_PICTURE
+        self._pictured = -TICKS_PER_PICTURE - 1
         self._idle_until = 0
 
     @property
     def speaking(self) -> bool:
         """Whether a segment is playing."""
         return self._playing is not None
+
+    @property
+    def begins(self) -> bool:
+        """Whether a sentence begins at the next tick, after a pause."""
+        if self._playing is not None or not self._waiting or not self._paused(self._tick + 1):
+            return False
+        return self._may_begin(self._waiting[0])
 
     def loop(self, pictures: Sequence[EncodedPicture], frame: int = 0) -> None:
         """Have these pictures as the idle loop from now on, beginning at key picture `frame` or
@@ -166,7 +175,12 @@ class Playhead:
         if half or frame < 0:
             return Sending(sound)
         placed = self._place(packets, frame)
-        return Sending(sound, self._bridged.pop(frame, packets.pictures[frame]), placed)
+        at_once = frame == 0 and self._paused(self._tick)
+        return Sending(sound, self._bridged.pop(frame, packets.pictures[frame]), placed, at_once)
+
+    def _paused(self, number: int) -> bool:
+        """Whether no picture was sent shortly before tick `number`."""
+        return number - self._pictured > TICKS_PER_PICTURE
 
     @staticmethod
     def _sound(packets: SegmentPackets, number: int) -> bytes:
@@ -205,10 +219,13 @@ class Playhead:
         if first.complete and not len(first):
             self._waiting.popleft()
             return
-        ready = len(first) >= self._needed and self._heard(first, self._needed - 1)
-        if first.complete or ready:
+        if self._may_begin(first):
             self._playing = self._waiting.popleft()
             self._position = first.silent(self._ahead) - self._ahead
+
+    def _may_begin(self, packets: SegmentPackets) -> bool:
+        ready = len(packets) >= self._needed and self._heard(packets, self._needed - 1)
+        return packets.complete or ready
 
     def _leave(self) -> None:
         if self._playing is not None and self._idle:

@@ -49,7 +49,7 @@ class RtcLink:
 
     def play(self, packets: SegmentPackets) -> None:
         """Send a segment after what was to be sent before."""
-        self._service.thread.post(self._channel.playhead.expect, packets)
+        self._service.thread.post(self._service.play, self._channel, packets)
 
     def clear(self) -> None:
         """Send nothing more of what was to be sent."""
@@ -162,6 +162,11 @@ class RtcService:
             self._closing_later(channel)
             raise
         return RtcLink(self, channel), with_address(answer, self.options.address)
+
+    def play(self, channel: Channel, packets: SegmentPackets) -> None:
+        """In the thread: send a segment to `channel`."""
+        assert self._channels is not None, "a channel is answered before it plays"
+        self._channels.play(channel, packets)
 
     async def release(self, channel: Channel) -> None:
         """Close a channel and give its place back. Cancelling is safe: it goes on."""

@@ -41,6 +41,11 @@ class Ticks:
         """Ticks that were left out because they were more than 100 ms late."""
 
     @property
+    def next(self) -> int:
+        """The number of the tick that is due next."""
+        return self._next
+
+    @property
     def next_at(self) -> float:
         """When the next tick is due, in seconds."""
         return self._started + self._next * TICK_S
