@@ -13,7 +13,7 @@ import grpc.aio
 
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.directory import Finder, Place, channel_to
-from ditto_avatar.cluster.messages import HEARTBEAT_S, OPTIONS, WATCH, authorization
+from ditto_avatar.cluster.messages import CLIENT_OPTIONS, HEARTBEAT_S, WATCH, authorization
 from ditto_avatar.cluster.tls import Tls
 from ditto_avatar.errors import Unavailable
 
@@ -141,7 +141,7 @@ class Fleet:
         while True:
             found = await self._finder.find()
             for address in found.keys() - self._workers.keys():
-                channel = channel_to(address, self._tls, found[address], OPTIONS)
+                channel = channel_to(address, self._tls, found[address], CLIENT_OPTIONS)
                 worker = self._workers[address] = KnownWorker(address, channel)
                 worker.watching = asyncio.create_task(self._watch(worker), name=address)
             for address in self._workers.keys() - found.keys():

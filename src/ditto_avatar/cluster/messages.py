@@ -23,6 +23,14 @@ OPTIONS = [
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_send_message_length", 16 * 1024 * 1024),
 ]
+# By itself gRPC tries again after up to two minutes, and gives an address that is gone twenty
+# seconds: a worker that is back would stand idle for as long.
+CLIENT_OPTIONS = [
+    *OPTIONS,
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+]
 
 
 @dataclass(frozen=True, slots=True)
