@@ -71,8 +71,8 @@ deploy-check: $(TEST_READY)  ## Check the Dockerfile, the compose file, the char
 deploy-render: $(TEST_READY)  ## Renew the base of the overlays from the chart
 	$(DEPLOY_TOOLS)/helm template ditto deploy/chart > deploy/kustomize/base/server.yaml
 
-image-test: $(TEST_READY)  ## Build the image and run it, alone and with PostgreSQL (root, podman)
-	PYTHON=$(abspath $(BIN)/python) COMPOSE=$(abspath $(DEPLOY_TOOLS)/docker-compose) \
+image-test: $(TEST_READY)  ## Build the image and run it (VARIANT=cpu or cuda; root, podman)
+	VARIANT=$(VARIANT) PYTHON=$(abspath $(BIN)/python) COMPOSE=$(abspath $(DEPLOY_TOOLS)/docker-compose) \
 		scripts/container/test
 
 sbom: $(TEST_READY)  ## List the packages of both images as CycloneDX (sbom-cpu.json, sbom-cuda.json)

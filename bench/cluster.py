@@ -27,6 +27,7 @@ from bench.cluster_latency import latency
 from bench.report import Scale, Target, p50, percentile, write_part
 from bench.sound import PIECE, sound, speak
 from bench.yardstick import Yardstick
+from ditto_avatar import event_loop
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import Sound
 from ditto_avatar.cluster.remote import RemoteEngine
@@ -75,7 +76,7 @@ def main() -> None:
             make_pack(Path(folder) / "oval")
             measurement = Measurement(Path(folder), stack, yardstick)
             measured = measurement.ways() if part == "ways" else measurement.losses()
-            write_part("cluster", part, asyncio.run(measured), _TARGETS, yardstick)
+            write_part("cluster", part, event_loop.run(measured), _TARGETS, yardstick)
 
 
 class Measurement:

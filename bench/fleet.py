@@ -5,8 +5,9 @@ twenty workers that sleep for as long as an H100 was measured to draw, and viewe
     python -m bench.fleet --viewers 600     as far as the machine carries them
 
 nginx is Debian's, with the example of `deploy/proxy/`, its limits for one visitor included: each
-viewer has an address of its own. The workers have fewer places than a card, as many as two cores
-can carry the viewers of.
+viewer has an address of its own. Two cores carry all of it, the viewers too: so workers have fewer
+places than a card, and a viewer thinks for a minute and a half, about twenty of 300 being answered
+at any moment.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ from tests.fakes.packs import make_pack
 from tests.fakes.postgres import running_postgres
 from tests.fakes.proxies import NAME, Proxy, nginx
 
-FRONTS, WORKERS, PLACES, VIEWERS = 3, 20, 3, 300
+FRONTS, WORKERS, PLACES, VIEWERS = 3, 20, 2, 300
 TURNS = 1
 _FIRST_SHARE = 0.75
 """Of all places: so many viewers ask before anybody's answer has ended."""
-_RAMP_S, _CONNECT_S, _THINKS_S = 8.0, 15.0, (5.0, 75.0)
-_READY_S, _LONGEST_S = 180.0, 240.0
+_RAMP_S, _CONNECT_S, _THINKS_S = 8.0, 15.0, (5.0, 175.0)
+_READY_S, _LONGEST_S = 180.0, 300.0
 _TARGETS = {
     "over_admission": Target("0"),
     "imbalance_places": Target("≤ 1"),

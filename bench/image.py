@@ -1,9 +1,11 @@
 """Run the image as it is meant to be run, and measure it: `make image-test`.
 
-    python -m bench.image IMAGE DOCKER-COMPOSE
+    python -m bench.image cpu IMAGE DOCKER-COMPOSE
+    python -m bench.image cuda IMAGE
 
-First alone: another user than root, a root that is read-only, no capabilities. Then with
-docker-compose and PostgreSQL against podman, with a restart in between.
+First alone: another user than root, a root that is read-only, no capabilities. Then the CPU image
+with docker-compose and PostgreSQL against podman, with a restart in between; the CUDA image is
+asked whether it can do what it needs a compiler for, which takes no GPU.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import connect
 
-from bench.report import Scale, Target, write
+from bench.report import Scale, Target, write_part
 from bench.yardstick import Yardstick
 
 ROOT = Path(__file__).parents[1]
@@ -38,34 +40,50 @@ _TARGETS = {
     "image_ready_s": Target("≤ 4", Scale.TIME),
     "compose_ready_s": Target("", Scale.TIME),
     "conversation_found_after_restart": Target("True"),
+    "triton_compiles": Target("True"),
 }
+# What Triton does at run time for each kernel that it launches: a C module, built and imported.
+_COMPILE = """
+import torch, triton.runtime.build as build
+source = '#include <Python.h>\\nstatic struct PyModuleDef it = {PyModuleDef_HEAD_INIT, "probe"};' \\
+         '\\nPyMODINIT_FUNC PyInit_probe(void) { return PyModule_Create(&it); }'
+print(build.compile_module_from_src(source, "probe").__name__, torch.version.cuda)
+"""
 
 
 def main() -> None:
-    """Run everything and write ``results/image.json``."""
-    image, compose = sys.argv[1:]
+    """Run everything and write the variant's part of ``results/image.json``."""
+    variant, image, *compose = sys.argv[1:]
     with Yardstick() as yardstick:
-        measured = asyncio.run(_measure(image, compose, yardstick))
+        measured = asyncio.run(_measure(variant, image, compose, yardstick))
     figures = {"image_mb": size_mb(image), **measured}
-    write("image", figures, _TARGETS, yardstick)
+    targets = _TARGETS if variant == "cpu" else {**_TARGETS, "image_mb": Target("")}
+    write_part("image", variant, figures, targets, yardstick)
 
 
-async def _measure(image: str, compose: str, yardstick: Yardstick) -> dict[str, Any]:
+async def _measure(
+    variant: str, image: str, compose: list[str], yardstick: Yardstick
+) -> dict[str, Any]:
     ready = []
+    figures: dict[str, Any] = {}
     for _ in range(STARTS):
         yardstick.sample()
-        async with running(image) as (port, ready_s):
+        async with running(image) as (name, port, ready_s):
             ready.append(ready_s)
             await talk(port)
+            if variant == "cuda" and not figures:
+                told = _podman("exec", name, "python3", "-c", _COMPILE).split()
+                assert told[0] == "probe", told
+                figures = {"triton_compiles": True, "cuda": told[1]}
     yardstick.sample()
-    started_s = await with_compose(image, compose)
+    figures["image_ready_s"] = round(median(ready), 2)
+    figures["image_ready_s_each"] = [round(seconds, 2) for seconds in ready]
+    if compose:
+        started_s = await with_compose(image, *compose)
+        figures["compose_ready_s"] = round(started_s, 1)
+        figures["conversation_found_after_restart"] = True
     yardstick.sample()
-    return {
-        "image_ready_s": round(median(ready), 2),
-        "image_ready_s_each": [round(seconds, 2) for seconds in ready],
-        "compose_ready_s": round(started_s, 1),
-        "conversation_found_after_restart": True,
-    }
+    return figures
 
 
 def size_mb(image: str) -> float:
@@ -75,9 +93,9 @@ def size_mb(image: str) -> float:
 
 
 @asynccontextmanager
-async def running(image: str) -> AsyncIterator[tuple[int, float]]:
-    """Run `image` with everything taken from it; yields its port and the seconds it took to be
-    ready. It has to end by itself when it is asked to."""
+async def running(image: str) -> AsyncIterator[tuple[str, int, float]]:
+    """Run `image` with everything taken from it; yields the container's name, its port and the
+    seconds it took to be ready. It has to end by itself when it is asked to."""
     name, port = f"ditto-test-{secrets.token_hex(4)}", _free_port()
     begun = time.monotonic()
     _podman(
@@ -87,7 +105,7 @@ async def running(image: str) -> AsyncIterator[tuple[int, float]]:
     )  # fmt: skip
     try:
         await until_ready(port)
-        yield port, time.monotonic() - begun
+        yield name, port, time.monotonic() - begun
         user = _podman("exec", name, "id", "-u").strip()
         assert user == "10001", f"expected user 10001, runs as {user}"
         _podman("stop", "--time=30", name)

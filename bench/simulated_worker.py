@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ditto_avatar import event_loop
 from ditto_avatar.cluster import worker_pb2 as pb
 from ditto_avatar.cluster.messages import sound_of
 from ditto_avatar.cluster.packs import WorkerPacks
@@ -178,7 +179,7 @@ def main() -> None:
     packs, port, places, first_ms, *kept = sys.argv[1:]
     folder = Path(kept[0]) if kept else None
     worker = SimulatedWorker(Path(packs), int(places), float(first_ms) / 1000, folder)
-    asyncio.run(serve_worker(worker, f"127.0.0.1:{port}", 1))
+    event_loop.run(serve_worker(worker, f"127.0.0.1:{port}", 1))
     sys.stdout.write(f"{worker.most}\n")
 
 

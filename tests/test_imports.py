@@ -29,7 +29,17 @@ ORDER = [
     "media",
 ]
 CLI = {"cli", "cli_cluster", "cli_ditto", "cli_films", "cli_keys", "cli_progress", "cli_voices"}
-ANYWHERE = {"types", "spectrum", "errors", "clock", "cores", "files", "memory", "metrics"}
+ANYWHERE = {
+    "types",
+    "spectrum",
+    "errors",
+    "clock",
+    "cores",
+    "event_loop",
+    "files",
+    "memory",
+    "metrics",
+}
 ANYWHERE |= {"settings", "settings_cluster", "settings_rtc"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.

@@ -19,7 +19,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from ditto_avatar import assembly, cli_cluster, cli_ditto, cli_films, cli_keys, cli_voices
+from ditto_avatar import (
+    assembly,
+    cli_cluster,
+    cli_ditto,
+    cli_films,
+    cli_keys,
+    cli_voices,
+    event_loop,
+)
 from ditto_avatar.credentials.opening import open_credentials
 from ditto_avatar.errors import DittoAvatarError, InvalidInput
 from ditto_avatar.face.avatar import Avatar
@@ -79,7 +87,7 @@ def serve(
     settings = _settings(**{name: value for name, value in given.items() if value is not None})
     if (warning := warning_for(settings)) is not None:
         console.print(Panel(escape(warning), title="Open to everybody", border_style="bold red"))
-    asyncio.run(serve_settings(settings))
+    event_loop.run(serve_settings(settings))
 
 
 @app.command()
@@ -91,7 +99,7 @@ def worker(
     from ditto_avatar.worker import run_worker
 
     settings = _settings()
-    asyncio.run(run_worker(settings, host or settings.host, port))
+    event_loop.run(run_worker(settings, host or settings.host, port))
 
 
 @app.command()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ditto_avatar import event_loop
 from ditto_avatar.cluster.packs import WorkerPacks
 from ditto_avatar.cluster.worker import Worker, serve_worker
 from ditto_avatar.face.avatar import Avatar
@@ -106,4 +107,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    event_loop.run(main())
