@@ -39,6 +39,7 @@ from ditto_avatar.server.relay import Relays
 from ditto_avatar.server.rtc import open_rtc
 from ditto_avatar.server.secret import ServerSecret
 from ditto_avatar.server.storage import Storage, open_storage
+from ditto_avatar.server.voice_tests import try_voices
 from ditto_avatar.server.voices import VoiceDownloads
 from ditto_avatar.server.whep_viewers import WhepViewers
 from ditto_avatar.session.admission import Admission
@@ -272,7 +273,11 @@ async def _begin_background(
         upkeep.sweep(parts.cleaning, services.clips, services.metrics),
         upkeep.keep_lease(services.ownership, parts.registry, services.metrics),
         upkeep.expire(parts.cleaning, parts.faces, settings.retention_s, services.metrics),
-        *([engines.local.prepare()] if engines.local is not None else []),
+        *(
+            [try_voices(engines.local, services.admission, services.clock)]
+            if engines.local is not None
+            else []
+        ),
         warn_of_failures(engines.named()),
     ):
         task = asyncio.create_task(work)

@@ -46,6 +46,10 @@ class Admission:
         self._line: dict[Claim, asyncio.Future[None]] = {}
         """Claims without one, oldest first."""
         self._positions: dict[Claim, int] = {}
+        self.idle = asyncio.Event()
+        """Set while nobody has a place; `busy` is set while somebody has."""
+        self.busy = asyncio.Event()
+        self.idle.set()
 
     @property
     def _places(self) -> int:
@@ -123,11 +127,17 @@ class Admission:
             came = self._line.pop(claim)
             self._running[claim] = False
             came.set_result(None)
+        self._tell()
         positions = {claim: at for at, claim in enumerate(self._order(), start=1)}
         told, self._positions = self._positions, positions
         for claim, position in positions.items():
             if told.get(claim) != position:
                 claim.on_position(position)
+
+    def _tell(self) -> None:
+        now, past = (self.busy, self.idle) if self._running else (self.idle, self.busy)
+        now.set()
+        past.clear()
 
     def _order(self, *, able: bool = False) -> list[Claim]:
         """The line in the order in which places will be handed out; `able` leaves out those whose

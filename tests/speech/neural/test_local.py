@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.speech.espeak import EspeakEngine
 from ditto_avatar.speech.fallback import FallbackSpeech
+from ditto_avatar.speech.neural.engine import ModelSpeech, SelfTest
 from ditto_avatar.speech.neural.installed import find_models
 from ditto_avatar.speech.neural.local import LocalSpeech
 from ditto_avatar.speech.voices import voice_for
@@ -80,6 +82,76 @@ async def test_a_voice_that_is_too_slow_here_does_not_speak(
     assert (slow.voices(), slow.slow, slow.pids) == ([], ["en_US-stand-medium"], [])
     assert "too slow here" in await slow.check()
     await slow.close()
+
+
+class Machine:
+    """Tells how long a second of sound takes on it, as `LocalSpeech` asks for it."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+        self.tried: list[str] = []
+
+    async def measure(self, speech: ModelSpeech) -> SelfTest:
+        self.tried.append(speech.model.name)
+        await speech.measure()
+        return SelfTest(0.1, self.factor)
+
+
+async def test_a_voice_that_was_slow_on_a_busy_machine_speaks_once_it_is_quick(
+    espeak: EspeakEngine, tmp_path: Path
+) -> None:
+    write_piper(tmp_path)
+    machine = Machine(0.6)
+    local = LocalSpeech(tmp_path, espeak, slowest=0.35, measure=machine.measure)
+    try:
+        await local.prepare()
+        assert (local.voices(), local.pids, local.doubtful.is_set()) == ([], [], True)
+        await local.try_again()
+        assert local.slow == ["en_US-stand-medium"]
+        machine.factor = 0.3
+        await local.try_again()
+        assert [voice.id for voice in local.voices()] == ["en_US-stand-medium"]
+        assert (local.slow, len(local.pids), local.doubtful.is_set()) == ([], 1, False)
+        await local.try_again()
+        assert len(machine.tried) == 3
+    finally:
+        await local.close()
+
+
+async def test_a_voice_that_is_far_too_slow_is_not_tried_again(
+    espeak: EspeakEngine, tmp_path: Path
+) -> None:
+    write_piper(tmp_path)
+    machine = Machine(1.2)
+    local = LocalSpeech(tmp_path, espeak, slowest=0.35, measure=machine.measure)
+    await local.prepare()
+    await local.try_again()
+    assert (len(machine.tried), local.doubtful.is_set()) == (1, False)
+
+
+async def test_small_voices_are_tried_first_and_speak_while_large_ones_are_tried(
+    local: LocalSpeech, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_supertonic(tmp_path / "voices" / "supertonic")
+    with (tmp_path / "voices" / "supertonic" / "onnx" / "unicode_indexer.json").open("a") as file:
+        file.write(" " * 100_000)
+    write_piper(tmp_path / "voices" / "z")
+    spoke: list[list[str]] = []
+
+    class Noted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            spoke.append(sorted({voice.id.partition("/")[0] for voice in local.voices()}))
+
+    logger, noted = logging.getLogger("ditto_avatar.speech.neural.local"), Noted()
+    logger.addHandler(noted)
+    caplog.set_level(logging.INFO, logger.name)
+    try:
+        await local.prepare()
+    finally:
+        logger.removeHandler(noted)
+    assert spoke == [["en_US-stand-medium"], ["en_US-stand-medium", "supertonic"]]
+    # The catalogue's own stand before others, whichever was tried first.
+    assert local.voices()[0].id.startswith("supertonic")
 
 
 async def test_avatars_wish_for_a_kind_of_voice(local: LocalSpeech, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 NAME = "local"
 # A second of sound may take this much of a core: drawing and other sentences need the rest.
 QUICK = 0.35
+# What else runs on a machine makes a second of work last longer: 0.25 s became 0.6 s beside two
+# other programs. Beyond this many times the limit, a quiet machine is too slow as well.
+_BUSY = 3.0
 _GENDERS = ("female", "male")
 
 
@@ -42,7 +45,7 @@ class LocalSpeech:
     where nothing is installed or quick enough, there is no voice.
 
     `espeak` spells for them and stays the caller's. A voice that needs more than `slowest` seconds
-    of a core for a second of sound does not speak.
+    of a core for a second of sound does not speak; `measure` finds out what it needs.
     `on_child_lost` is called for every child that failed, with the reason in a word. Belongs to
     the event loop in which it is first used.
     """
@@ -55,14 +58,18 @@ class LocalSpeech:
         espeak: EspeakEngine,
         *,
         slowest: float = QUICK,
+        measure: Callable[[ModelSpeech], Awaitable[SelfTest]] = ModelSpeech.measure,
         on_child_lost: Callable[[str], object] | None = None,
     ) -> None:
         self._folder = folder
         self._espeak = espeak
         self._slowest = slowest
+        self._measure = measure
         self._on_child_lost = on_child_lost
         self._tried: dict[str, _Tried] = {}
         self._slow: dict[str, SelfTest] = {}
+        self.doubtful = asyncio.Event()
+        """Set while a voice is left out that may be quick enough on a quieter machine."""
         self._preparing: asyncio.Lock = asyncio.Lock()
         self._closed = False
 
@@ -89,14 +96,30 @@ class LocalSpeech:
         ]
 
     async def prepare(self) -> None:
-        """Look for models that were not there before, try each, and use those that are quick
-        enough. One that fails costs a line in the log. Cancelling is safe: what was tried stays."""
+        """Look for models that were not there before, try each, the smallest first, and use those
+        that are quick enough, each as soon as it was tried. One that fails costs a line in the
+        log. Cancelling is safe: what was tried stays."""
+        await self._try_those(lambda name: name not in self._tried and name not in self._slow)
+
+    async def try_again(self) -> None:
+        """Try those again that `doubtful` is about. Cancelling is safe: the verdicts of those that
+        were not tried stay."""
+        await self._try_those(lambda name: name in self._slow and self._may_be_quick(name))
+
+    async def _try_those(self, wanted: Callable[[str], bool]) -> None:
         if find_spec("onnxruntime") is None:
             return
         async with self._preparing:
-            for model in await asyncio.to_thread(find_models, self._folder):
-                if model.name not in self._tried and model.name not in self._slow:
-                    await self._try(model)
+            models = await asyncio.to_thread(find_models, self._folder)
+            ranks = {model.name: rank for rank, model in enumerate(models)}
+            chosen = [model for model in models if wanted(model.name)]
+            sizes = await asyncio.to_thread(lambda: {model.name: _size(model) for model in chosen})
+            # A quick voice need not wait until a slow one has shown how slow it is.
+            for model in sorted(chosen, key=lambda model: sizes[model.name]):
+                await self._try(model)
+                # The best one of a language stands first, whichever was tried first.
+                order = sorted(self._tried, key=lambda name: ranks.get(name, len(ranks)))
+                self._tried = {name: self._tried[name] for name in order}
 
     async def speak(
         self, sentence: str, voice: Voice, emotion: Emotion = Emotion.NEUTRAL
@@ -137,15 +160,9 @@ class LocalSpeech:
         speech = ModelSpeech(model, key, self._espeak, on_child_lost=self._on_child_lost)
         keep = False
         try:
-            test = await speech.measure()
+            test = await self._measure(speech)
             keep = test.real_time_factor <= self._slowest and not self._closed
-            if keep:
-                engine: SpeechEngine = speech
-                if not model.knows_times:
-                    engine = AlignedSpeech(speech, self._espeak)
-                self._tried[model.name] = _Tried(speech, engine, test)
-            else:
-                self._slow[model.name] = test
+            self._judge(speech, test, keep=keep)
             log.info(
                 "the voice %s takes %.2f s for a second of sound%s",
                 model.name,
@@ -157,6 +174,24 @@ class LocalSpeech:
         finally:
             if not keep:
                 await speech.close()
+
+    def _judge(self, speech: ModelSpeech, test: SelfTest, *, keep: bool) -> None:
+        """Note what a self-test found."""
+        name = speech.model.name
+        if keep:
+            knows = speech.model.knows_times
+            engine: SpeechEngine = speech if knows else AlignedSpeech(speech, self._espeak)
+            self._tried[name] = _Tried(speech, engine, test)
+            self._slow.pop(name, None)
+        else:
+            self._slow[name] = test
+        if any(self._may_be_quick(name) for name in self._slow):
+            self.doubtful.set()
+        else:
+            self.doubtful.clear()
+
+    def _may_be_quick(self, name: str) -> bool:
+        return self._slow[name].real_time_factor <= _BUSY * self._slowest
 
     def _facts(self) -> list[VoiceFacts]:
         return [facts for tried in self._tried.values() for facts in tried.model.model.voices]
@@ -171,3 +206,7 @@ class LocalSpeech:
             if voice.id in (facts.voice.id, facts.gender if voice.id in _GENDERS else None)
         ]
         return (wanted or offered)[0]
+
+
+def _size(model: VoiceModel) -> int:
+    return sum(path.stat().st_size for path in model.files)
