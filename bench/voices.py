@@ -126,7 +126,8 @@ async def cancel_times(engine: ModelSpeech, voice: Voice) -> tuple[float, float]
     is free, and the most processor time that its process took until then: on a busy machine the
     former has waiting for a core in it. Both in milliseconds."""
     (pid,) = engine.pids
-    taken, worked = [], []
+    taken: list[float] = []
+    worked: list[float] = []
     while len(taken) < _CANCELLED:
         task = asyncio.create_task(_say(engine, voice))
         await engine.busy.wait()
