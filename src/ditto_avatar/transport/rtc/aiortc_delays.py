@@ -21,8 +21,9 @@ EXTENSIONS = "_RTCRtpSender__rtp_header_extensions_map"
 """A name that aiortc does not publish."""
 URI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 # The least and the most in steps of 10 ms, of 12 bits each. Chromium shows pictures when they come
-# as long as the most is 500 ms or less (at 0 it would leave some out); 10 s is what it begins with.
-AT_ONCE = (50).to_bytes(3)
+# as long as the most is 500 ms or less (at 0 it would leave some out); so short a most also goes
+# before what it holds pictures back for its sound. 10 s is what it begins with.
+AT_ONCE = (1).to_bytes(3)
 AS_USUAL = (1_000).to_bytes(3)
 # Said with so many pictures: packets may be lost.
 _PICTURES_AFTER = 5
