@@ -2,6 +2,8 @@
 
     PYTHONPATH=src python -m bench.gpu_end_to_end --out bench/results/h100_end_to_end.json
 
+`--precision int8` lets it draw with integers of eight bits (h100_end_to_end_int8.json).
+
 The product's engine over a checkpoint folder of stand-in weights in the released sizes, a drawn
 avatar of 512 × 640 pixels, and the encoding of a worker: sound pushed at once, fragments taken as a
 player takes them. Needs PyAV and soxr besides what `bench.gpu` needs.
@@ -18,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 
 import numpy as np
@@ -43,7 +45,7 @@ from ditto_avatar.face.ditto.audio import FEATURES, PRESENT
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.layout import MOTION
 from ditto_avatar.face.ditto.models import load_models
-from ditto_avatar.face.ditto.options import DittoOptions
+from ditto_avatar.face.ditto.options import DittoOptions, Precision
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob
 from ditto_avatar.face.ditto.runtime.sound.encoder import DeviceEncoder
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
@@ -92,12 +94,16 @@ def without(stage: str, engine: DittoEngine, avatar: Avatar) -> Iterator[None]:
         yield
 
 
-async def started(folder: Path, figures: dict[str, Any]) -> tuple[DittoEngine, Avatar]:
+async def started(
+    folder: Path, figures: dict[str, Any], precision: Precision = "half"
+) -> tuple[DittoEngine, Avatar]:
     """Load the engine as the product does, and say how long each part takes. Kernels are kept in
     the folder."""
     began = time.perf_counter()
     stages: list[tuple[str, float]] = []
-    options = DittoOptions(folder / "checkpoints", kernel_cache=folder / "kernels")
+    options = DittoOptions(
+        folder / "checkpoints", kernel_cache=folder / "kernels", precision=precision
+    )
     models = await asyncio.to_thread(
         load_models, options, lambda name: stages.append((name, time.perf_counter() - began))
     )
@@ -114,7 +120,7 @@ async def started(folder: Path, figures: dict[str, Any]) -> tuple[DittoEngine, A
 
 async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str, Any]) -> None:
     """Load the engine as the product does, and try how many viewers it holds."""
-    engine, avatar = await started(folder, figures)
+    engine, avatar = await started(folder, figures, arguments.precision)
     figures["backend"] = engine.pipeline.runners.name
     figures["sound_on_device"] = isinstance(engine._models.encode, DeviceEncoder)
     capacity = engine._models.capacity
@@ -185,6 +191,7 @@ def main() -> None:
     """Measure, print, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--whole-only", action="store_true", help="leave no stage out")
+    parser.add_argument("--precision", choices=get_args(Precision), default="half")
     parser.add_argument("--ready-only", action="store_true", help="stop when it is ready")
     run(parser, measure)
 

@@ -68,10 +68,10 @@ class Settings(ClusterSettings, RtcSettings):
         description="how Ditto's networks run: tensorrt, fused, compiled, graphs, eager; "
         "auto takes the quickest that works",
     )
-    precision: Literal["half", "fp8"] = Field(
+    precision: Literal["half", "int8"] = Field(
         "half",
-        description="what Ditto's frames are computed in: half, or fp8 for floats of eight bits in "
-        "two thirds of the decoder's modulations (H100 and newer), refused below 44 dB",
+        description="what Ditto's frames are computed in: half, or int8 for integers of eight bits "
+        "in the decoder's modulations (H100 and newer), refused below 44 dB",
     )
     device_memory_mb: Positive | None = Field(
         None,

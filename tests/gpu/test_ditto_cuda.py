@@ -59,7 +59,7 @@ def test_the_kernels_draw_the_same_compiled_and_recorded() -> None:
 
 
 @torch.inference_mode()
-def test_floats_of_eight_bits_draw_nearly_the_same() -> None:
+def test_integers_of_eight_bits_draw_nearly_the_same() -> None:
     """The small networks are not the released ones: the limit of 44 dB is theirs."""
     cuda = torch.device("cuda")
     if (refused := kernels_refused(cuda)) is not None:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from ditto_avatar.errors import InvalidInput
 
 Preset = Literal["speed", "quality"]
-Precision = Literal["half", "fp8"]
+Precision = Literal["half", "int8"]
 Backend = Literal["auto", "tensorrt", "fused", "compiled", "graphs", "eager"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
@@ -29,8 +29,8 @@ class DittoOptions:
     `overlap` the frames that clips share while streaming (40 to 79). `feature_cache_mb` bounds
     the memory for source features. `max_streams` streams run at once (None: as many as
     a GPU was measured to hold, on a CPU any number). What is compiled is kept in `kernel_cache`
-    (None: where torch keeps it), so that the next start need not compile it. `precision` fp8 draws
-    with floats of eight bits where there are kernels for them and faces stay close. Of a GPU at
+    (None: where torch keeps it), so that the next start need not compile it. `precision` int8 draws
+    with integers of eight bits where there are kernels for them and faces stay close. Of a GPU at
     most `device_memory_mb` is taken (None: all). Raises `InvalidInput`
     for values outside.
     """

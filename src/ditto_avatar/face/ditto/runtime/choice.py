@@ -98,7 +98,7 @@ def choose_runners(
     """The quickest backend, or the one asked for, warmed up for clips of `steps` diffusion steps.
     Where there are engines, they are timed against the best of the others. Compiling takes minutes
     the first time and seconds from then on. Engines lie in the folder `checkpoints` that the
-    networks come from. With the `precision` fp8 the kernels of our own multiply floats of eight
+    networks come from. With the `precision` int8 the kernels of our own multiply integers of eight
     bits, unless faces become worse than 44 dB by it. With `small` batches are for cards of little
     memory.
 
@@ -109,7 +109,7 @@ def choose_runners(
     if not asked:
         raise Unavailable(f"There is no backend {backend!r}; there are: {', '.join(BACKENDS)}.")
     networks_of = _Networks(
-        networks, device, sizes, tuple(steps), tell, eight=precision == "fp8", small=small
+        networks, device, sizes, tuple(steps), tell, eight=precision == "int8", small=small
     )
     if backend != "auto":
         (candidate,) = asked
@@ -166,7 +166,7 @@ class _Networks:
                 try:
                     return self._eight_bits(candidate)
                 except RunnersDiffer as error:
-                    log.warning("DITTO_PRECISION=fp8 is refused: %s", error)
+                    log.warning("DITTO_PRECISION=int8 is refused: %s", error)
                     torch.compiler.reset()
             found = self._made(candidate)
             warm_up(found, self.tell, self.sizes, self.steps)
@@ -177,10 +177,10 @@ class _Networks:
         return found
 
     def _eight_bits(self, candidate: Candidate) -> Runners:
-        """The same in floats of eight bits. Raises `RunnersDiffer` where they are too few."""
+        """The same in integers of eight bits. Raises `RunnersDiffer` where they are too few."""
         found = self._made(candidate, eight_bits=True)
         warm_up(found, self.tell, self.sizes, self.steps)
-        self.tell("comparing floats of eight bits with single precision")
+        self.tell("comparing integers of eight bits with single precision")
         check_precision(found, eager_runners(self.networks, self.device), self.sizes)
         return found
 

@@ -23,13 +23,16 @@ from ditto_avatar.face.ditto.runtime.joined import JoinedDiffusion
 
 log = logging.getLogger(__name__)
 
+# By so many the ranges of eight bits are chosen.
+SEEN_FACES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
     """`compiler` is torch.compile's backend (None: not compiled), `tune` lets it try variants of
     kernels, which takes minutes, `graphs` records CUDA graphs, `channels_last` lays pictures out
     as tensor cores read them, `fused` takes the kernels of our own (`fused.support` says where they
-    run), `eight_bits` lets them multiply floats of eight bits, which are scaled by a face of
+    run), `eight_bits` lets them multiply integers of eight bits, which are scaled by faces of
     `sizes`, `motion_dtype` is what the diffusion model computes in."""
 
     compiler: str | None = "inductor"
@@ -47,7 +50,7 @@ class CompileOptions:
     def backend(self) -> str:
         """The name in the table of backends."""
         if self.fused:
-            return "fused fp8" if self.eight_bits else "fused"
+            return "fused int8" if self.eight_bits else "fused"
         return "graphs" if self.compiler is None else "compiled"
 
 
@@ -110,7 +113,8 @@ def compiled_runners(
 
 @torch.inference_mode()
 def _some_features(appearance: Appearance, frame: FramePath, sizes: Sizes) -> Tensor:
-    """What the decoder gets of a random face that is moved a little: (1, 256, 64, 64)."""
+    """What the decoder gets of a random face that is moved a little, in some poses:
+    (8, 256, 64, 64)."""
     generator = torch.Generator().manual_seed(0)
     device = next(frame.warp.parameters()).device
 
@@ -118,7 +122,8 @@ def _some_features(appearance: Appearance, frame: FramePath, sizes: Sizes) -> Te
         return torch.randn(shape, generator=generator).to(device)
 
     volume = appearance(torch.sigmoid(draw(1, 3, sizes.crop, sizes.crop)))
-    source = 0.2 * draw(1, sizes.keypoints, 3)
-    driving = source + 0.05 * draw(1, sizes.keypoints, 3)
-    features: Tensor = frame.warp(volume, source, driving)
-    return features
+    source = 0.2 * draw(SEEN_FACES, sizes.keypoints, 3)
+    driving = source + 0.05 * draw(SEEN_FACES, sizes.keypoints, 3)
+    # One by one: eager networks take much memory.
+    poses = zip(torch.split(source, 1), torch.split(driving, 1), strict=True)
+    return torch.cat([frame.warp(volume, *pose) for pose in poses])

@@ -14,57 +14,69 @@ from torch import Tensor, nn
 from ditto_avatar.face.ditto.networks import Decoder
 from ditto_avatar.face.ditto.networks.decoder import SLOPE, Modulation, SpadeBlock
 from ditto_avatar.face.ditto.runtime.fused.margins import (
-    LARGEST,
+    LEVELS,
     STEP,
     eight_bits,
     paired,
     parameter,
     phase_weights,
     tap_weights,
+    whole_units,
     with_margin,
 )
-from ditto_avatar.face.ditto.runtime.fused.operators import GROUP, MODULATED, convolve, modulate
+from ditto_avatar.face.ditto.runtime.fused.operators import (
+    GROUP,
+    MODULATED,
+    convolve,
+    modulate,
+    modulated,
+)
 
 NORM_EPSILON = 1e-5  # F.instance_norm's own
+# The range of eight bits over the largest value that was seen while it was chosen.
+ROOM = 1.1
 
 
 class Hidden(nn.Module):
     """All hidden maps of one resolution, (groups, b, s + 1, s + 1, 128), from features with a
-    margin (b, 65, 65, 256), ReLU and margin included. As floats of eight bits where they are
-    `eight`, of which one stands for 1 / `unit`."""
+    margin (b, 65, 65, 256), ReLU and margin included. As integers of eight bits their
+    range is `reach` times the largest of an image's features."""
 
     weights: Tensor
     bias: Tensor
-    unit: Tensor
+    reach: Tensor
 
-    def __init__(self, conv: nn.Module, eight: bool = False) -> None:
+    def __init__(self, conv: nn.Module) -> None:
         super().__init__()
-        self.eight = eight
         if isinstance(conv, nn.ConvTranspose2d):
             self.factor, weights = conv.stride[0], phase_weights(conv)
         else:
             self.factor, weights = 1, tap_weights(conv)
         self.register_buffer("weights", weights)
         self.register_buffer("bias", parameter(conv, "bias").float())
-        self.register_buffer("unit", torch.ones(1, device=self.bias.device))
+        self.register_buffer("reach", torch.ones((), device=self.bias.device))
 
-    def forward(self, features: Tensor) -> Tensor:
-        unit = self.unit if self.eight else None
-        hidden: Tensor = convolve(features, self.weights, self.bias, self.factor, unit)
-        return hidden
+    def forward(
+        self, features: Tensor, largest: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The maps and, in eight bits, how many levels a one is in each image (b,); for these
+        `largest` (b,) are the largest features."""
+        levels = None if largest is None else LEVELS / (self.reach * largest)
+        hidden: Tensor = convolve(features, self.weights, self.bias, self.factor, levels)
+        return hidden, levels
 
     @torch.no_grad()
-    def calibrate(self, features: Tensor) -> None:
-        """Choose the unit, a power of two, so that the largest of these maps has three bits of
-        range above it. Rounding does not depend on it, as long as nothing is too large or tiny."""
-        largest = convolve(features, self.weights, self.bias, self.factor).amax().float()
-        self.unit.copy_(torch.exp2(torch.floor(torch.log2(LARGEST / 8 / largest.clamp(min=1e-6)))))
+    def calibrate(self, features: Tensor, largest: Tensor) -> None:
+        """Choose the reach by some images: beyond the range what is largest is cut off, and that
+        is seen sooner than a rounding. So there is room above."""
+        maps = convolve(features, self.weights, self.bias, self.factor)
+        self.reach.copy_(ROOM * (maps.amax(dim=(0, 2, 3, 4)).float() / largest).max())
 
 
 class FusedModulation(nn.Module):
     """A `Modulation` that takes its group of all hidden maps. It enlarges x to their size and
-    applies the leaky ReLU that follows, if `leaky`. With `eight` it multiplies floats of eight
-    bits, and has to know the unit of its maps."""
+    applies the leaky ReLU that follows, if `leaky`. With `eight` it multiplies integers of eight
+    bits."""
 
     weights: Tensor
     bias: Tensor
@@ -74,21 +86,20 @@ class FusedModulation(nn.Module):
         super().__init__()
         self.eight = eight
         self.group, self.leaky = group, leaky
-        block = min(MODULATED, plain.maps.out_channels // 2)
+        block = modulated(plain.maps.out_channels // 2, eight)
         self.register_buffer("weights", paired(tap_weights(plain.maps), block))
         self.register_buffer("bias", paired(parameter(plain.maps, "bias").float(), block))
         if eight:
             self.weights, units = eight_bits(self.weights)
-            self.register_buffer("units", units)
+            self.register_buffer("units", whole_units(self.weights, units))
 
-    def take_unit(self, unit: Tensor) -> None:
-        """Say what one stands for in the hidden maps, once."""
-        self.units.div_(unit)
-
-    def forward(self, x: Tensor, norm: tuple[Tensor, Tensor], hidden: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, norm: tuple[Tensor, Tensor], hidden: tuple[Tensor, Tensor | None]
+    ) -> Tensor:
         units = self.units if self.eight else None
+        maps, levels = hidden
         y: Tensor = modulate(
-            x, *norm, hidden, self.group, self.weights, self.bias, self.leaky, units
+            x, *norm, maps, self.group, self.weights, self.bias, self.leaky, units, levels
         )
         return y
 
@@ -99,6 +110,11 @@ def instance_norm(x: Tensor) -> tuple[Tensor, Tensor]:
     variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
     scale = torch.rsqrt(variance + NORM_EPSILON)
     return scale, -mean * scale
+
+
+def largest_of(features: Tensor) -> Tensor:
+    """The largest absolute value of each image (b, c, h, w): (b,) in float32, never zero."""
+    return features.abs().amax(dim=(1, 2, 3)).float().clamp(min=1e-6)
 
 
 def unbiased(conv: nn.Conv2d) -> nn.Conv2d:
@@ -115,7 +131,7 @@ def unbiased(conv: nn.Conv2d) -> nn.Conv2d:
 class FusedSpadeBlock(nn.Module):
     """A `SpadeBlock` that reads hidden maps from `group` on; its input may be half as large as
     they are. `last` says that no other block, hence no norm, follows. With `eight` they are
-    floats of eight bits."""
+    integers of eight bits."""
 
     def __init__(
         self, plain: SpadeBlock, group: int, last: bool = False, eight: bool = False
@@ -131,7 +147,7 @@ class FusedSpadeBlock(nn.Module):
                 plain.shortcut_norm, group + 2, leaky=False, eight=eight
             )
 
-    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, x: Tensor, hidden: tuple[Tensor, Tensor | None]) -> Tensor:
         norm = instance_norm(x)
         y: Tensor = self.conv0(self.norm0(x, norm, hidden))
         y = self.conv1(self.norm1(y, instance_norm(y), hidden))
@@ -143,9 +159,8 @@ class FusedSpadeBlock(nn.Module):
 class FusedDecoder(nn.Module):
     """A `Decoder` whose modulations are one kernel each and whose maps are enlarged unseen.
 
-    With `eight` the modulations at two and four times the resolution, two thirds of all, multiply
-    floats of eight bits; `calibrate` comes first then. Raises `ValueError` for widths that the
-    kernels do not know."""
+    With `eight` the modulations multiply integers of eight bits; `calibrate` comes first then.
+    Raises `ValueError` for widths that the kernels do not know."""
 
     def __init__(self, plain: Decoder, eight: bool = False) -> None:
         super().__init__()
@@ -153,33 +168,32 @@ class FusedDecoder(nn.Module):
         blocks = [cast(SpadeBlock, block) for block in plain.middle]
         _check(plain.hidden.in_channels, width, [*blocks, plain.up0, plain.up1])
         self.first = unbiased(plain.first)
+        self.eight = eight
         self.hidden = Hidden(plain.hidden)
-        self.hidden_x2 = Hidden(plain.hidden_x2, eight)
-        self.hidden_x4 = Hidden(plain.hidden_x4, eight)
+        self.hidden_x2 = Hidden(plain.hidden_x2)
+        self.hidden_x4 = Hidden(plain.hidden_x4)
         self.middle = nn.ModuleList(
-            FusedSpadeBlock(block, 2 * index) for index, block in enumerate(blocks)
+            FusedSpadeBlock(block, 2 * index, eight=eight) for index, block in enumerate(blocks)
         )
         self.up0 = FusedSpadeBlock(plain.up0, 0, eight=eight)
         self.up1 = FusedSpadeBlock(plain.up1, 0, last=True, eight=eight)
         self.last = plain.last
 
     def calibrate(self, features: Tensor) -> None:
-        """Choose units of eight-bit floats by features (b, 256, 64, 64) of some face, once."""
-        rows = with_margin(features)
-        for hidden, block in ((self.hidden_x2, self.up0), (self.hidden_x4, self.up1)):
-            hidden.calibrate(rows)
-            for part in block.modules():
-                if isinstance(part, FusedModulation):
-                    part.take_unit(hidden.unit)
+        """Choose the ranges of eight bits by features (b, 256, 64, 64) of some faces, once."""
+        rows, largest = with_margin(features), largest_of(features)
+        for hidden in (self.hidden, self.hidden_x2, self.hidden_x4):
+            hidden.calibrate(rows, largest)
 
     def forward(self, features: Tensor) -> Tensor:
         rows = with_margin(features)
-        hidden = self.hidden(rows)
+        largest = largest_of(features) if self.eight else None
+        hidden = self.hidden(rows, largest)
         x = self.first(features)  # (b, 512, 64, 64)
         for block in self.middle:
             x = block(x, hidden)
-        x = self.up0(x, self.hidden_x2(rows))  # (b, 256, 128, 128)
-        x = self.up1(x, self.hidden_x4(rows))  # (b, 64, 256, 256)
+        x = self.up0(x, self.hidden_x2(rows, largest))  # (b, 256, 128, 128)
+        x = self.up1(x, self.hidden_x4(rows, largest))  # (b, 64, 256, 256)
         x = self.last(F.leaky_relu(x, SLOPE))  # (b, 12, 256, 256)
         return torch.sigmoid(F.pixel_shuffle(x, 2))  # (b, 3, 512, 512)
 

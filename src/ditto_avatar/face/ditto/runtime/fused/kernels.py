@@ -1,8 +1,8 @@
 """The Triton kernels. Each multiplies tiles of shifted rows (see `margins`), which the GPU's copy
 engine fetches; places outside the tensor come as zeros.
 
-Half precision in and out, sums in float32. Hidden maps and the weights of modulations may be floats
-of eight bits (e4m3).
+Half precision in and out, sums in float32. Hidden maps and the weights of modulations may be
+integers of eight bits, and their sums integers then.
 """
 
 # Triton reads annotations: no postponed ones here.
@@ -17,7 +17,7 @@ def convolve_kernel(
     maps,  # rows of channels, a tile of (PLACES, STEP)
     weights,  # (outputs, taps * CHANNELS), a tile of (OUTPUTS, STEP)
     bias,
-    unit,  # what one stands for in floats of eight bits
+    levels,  # (images,), what to multiply with for integers of eight bits
     result,  # (blocks, rows of the larger map, OUTPUTS), margin and all
     rows,
     blocks,
@@ -65,12 +65,14 @@ def convolve_kernel(
     image, inside = place // (LINE * LINE), place % (LINE * LINE)
     y = (inside // LINE - 1) * FACTOR + above
     x = (inside % LINE - 1) * FACTOR + left
-    if EIGHT:
-        total = tl.minimum(total * tl.load(unit), 448.0)
     # The margin's places make the margin of the result.
     total = tl.where(((y >= 0) & (x >= 0))[:, None], total, 0.0)
     LARGE: tl.constexpr = SIDE * FACTOR + 1
     images = rows // (LINE * LINE)
+    if EIGHT:
+        level = tl.load(levels + image, mask=image < images, other=0.0)
+        # Never negative: cutting off what follows the point rounds.
+        total = tl.minimum(total * level[:, None] + 0.5, 255.0).to(tl.int32) - 128
     target = ((block * images + image) * LARGE + y + 1) * LARGE + x + 1
     tl.store(
         result + target[:, None] * OUTPUTS + inner[None, :],
@@ -84,7 +86,8 @@ def modulate_kernel(
     hidden,  # rows of HIDDEN channels, group after group, a tile of (PLACES, STEP)
     weights,  # (2 * channels, 9 * HIDDEN) in pairs, a tile of (2 * CHANNELS, STEP)
     bias,  # in the same pairs
-    units,  # in the same pairs: what the product has to be multiplied with
+    units,  # (2, 2 * channels), for eight bits: of a weight's one, and the product of empty maps
+    levels,  # (images,), for eight bits: how many of them a one is in the hidden maps
     x,  # (images, SIDE // UP, SIDE // UP, channels)
     scale,  # (images, channels), with shift what makes x an instance norm
     shift,
@@ -106,7 +109,9 @@ def modulate_kernel(
     """norm(x, enlarged) * factor + offset, both from a 3 x 3 convolution of a group of
     hidden maps; the convolution's result never leaves the chip.
 
-    A program takes tile after tile, so that the next one's first loads fly while it finishes."""
+    A program takes tile after tile, so that the next one's first loads fly while it finishes. Of
+    integers Triton waits for each product before it begins the next; there the other program on
+    the same multiprocessor fills the gaps."""
     LINE: tl.constexpr = SIDE + 1
     STEPS: tl.constexpr = HIDDEN // STEP
     ROWS: tl.constexpr = SIDE * LINE  # of an image, but for the margin above
@@ -115,19 +120,19 @@ def modulate_kernel(
     blocks = channels // CHANNELS
     inner = tl.arange(0, CHANNELS)
     for tile in tl.range(
-        tl.program_id(0), images * TILES * blocks, tl.num_programs(0), flatten=True
+        tl.program_id(0), images * TILES * blocks, tl.num_programs(0), flatten=not EIGHT
     ):
         block = tile % blocks
         image = tile // (blocks * TILES)
         first = (tile // blocks) % TILES * PLACES
         row = (group * images + image) * LINE * LINE + LINE + first
-        pair = tl.zeros((PLACES, 2 * CHANNELS), dtype=tl.float32)
+        pair = tl.zeros((PLACES, 2 * CHANNELS), dtype=tl.int32 if EIGHT else tl.float32)
         for index in tl.range(0, 9 * STEPS, num_stages=STAGES):
             tap = index // STEPS
             channel = (index % STEPS) * STEP
             a = hidden.load([row + (tap // 3 - 1) * LINE + tap % 3 - 1, channel])
             b = weights.load([block * 2 * CHANNELS, tap * HIDDEN + channel])
-            pair = tl.dot(a, b.T, pair)
+            pair = tl.dot(a, b.T, pair, out_dtype=pair.dtype)
         columns = block * CHANNELS + inner
         place = first + tl.arange(0, PLACES)
         py, px = place // LINE, place % LINE - 1
@@ -137,12 +142,18 @@ def modulate_kernel(
         values = tl.load(x + source[:, None] * channels + columns[None, :], mask=inside, other=0.0)
         scales = tl.load(scale + image * channels + columns)
         shifts = tl.load(shift + image * channels + columns)
-        factor_bias = tl.load(bias + block * 2 * CHANNELS + inner)
-        offset_bias = tl.load(bias + block * 2 * CHANNELS + CHANNELS + inner)
-        if EIGHT:
-            both = tl.arange(0, 2 * CHANNELS)
-            pair = pair * tl.load(units + block * 2 * CHANNELS + both)[None, :]
+        factors = block * 2 * CHANNELS + inner
+        offsets = factors + CHANNELS
+        factor_bias, offset_bias = tl.load(bias + factors), tl.load(bias + offsets)
         factor, offset = tl.split(tl.permute(tl.reshape(pair, (PLACES, 2, CHANNELS)), (0, 2, 1)))
+        if EIGHT:
+            # From integers, less what empty maps make.
+            one = 1.0 / tl.load(levels + image)
+            empty = units + 2 * channels
+            factor_bias -= tl.load(empty + factors) * one
+            offset_bias -= tl.load(empty + offsets) * one
+            factor = factor.to(tl.float32) * (tl.load(units + factors) * one)[None, :]
+            offset = offset.to(tl.float32) * (tl.load(units + offsets) * one)[None, :]
         # In half precision, on their way to threads that write whole lines.
         factor = (factor + factor_bias[None, :]).to(x.dtype.element_ty)
         offset = (offset + offset_bias[None, :]).to(x.dtype.element_ty)

@@ -80,14 +80,32 @@ def paired(values: Tensor, block: int) -> Tensor:
     return pairs.flatten(0, 2).contiguous()
 
 
-LARGEST = 448.0  # of floats of eight bits (e4m3)
+# Hidden maps in eight bits: 256 levels from nothing, as they are never negative.
+EMPTY, LEVELS = -128, 255
+WEIGHT_LEVELS = 127
+# The taps of a 3 x 3 kernel in an order in which each one lies beside the last.
+NEIGHBOURS = (0, 1, 2, 5, 4, 3, 6, 7, 8)
 
 
 def eight_bits(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (o, n) as floats of eight bits, each scaled to their range, and what gives (o,) the
-    rows back, in float32."""
-    units = weights.float().abs().amax(dim=1).clamp(min=1e-12) / LARGEST
-    return (weights.float() / units[:, None]).to(torch.float8_e4m3fn), units
+    """`tap_weights` (o, 9 * c) as integers of eight bits, each row scaled to their range, and what
+    one stands for in each row, (o,) in float32.
+
+    What a tap loses or gains by rounding goes to the next one beside it: neighbours in a map are
+    alike, so that the sum over the taps is closer than with each of them rounded alone."""
+    units = weights.float().abs().amax(dim=1).clamp(min=1e-12) / WEIGHT_LEVELS
+    exact = (weights.float() / units[:, None]).reshape(len(weights), 9, -1)
+    rounded, rest = torch.empty_like(exact), torch.zeros_like(exact[:, 0])
+    for tap in NEIGHBOURS:
+        wanted = exact[:, tap] + rest
+        rounded[:, tap] = wanted.round().clamp(-WEIGHT_LEVELS, WEIGHT_LEVELS)
+        rest = wanted - rounded[:, tap]
+    return rounded.flatten(1).to(torch.int8), units
+
+
+def whole_units(weights: Tensor, units: Tensor) -> Tensor:
+    """Of rows in eight bits: what one stands for, and what they make of empty maps, (2, o)."""
+    return torch.stack([units, EMPTY * weights.float().sum(dim=1) * units])
 
 
 def folded_up(conv: nn.Conv3d) -> Tensor:

@@ -5,6 +5,7 @@ Sizes of tiles are those that were fastest on an H200; docs/performance.md has t
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -20,7 +21,7 @@ from ditto_avatar.face.ditto.runtime.fused.kernels import (
     modulate_kernel,
     run_kernel,
 )
-from ditto_avatar.face.ditto.runtime.fused.margins import STEP, run_length
+from ditto_avatar.face.ditto.runtime.fused.margins import EMPTY, STEP, run_length
 
 PLACES = 128
 # Channels that a program of `modulate` makes, half of the outputs of its product.
@@ -31,28 +32,32 @@ GROUP = 128
 
 @torch.library.custom_op("ditto_avatar::convolve", mutates_args=())
 def convolve(
-    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, unit: Tensor | None = None
+    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, levels: Tensor | None = None
 ) -> Tensor:
     """relu of a convolution of maps with a margin of one (n, s + 1, s + 1, c), by `tap_weights`
     for a factor of 1, else by `phase_weights`; bias (o,) is float32. The result has a margin, too,
     and lies in groups: (o / 128, n, factor * s + 1, factor * s + 1, 128). c must be a multiple of
-    64, o of 128. With a `unit` (1,), float32, the result is multiplied with it and comes as floats
-    of eight bits."""
+    64, o of 128. With `levels` (n,), float32, the result is multiplied with them and comes as
+    integers of eight bits from `EMPTY` on, with a line more of them behind it that `modulate`
+    reads."""
     count, line, _, channels = maps.shape
     side, groups = line - 1, weights.shape[0] // GROUP
     large = factor * side + 1
-    kind = maps.dtype if unit is None else torch.float8_e4m3fn
-    result = maps.new_empty(groups, count, large, large, GROUP, dtype=kind)
+    shape = (groups, count, large, large, GROUP)
+    if levels is None:
+        result = maps.new_empty(shape)
+    else:
+        result = _with_tail(maps.new_empty(_tailed(shape), dtype=torch.int8), shape)
     rows = count * line * line
     convolve_kernel[(triton.cdiv(rows, PLACES) * factor**2 * groups,)](
         TensorDescriptor.from_tensor(maps.view(rows, channels), [PLACES, STEP]),
         TensorDescriptor.from_tensor(weights, [GROUP, STEP]),
         bias,
-        bias if unit is None else unit,
+        bias if levels is None else levels,
         result,
         rows,
         groups,
-        EIGHT=unit is not None,
+        EIGHT=levels is not None,
         SIDE=side,
         FACTOR=factor,
         CHANNELS=channels,
@@ -67,12 +72,26 @@ def convolve(
 
 @convolve.register_fake
 def _(
-    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, unit: Tensor | None = None
+    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, levels: Tensor | None = None
 ) -> Tensor:
     count, line, _, _ = maps.shape
     large = factor * (line - 1) + 1
-    kind = maps.dtype if unit is None else torch.float8_e4m3fn
+    kind = maps.dtype if levels is None else torch.int8
     return maps.new_empty(weights.shape[0] // GROUP, count, large, large, GROUP, dtype=kind)
+
+
+def _tailed(shape: tuple[int, ...]) -> int:
+    """How many values maps (g, n, S + 1, S + 1, c) have with the line behind the last of them."""
+    groups, count, line, _, width = shape
+    return (groups * count * line * line + line + 1) * width
+
+
+def _with_tail(values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The maps, with emptiness behind: beyond the values the copy engine fetches zeros, which
+    are not empty in eight bits."""
+    inside = math.prod(shape)
+    values[inside:].fill_(EMPTY)
+    return values[:inside].view(shape)
 
 
 @torch.library.custom_op("ditto_avatar::modulate", mutates_args=())
@@ -86,30 +105,38 @@ def modulate(
     bias: Tensor,
     leaky: bool,
     units: Tensor | None = None,
+    levels: Tensor | None = None,
 ) -> Tensor:
     """x (n, c, s, s), channels last, made an instance norm by scale and shift (n, c) in float32 and
     enlarged to the hidden maps' side, times factors plus offsets; then a leaky ReLU. Both are a
     3 x 3 convolution of one group of hidden maps (g, n, S + 1, S + 1, 128), with a margin, by
     `paired` `tap_weights` and a `paired` bias in float32. Gives (n, c, S, S), channels last. c
-    must be 64 or a multiple of 128. With `units`, paired and float32, hidden maps and weights are
-    floats of eight bits, and their product is multiplied with them."""
+    must be 64 or a multiple of 128. With `units` and `levels`, float32, hidden maps (by `convolve`)
+    and weights are integers of eight bits: `units` are `whole_units`, paired; a one of the hidden
+    maps is `levels` (n,)."""
     count, channels, small, _ = x.shape
     if (channels != MODULATED // 2 and channels % MODULATED) or (hidden.shape[2] - 1) % small:
         raise ValueError(f"no kernel for {tuple(x.shape)} under hidden {tuple(hidden.shape)}")
     x = x.contiguous(memory_format=torch.channels_last)
     line, width = hidden.shape[2], hidden.shape[4]
-    side, block = line - 1, min(MODULATED, channels)
+    side, block = line - 1, modulated(channels, eight=units is not None)
     result = x.new_empty(count, side, side, channels)
+    eight = units is not None
     # Few channels leave registers for more places.
-    places = PLACES * MODULATED // block
+    places = PLACES if eight else PLACES * MODULATED // block
     tiles = count * triton.cdiv(side * line, places) * (channels // block)
+    hidden = hidden.view(-1, width)
+    if eight:
+        hidden = hidden.as_strided((len(hidden) + line + 1, width), (width, 1))
     # As many bytes a step.
-    step = STEP if units is None else min(2 * STEP, width)
-    modulate_kernel[(min(tiles, _processors(x.device)),)](
-        TensorDescriptor.from_tensor(hidden.view(-1, width), [places, step]),
+    step = min(2 * STEP, width) if eight else STEP
+    programs = (2 if eight else 1) * _processors(x.device)
+    modulate_kernel[(min(tiles, programs),)](
+        TensorDescriptor.from_tensor(hidden, [places, step]),
         TensorDescriptor.from_tensor(weights, [2 * block, step]),
         bias,
         bias if units is None else units,
+        bias if levels is None else levels,
         x,
         scale,
         shift,
@@ -121,13 +148,15 @@ def modulate(
         UP=side // small,
         HIDDEN=width,
         LEAKY=leaky,
-        EIGHT=units is not None,
+        EIGHT=eight,
         SLOPE=SLOPE,
         PLACES=places,
         CHANNELS=block,
         STEP=step,
-        STAGES=4,
+        STAGES=3 if eight else 4,
         num_warps=8,
+        # Two programs share the registers of a multiprocessor.
+        maxnreg=128 if eight else None,
     )
     return result.permute(0, 3, 1, 2)
 
@@ -143,6 +172,7 @@ def _(
     bias: Tensor,
     leaky: bool,
     units: Tensor | None = None,
+    levels: Tensor | None = None,
 ) -> Tensor:
     side = hidden.shape[2] - 1
     return x.new_empty(x.shape[0], side, side, x.shape[1]).permute(0, 3, 1, 2)
@@ -250,6 +280,12 @@ def bend(volume: Tensor, taps: Tensor, bias: Tensor, shifts: Tensor, kernel: int
 def _(volume: Tensor, taps: Tensor, bias: Tensor, shifts: Tensor, kernel: int) -> Tensor:
     count, depth, side, _, channels = volume.shape
     return volume.new_empty(count, side, side, depth * channels)
+
+
+def modulated(channels: int, eight: bool = False) -> int:
+    """How many channels of so many a program of `modulate` makes, half of the outputs of its
+    product. Sums of integers leave registers for fewer of them."""
+    return min(MODULATED // 2 if eight else MODULATED, channels)
 
 
 @lru_cache

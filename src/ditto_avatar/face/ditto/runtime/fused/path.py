@@ -38,7 +38,7 @@ def summed(plain: StitchNetwork) -> StitchNetwork:
 
 def fused_path(frame: FramePath, features: Tensor | None = None) -> FramePath:
     """The same path by other modules; the plain ones are left as they are. With `features`
-    (b, 256, 64, 64) of some face, floats of eight bits where `FusedDecoder` says. Raises
+    (b, 256, 64, 64) of some faces, integers of eight bits where `FusedDecoder` says. Raises
     `ValueError` for networks of widths that the kernels do not know."""
     warp, decoder = FusedWarp(frame.warp), FusedDecoder(frame.decoder, eight=features is not None)
     if features is not None:
