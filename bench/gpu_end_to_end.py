@@ -12,10 +12,8 @@ player takes them. Needs PyAV and soxr besides what `bench.gpu` needs.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,16 +38,14 @@ from bench.end_to_end import (
 )
 from bench.gpu import say
 from bench.gpu_sentences import measure_sentences
+from bench.gpu_starts import started
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.audio import FEATURES, PRESENT
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.layout import MOTION
-from ditto_avatar.face.ditto.models import load_models
-from ditto_avatar.face.ditto.options import DittoOptions, Precision
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob
 from ditto_avatar.face.ditto.runtime.sound.encoder import DeviceEncoder
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
-from ditto_avatar.face.pack import load_avatar
 from ditto_avatar.types import ByteArray, FloatArray
 
 MOST = 64
@@ -94,44 +90,21 @@ def without(stage: str, engine: DittoEngine, avatar: Avatar) -> Iterator[None]:
         yield
 
 
-async def started(
-    folder: Path, figures: dict[str, Any], precision: Precision = "half"
-) -> tuple[DittoEngine, Avatar]:
-    """Load the engine as the product does, and say how long each part takes. Kernels are kept in
-    the folder."""
-    began = time.perf_counter()
-    stages: list[tuple[str, float]] = []
-    options = DittoOptions(
-        folder / "checkpoints", kernel_cache=folder / "kernels", precision=precision
-    )
-    models = await asyncio.to_thread(
-        load_models, options, lambda name: stages.append((name, time.perf_counter() - began))
-    )
-    engine = DittoEngine(models, options)
-    avatar = load_avatar(folder / "packs" / "oval")
-    figures["loaded_s"] = round(time.perf_counter() - began, 1)
-    await engine.prepare(avatar)
-    figures["ready_s"] = round(time.perf_counter() - began, 1)
-    figures["stages_begin_s"] = {name: round(at, 1) for name, at in stages}
-    figures["admitted"] = engine.max_streams
-    say(json.dumps(figures))
-    return engine, avatar
-
-
 async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str, Any]) -> None:
     """Load the engine as the product does, and try how many viewers it holds."""
-    engine, avatar = await started(folder, figures, arguments.precision)
+    engine, avatar = await started(folder, figures, precision=arguments.precision)
     figures["backend"] = engine.pipeline.runners.name
-    figures["sound_on_device"] = isinstance(engine._models.encode, DeviceEncoder)
-    capacity = engine._models.capacity
+    models = engine._renderer.models
+    figures["sound_on_device"] = isinstance(models.encode, DeviceEncoder)
+    capacity = models.capacity
     assert capacity is not None
     figures["device_alone"] = capacity.streams(CLIP_FRAMES - engine.quality.overlap)
     if arguments.ready_only:
         await engine.close()
         return
     # More than are admitted are tried, too.
-    engine._counts = False
-    engine._places.limit = MOST
+    engine._admission.end()
+    engine._admission.places.limit = MOST
     executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
     figures |= await measure_sentences(engine, avatar, executor)
     whole = drawn_and_encoded(engine, avatar, executor)
@@ -140,7 +113,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
     def trial(watch: Watch, spread_s: float = SPREAD_S) -> Any:
         async def tried(count: int, for_s: float) -> Played:
             # A new trial begins with full quality.
-            engine._load_controller.reset()
+            engine._renderer.load_controller.reset()
             before = _counted(engine)
             played = await play([watch] * count, for_s, lambda: engine.strained, spread_s)
             batches.clear()

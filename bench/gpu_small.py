@@ -37,6 +37,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
         kernel_cache=folder / "kernels",
     )
     engine = await DittoEngine.load(options)
+    await engine.prepared()
     figures["backend"] = engine.pipeline.runners.name
     figures["batches"] = list(engine.pipeline.runners.batches)
     avatar = load_avatar(folder / "packs" / "oval")

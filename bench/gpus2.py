@@ -23,6 +23,7 @@ from typing import Any
 from bench.end_to_end import Played, at_workers, most, play, run, shown
 from bench.gpu import say
 from bench.gpu_end_to_end import MOST, STEP
+from ditto_avatar.cluster.fleet import KnownWorker
 from ditto_avatar.cluster.remote import RemoteEngine
 from ditto_avatar.errors import Unavailable
 from ditto_avatar.face.pack import load_avatar
@@ -72,6 +73,10 @@ def worker(folder: Path, card: int) -> Iterator[tuple[str, subprocess.Popen[byte
             process.wait()
 
 
+def _steady(worker: KnownWorker) -> bool:
+    return worker.places is not None and not worker.places.strained
+
+
 async def connected(
     addresses: Sequence[str], processes: Sequence[subprocess.Popen[bytes]]
 ) -> RemoteEngine:
@@ -85,7 +90,8 @@ async def connected(
                 if any(process.poll() is not None for process in processes):
                     raise
                 continue
-            while sum(1 for each in engine.fleet.workers if each.places) < len(addresses):
+            # Until the backend that stays is there, a worker says that it is strained.
+            while sum(_steady(each) for each in engine.fleet.workers) < len(addresses):
                 await engine.fleet.changed()
             return engine
 

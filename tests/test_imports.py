@@ -40,7 +40,7 @@ ANYWHERE = {
     "memory",
     "metrics",
 }
-ANYWHERE |= {"settings", "settings_cluster", "settings_rtc"}
+ANYWHERE |= {"settings", "settings_cluster", "settings_rtc", "backend_metrics"}
 ANYWHERE |= {"providers"}
 # Puts engines together for the server and the command line; only they may use it.
 ASSEMBLY = {"integrations", "assembly", "doctor", "render", "subtitled", "worker", "worker_cluster"}

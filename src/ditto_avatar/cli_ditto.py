@@ -163,7 +163,7 @@ def _tell_findings(source: Path) -> None:
 
 def _register_with_ditto(source: Path, out: Path, terms: Terms, settings: Settings) -> None:
     _needs_torch()
-    from ditto_avatar.face.ditto.models import load_models
+    from ditto_avatar.face.ditto.loading import load_models
     from ditto_avatar.face.ditto.portrait import register_source
 
     options = ditto_options(settings)

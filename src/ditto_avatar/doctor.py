@@ -130,7 +130,7 @@ def _backends(settings: Settings) -> list[Finding]:
     part = "ditto backend"
     try:
         from ditto_avatar.face.ditto.models import choose_device
-        from ditto_avatar.face.ditto.runtime.choice import candidates
+        from ditto_avatar.face.ditto.runtime.candidates import COMPILED, candidates
 
         device = choose_device(settings.device)
         found = candidates(device, settings.checkpoints)
@@ -144,7 +144,9 @@ def _backends(settings: Settings) -> list[Finding]:
         text = f"DITTO_BACKEND={settings.backend} cannot be used on {device}{reasons}"
         state = State.BROKEN if assembly.face_name(settings) == "ditto" else State.ABSENT
     else:
-        text, state = f"{used.name} on {device}{reasons}", State.GOOD
+        soon = used.name in COMPILED and device.type == "cuda"
+        until = "; graphs draws until it is compiled" if soon else ""
+        text, state = f"{used.name} on {device}{until}{reasons}", State.GOOD
     return [Finding(part, state, f"{text}. {UNTRIED}")]
 
 

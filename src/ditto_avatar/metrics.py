@@ -7,6 +7,8 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ditto_avatar.backend_metrics import BackendMetrics
+
 _STAGE_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
 _SHORT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 
@@ -111,6 +113,7 @@ class Metrics:
         self.viewers = gauge("ditto_viewers", "Open connections")
         self.speaking = gauge("ditto_speaking", "Turns that have a place")
         self.waiting = gauge("ditto_waiting", "Turns in line")
+        self.backends = BackendMetrics("ditto_face", registry)
         self.avatars_refused = gauge("ditto_avatars_refused", "Avatar packs left out at the start")
 
     def observe_turn(self, kind: str, state: str, timings_ms: Mapping[str, float]) -> None:

@@ -74,10 +74,15 @@ class WorkerStatus:
                 return 503, "text/plain", b"loading\n"
             if self.worker.state().draining:
                 return 503, "text/plain", b"draining\n"
-            return 200, "text/plain", b"ready\n"
+            backends = self.worker.backends
+            if backends is None or backends.prepares is None:
+                return 200, "text/plain", b"ready\n"
+            told = f"ready: {backends.draws} draws until {backends.prepares} is prepared\n"
+            return 200, "text/plain", told.encode()
         if path == "/metrics" and self.worker is not None:
-            metrics = self.worker.metrics
-            return 200, metrics.content_type, metrics.exposition(self.worker.state())
+            metrics, backends = self.worker.metrics, self.worker.backends
+            text = metrics.exposition(self.worker.state(), backends)
+            return 200, metrics.content_type, text
         return None
 
 
@@ -89,7 +94,9 @@ async def open_worker(
     for a folder of avatars that is none. Cancelling is safe."""
     avatars = await assembly.open_avatars(settings)
     await _prepare(face, avatars)
-    places = settings.max_speaking or face.max_streams or _PER_CORE * usable_cores()
+    places = settings.max_speaking
+    if places is None and face.max_streams is None:
+        places = _PER_CORE * usable_cores()
     folder = None if port is None else settings.data_dir / "packs" / str(port)
     if folder is not None:
         await asyncio.to_thread(_make_empty, folder)

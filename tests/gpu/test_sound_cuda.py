@@ -31,7 +31,7 @@ def test_windows_of_several_viewers_are_encoded_like_onnx_runtime_does(
     """In half precision, recorded, in batches that are not full."""
     path = write_hubert(tmp_path / "encoder.onnx", FEW_LAYERS, opset)
     exact = OnnxEncoder(path)
-    encoder = choose_encoder(path, torch.device("cuda"), exact)
+    encoder = choose_encoder(path, torch.device("cuda"), lambda: exact)
     assert isinstance(encoder, DeviceEncoder)
     for count in (1, 3, 16, 3):
         windows = (probe_sound() * count)[:count]

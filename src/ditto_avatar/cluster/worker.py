@@ -22,16 +22,17 @@ from ditto_avatar.cluster.worker_metrics import WorkerMetrics
 from ditto_avatar.cluster.worker_stream import WorkerStream
 from ditto_avatar.errors import Busy, DittoAvatarError, InvalidAvatar, NotFound
 from ditto_avatar.face.avatar import Avatar
-from ditto_avatar.face.base import FaceEngine, FaceStream
+from ditto_avatar.face.base import Backends, FaceEngine, FaceStream, backends_of
 
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Draw for others with `face`, at most `places` streams at once. Belongs to the event loop."""
+    """Draw for others with `face`, at most `places` streams at once (None: as many as the engine
+    holds, which has to know that). Belongs to the event loop."""
 
     def __init__(
-        self, face: FaceEngine, packs: WorkerPacks, places: int, token: str | None
+        self, face: FaceEngine, packs: WorkerPacks, places: int | None, token: str | None
     ) -> None:
         self._face = face
         self._packs = packs
@@ -137,7 +138,13 @@ class Worker:
     @property
     def _total(self) -> int:
         """What the engine holds may change while it draws."""
-        return min(self._places, self._face.max_streams or self._places)
+        known = [each for each in (self._places, self._face.max_streams) if each is not None]
+        return min(known, default=0)
+
+    @property
+    def backends(self) -> Backends | None:
+        """Which backends its engine has."""
+        return backends_of(self._face)
 
     def state(self) -> pb.Places:
         """Say what it can take now."""

@@ -6,7 +6,9 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from ditto_avatar.backend_metrics import BackendMetrics
 from ditto_avatar.cluster import worker_pb2 as pb
+from ditto_avatar.face.base import Backends
 
 
 class WorkerMetrics:
@@ -24,8 +26,11 @@ class WorkerMetrics:
             "Places that are taken, of a hundred",
         )
         self._strained = gauge(
-            "ditto_worker_strained", "1 while it draws with less than full quality, to be in time"
+            "ditto_worker_strained",
+            "1 while it draws with less than full quality, to be in time, or with another backend "
+            "than the one that stays",
         )
+        self._backends = BackendMetrics("ditto_worker", registry)
         self._packs = gauge("ditto_worker_packs", "Presenters that it can draw")
         self.pictures = counter("ditto_worker_pictures", "Pictures that were drawn and encoded")
         self.streams = counter(
@@ -38,8 +43,10 @@ class WorkerMetrics:
             "ditto_worker_packs_brought", "Packs that servers brought: taken or refused", ["end"]
         )
 
-    def exposition(self, places: pb.Places) -> bytes:
-        """Return the text that Prometheus reads, with what the worker says of its `places`."""
+    def exposition(self, places: pb.Places, backends: Backends | None = None) -> bytes:
+        """Return the text that Prometheus reads, with what the worker says of its `places` and its
+        engine of its `backends`."""
+        self._backends.show(backends)
         self._places.set(places.total)
         self._taken.set(places.taken)
         self._used.set(100 * places.taken / places.total if places.total else 100)

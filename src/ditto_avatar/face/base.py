@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -107,3 +107,26 @@ class FaceEngine(Protocol):
 
     async def close(self) -> None:
         """Free what the engine holds; open streams are cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Which backend `draws` the streams that begin now, which one it `prepares` to take over, and
+    how many `failed` to be prepared."""
+
+    draws: str
+    prepares: str | None = None
+    failed: int = 0
+
+
+@runtime_checkable
+class HasBackends(Protocol):
+    """A face engine that may draw in several ways."""
+
+    @property
+    def backends(self) -> Backends: ...
+
+
+def backends_of(face: FaceEngine) -> Backends | None:
+    """Return which backends a face engine has; None where it knows one way to draw."""
+    return face.backends if isinstance(face, HasBackends) else None

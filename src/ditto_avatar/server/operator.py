@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from ditto_avatar import __version__
+from ditto_avatar.face.base import backends_of
 from ditto_avatar.server import admin, routes
 from ditto_avatar.server.parts import ServerParts
 
@@ -35,6 +36,7 @@ async def metrics(parts: Annotated[ServerParts, Depends(routes.parts_of)]) -> Re
     gauges.viewers.set(parts.registry.viewers)
     gauges.speaking.set(parts.services.admission.speaking)
     gauges.waiting.set(parts.services.admission.waiting)
+    gauges.backends.show(backends_of(parts.face))
     return Response(gauges.exposition(), media_type=gauges.content_type)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.face.library import AvatarLibrary
 from ditto_avatar.face.register.base_films import BaseFilms
 from ditto_avatar.metrics import Metrics
@@ -39,6 +40,8 @@ class ServerParts:
     avatars: AvatarLibrary
     films: BaseFilms
     faces: Faces
+    face: FaceEngine
+    """Draws them."""
     speech: SpeechEngine
     downloads: VoiceDownloads
     listener: Listener | None

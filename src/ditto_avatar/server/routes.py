@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from ditto_avatar.errors import NotFound, ShuttingDown, Unauthorized, Unavailable
+from ditto_avatar.face.base import backends_of
 from ditto_avatar.face.register.guarded import Step
 from ditto_avatar.server.access import Asked
 from ditto_avatar.server.credentials import bearer
@@ -260,10 +261,17 @@ async def alive() -> dict[str, str]:
 @health.get("/readyz", responses=ERRORS)
 async def ready(parts: Parts) -> dict[str, str]:
     """Answer whether the server takes turns: it neither stops nor drains, and conversations can be
-    stored. `preparing` names presenters that are still being made; turns do not wait for them."""
+    stored. `preparing` names presenters that are still being made, `backend` what draws them, where
+    there is more than one way, and `backend_preparing` what takes over soon; turns wait for none of
+    it."""
     if parts.registry.closing:
         raise ShuttingDown("The server is stopping.")
     parts.services.drain.check()
     await parts.readiness.check()
     preparing = [n for n, stage in parts.films.stages.items() if stage is not Step.FAILED]
-    return {"status": "ready"} | ({"preparing": ", ".join(preparing)} if preparing else {})
+    told = {"status": "ready"} | ({"preparing": ", ".join(preparing)} if preparing else {})
+    if (backends := backends_of(parts.face)) is not None:
+        told["backend"] = backends.draws
+        if backends.prepares is not None:
+            told["backend_preparing"] = backends.prepares
+    return told

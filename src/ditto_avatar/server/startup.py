@@ -100,6 +100,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[ServerParts]:
             avatars=avatars,
             films=films,
             faces=faces,
+            face=engines.face,
             speech=engines.speech,
             downloads=_downloads(settings, engines, metrics, stack),
             listener=None if engines.transcriber is None else Listener(engines.transcriber),

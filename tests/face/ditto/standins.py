@@ -78,7 +78,7 @@ def build_models(folder: Path) -> DittoModels:
     """The whole of it; the ONNX models are written to `folder`."""
     write_onnx_models(folder)
     return DittoModels(
-        _small_pictures(eager_runners(small_networks(), torch.device("cpu"))),
+        small_pictures(eager_runners(small_networks(), torch.device("cpu"))),
         OnnxEncoder(folder / "hubert_streaming_fix_kv.onnx"),
         FaceReader(
             FaceDetector(folder / "blaze_face.onnx"),
@@ -90,7 +90,7 @@ def build_models(folder: Path) -> DittoModels:
     )
 
 
-def _small_pictures(runners: Runners) -> Runners:
+def small_pictures(runners: Runners) -> Runners:
     """Draw from a quarter of the crop's width: a sixteenth of the work of 512 by 512 pixels."""
 
     def appearance(image: torch.Tensor) -> torch.Tensor:

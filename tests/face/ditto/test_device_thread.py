@@ -120,3 +120,60 @@ async def test_closing_cancels_what_waits_and_ends_the_thread() -> None:
     assert answers[-1].cancelled()
     assert await answers[0] == "A"
     assert ask("late").cancelled()
+
+
+async def test_a_call_is_done_between_two_batches() -> None:
+    device = Device()
+    device.done.set()
+    thread = thread_of(device)
+    ask, order = asking(thread), list[str]()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def call() -> int:
+        order.append(threading.current_thread().name)
+        inside.set()
+        assert go_on.wait(TEST_DEADLINE_S)
+        return len(device.begun)
+
+    answer = thread.do(call)
+    await asyncio.to_thread(inside.wait, TEST_DEADLINE_S)
+    waiting = [ask(work) for work in "abc"]
+    go_on.set()
+    assert await asyncio.wrap_future(answer) == 0
+    assert await asyncio.gather(*waiting) == ["A", "B", "C"]
+    assert order == ["ditto"]
+    await thread.close()
+
+
+async def test_a_call_that_fails_costs_its_caller_alone() -> None:
+    device = Device()
+    device.done.set()
+    thread = thread_of(device)
+
+    def broken() -> None:
+        raise RuntimeError("no room")
+
+    with pytest.raises(RuntimeError, match="no room"):
+        await asyncio.wrap_future(thread.do(broken))
+    assert await asking(thread)("a") == "A"
+    await thread.close()
+
+
+async def test_calls_that_were_not_begun_are_cancelled_at_the_end() -> None:
+    thread = thread_of(Device())
+    inside, go_on = threading.Event(), threading.Event()
+
+    def call() -> bool:
+        inside.set()
+        return go_on.wait(TEST_DEADLINE_S)
+
+    first = thread.do(call)
+    await asyncio.to_thread(inside.wait, TEST_DEADLINE_S)
+    second = thread.do(call)
+    closing = asyncio.create_task(thread.close())
+    await asyncio.wait([asyncio.wrap_future(second)])
+    assert second.cancelled()
+    go_on.set()
+    await closing
+    assert first.result()
+    assert thread.do(call).cancelled()

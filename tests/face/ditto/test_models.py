@@ -15,7 +15,8 @@ from ditto_avatar.errors import InvalidCheckpoint, InvalidInput, Unavailable
 from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
 from ditto_avatar.face.ditto.engine import DittoEngine
-from ditto_avatar.face.ditto.models import choose_device, limit_memory, load_models
+from ditto_avatar.face.ditto.loading import load_models
+from ditto_avatar.face.ditto.models import choose_device, limit_memory
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.models.files import file_key
 

@@ -20,19 +20,16 @@ from ditto_avatar.errors import Unavailable
 from ditto_avatar.face.ditto.load_controller import Capacity
 from ditto_avatar.face.ditto.networks import Sizes
 from ditto_avatar.face.ditto.options import Backend
+from ditto_avatar.face.ditto.runtime import candidates as table_of
 from ditto_avatar.face.ditto.runtime import choice
 from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
-from ditto_avatar.face.ditto.runtime.choice import (
-    Candidate,
-    candidates,
-    choose_runners,
-    measure,
-    warm_up,
-)
+from ditto_avatar.face.ditto.runtime.candidates import Candidate, candidates
+from ditto_avatar.face.ditto.runtime.choice import choose_runners
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
 from ditto_avatar.face.ditto.runtime.parity import RunnersDiffer, check_runners
+from ditto_avatar.face.ditto.runtime.warming import measure, warm_up
 from tests.face.ditto.reference import distance, given
 from tests.face.ditto.small import FITTING, SMALL, small_networks
 
@@ -210,11 +207,11 @@ def test_a_backend_that_fails_leaves_the_weights_as_they_were(
 
 
 def test_the_fused_backend_comes_before_the_compiled_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "kernels_refused", lambda _: None)
+    monkeypatch.setattr(table_of, "kernels_refused", lambda _: None)
     table = {entry.name: entry.refused for entry in candidates(CUDA, None, SMALL)}
     assert list(table) == ["tensorrt", "fused", "compiled", "graphs", "eager"]
     assert table["fused"] is None
-    monkeypatch.setattr(choice, "kernels_refused", lambda _: "it is too old")
+    monkeypatch.setattr(table_of, "kernels_refused", lambda _: "it is too old")
     table = {entry.name: entry.refused for entry in candidates(CUDA, None, SMALL)}
     assert table["fused"] == "it is too old"
 

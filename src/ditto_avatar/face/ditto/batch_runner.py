@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -106,6 +106,10 @@ class BatchRunner:
         self._sound = threads(2, "ditto-sound")
         self._cut = threads(2, "ditto-cut")
         self._register = threads(1, "ditto-register")
+
+    def do(self, call: Callable[[], Any]) -> Future[Any]:
+        """Do something on the device's thread, between two batches (`DeviceThread.do`)."""
+        return self._device.do(call)
 
     @property
     def windows_at_once(self) -> int:

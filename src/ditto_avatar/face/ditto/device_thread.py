@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -59,6 +60,7 @@ class DeviceThread:
     counts: dict[Kind, BatchCount] = field(
         default_factory=lambda: {kind: BatchCount() for kind in Kind}
     )
+    _calls: deque[tuple[Callable[[], Any], Future[Any]]] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
     _closed: bool = False
@@ -70,10 +72,19 @@ class DeviceThread:
                 job.payload.answer.cancel()
                 return
             self.backlog.add(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="ditto", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            self._wake()
+
+    def do(self, call: Callable[[], Any]) -> Future[Any]:
+        """Do `call` on the thread, before the next batch. Batches wait meanwhile, so it should be
+        short. After `close` it is cancelled. For any thread."""
+        answer: Future[Any] = Future()
+        with self._changed:
+            if self._closed:
+                answer.cancel()
+                return answer
+            self._calls.append((call, answer))
+            self._wake()
+        return answer
 
     def drop(self, owner: int) -> None:
         """Forget what a viewer still waited for."""
@@ -90,11 +101,23 @@ class DeviceThread:
             waiting: list[Job[Asked]] = []
             while batch := self.backlog.next_batch(self.clock()):
                 waiting += batch
+            while self._calls:
+                self._calls.popleft()[1].cancel()
             self._changed.notify_all()
         for job in waiting:
             job.payload.answer.cancel()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
+        # What it called refers to it. Such a ring would keep the networks of a backend that has
+        # ended, as long as the collector leaves it alone (`memory.keep_for_good`).
+        self.begin, self.answered = _ended, _ended
+
+    def _wake(self) -> None:
+        """Start the thread, or let it look. The lock is held."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="ditto", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
 
     def _run(self) -> None:
         self.enter()
@@ -119,13 +142,29 @@ class DeviceThread:
     def _next(self, flying: Future[None] | None) -> list[Job[Asked]]:
         """Wait for work; return the next batch, or none when all is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self.backlog))
+            while True:
+                self._changed.wait_for(lambda: self._closed or self._calls or len(self.backlog))
+                if not self._calls:
+                    break
+                self._do(*self._calls.popleft())
             if flying is not None and not flying.done():
                 self._changed.wait_for(
                     lambda: self._closed or flying.done() or not self.backlog.patient(self.clock()),
                     FILL_S,
                 )
             return self.backlog.next_batch(self.clock())
+
+    def _do(self, call: Callable[[], Any], answer: Future[Any]) -> None:
+        """Do a call without the lock, which is held."""
+        self._changed.release()
+        try:
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(call())
+                except BaseException as error:  # who asked gets it, and the thread goes on
+                    answer.set_exception(error)
+        finally:
+            self._changed.acquire()
 
     def _land(self, asked: Sequence[Asked], results: Results) -> None:
         try:
@@ -155,6 +194,10 @@ class DeviceThread:
         count = self.counts[kind]
         count.batches += 1
         count.jobs += jobs
+
+
+def _ended(*_: object) -> Any:
+    raise RuntimeError("the thread of the device has ended")
 
 
 def _set_errors(asked: Sequence[Asked], error: Exception) -> None:

@@ -93,6 +93,10 @@ class LoadController:
             self._change(now, self.level - 1)
         return self.quality
 
+    def calm(self, now: float) -> bool:
+        """Whether all frames of the last ten seconds had time to spare, at full quality."""
+        return self.level == 0 and now - max(self._strained, self._changed) >= CALM_S
+
     def reset(self) -> None:
         """Begin anew with full quality."""
         self._change(float("-inf"), 0)

@@ -24,6 +24,11 @@ class Places:
         self._limit = limit
         self._advance()
 
+    @property
+    def taken(self) -> int:
+        """How many are taken."""
+        return self._taken
+
     async def take(self) -> None:
         """Wait in line for a place. Cancelling is safe: a place that was handed over meanwhile
         goes to the next."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -49,6 +49,14 @@ class ClipRunner(Protocol):
     def __call__(
         self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor
     ) -> Tensor: ...
+
+
+@runtime_checkable
+class CompilesAhead(Protocol):
+    """A runner that compiles at its first call of each size, or before it when it is asked to."""
+
+    def compile_ahead(self, *inputs: Tensor) -> None:
+        """Compile for inputs of these shapes; nothing is recorded."""
 
 
 @dataclass(frozen=True, slots=True)

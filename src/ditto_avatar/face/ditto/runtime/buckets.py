@@ -27,14 +27,14 @@ class Bucketed:
         self._recorded: dict[tuple[tuple[int, ...], ...], GraphedFunction] = {}
         self._pool: object = None
 
+    def compile_ahead(self, *inputs: Tensor) -> None:
+        """Call the function once for the bucket of these inputs and record nothing: whatever it
+        compiles is there afterwards, for every thread."""
+        filled, _ = self._fill(inputs)
+        self._function(*filled)
+
     def __call__(self, *inputs: Tensor) -> Tensor:
-        count = inputs[0].shape[self._axes[0]]
-        if count > self._batches[-1]:
-            raise ValueError(f"a batch holds at most {self._batches[-1]}, not {count}; split it.")
-        bucket = next(size for size in self._batches if size >= count)
-        filled = [
-            _filled(tensor, axis, bucket) for tensor, axis in zip(inputs, self._axes, strict=True)
-        ]
+        filled, count = self._fill(inputs)
         if not self._graphs:
             plain: Tensor = self._function(*filled)
             return plain[:count]
@@ -43,6 +43,17 @@ class Bucketed:
             self._recorded[key] = GraphedFunction(self._function, filled, self._pool)
             self._pool = self._recorded[key].pool
         return self._recorded[key](*filled)[:count]
+
+    def _fill(self, inputs: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+        """The inputs of a whole bucket, and how many of it were given."""
+        count = inputs[0].shape[self._axes[0]]
+        if count > self._batches[-1]:
+            raise ValueError(f"a batch holds at most {self._batches[-1]}, not {count}; split it.")
+        bucket = next(size for size in self._batches if size >= count)
+        filled = [
+            _filled(tensor, axis, bucket) for tensor, axis in zip(inputs, self._axes, strict=True)
+        ]
+        return filled, count
 
 
 def _filled(tensor: Tensor, axis: int, size: int) -> Tensor:

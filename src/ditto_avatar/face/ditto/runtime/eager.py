@@ -20,7 +20,7 @@ from ditto_avatar.face.ditto.networks import (
     WarpNetwork,
 )
 from ditto_avatar.face.ditto.networks.paths import Function
-from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.base import CompilesAhead, Runners
 from ditto_avatar.face.ditto.sampler import schedule
 
 
@@ -41,13 +41,23 @@ class StepwiseClips:
         self._finish = finish
         self._paths: dict[int, Function] = {}
 
+    def compile_ahead(
+        self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor
+    ) -> None:
+        """Let the path of as many steps compile for these shapes."""
+        path = self._path(len(noises) + 1)
+        if isinstance(path, CompilesAhead):
+            path.compile_ahead(condition, first, start, noises)
+
     def __call__(self, condition: Tensor, first: Tensor, start: Tensor, noises: Tensor) -> Tensor:
-        steps = len(noises) + 1
+        motion: Tensor = self._path(len(noises) + 1)(condition, first, start, noises)
+        return motion
+
+    def _path(self, steps: int) -> Function:
         if steps not in self._paths:
             path = ClipPath(self._encode, self._predict, schedule(steps), self._dtype)
             self._paths[steps] = self._finish(path)
-        motion: Tensor = self._paths[steps](condition, first, start, noises)
-        return motion
+        return self._paths[steps]
 
 
 class Appearance(nn.Module):

@@ -26,7 +26,13 @@ class GraphedFunction:
                 function(*self._inputs)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool):  # type: ignore[arg-type]
+        # Other threads may ask the driver for memory meanwhile: registrations, the preparation of
+        # another backend.
+        with torch.cuda.graph(
+            self._graph,
+            pool=pool,  # type: ignore[arg-type]
+            capture_error_mode="thread_local",
+        ):
             self._output = function(*self._inputs)
 
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,18 @@ from torch import Tensor, nn
 from ditto_avatar.errors import DittoAvatarError
 from ditto_avatar.face.ditto.audio import FEATURES, PRESENT, WANTED, WINDOW, Encode
 from ditto_avatar.face.ditto.onnx_session import warn_without_cuda
+from ditto_avatar.face.ditto.runtime.beside import Beside
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
 from ditto_avatar.face.ditto.runtime.sound.fuse import fuse
 from ditto_avatar.face.ditto.runtime.sound.graph import Graph, UnknownGraph, as_operand, read_graph
+from ditto_avatar.face.ditto.runtime.verdicts import Verdicts
 from ditto_avatar.face.ditto.transfer import Download, upload
 from ditto_avatar.types import FloatArray
 
 log = logging.getLogger(__name__)
 
 INPUT = "input_values"
+QUESTION = "sound"
 BATCHES = (1, 4, 16)
 # Of features, against ONNX Runtime in single precision: what both compute in single precision
 # differs by rounding alone, half precision moves them by less than a hundredth.
@@ -81,8 +86,8 @@ class GraphNetwork(nn.Module):
 class DeviceEncoder:
     """Encodes windows (6480,) of several viewers at once: features (5, 1024) each.
 
-    Called with one window it waits for them; `begin` returns while the device still works. For
-    one thread at a time."""
+    Called with one window it waits for them; `begin` returns while the device still works. Any
+    thread may call it."""
 
     def __init__(
         self,
@@ -98,6 +103,8 @@ class DeviceEncoder:
             network.half()
         self._network = network.to(device).eval()
         self._run = Bucketed(self._features, (0,), batches, device.type == "cuda")
+        # While one backend takes over from another, the threads of both encode.
+        self._one_batch = threading.Lock()
 
     def _features(self, windows: Tensor) -> Tensor:
         """(n, 6480) to (n, 5, 1024), float32. Each window is run as the graph has it, with a batch
@@ -110,9 +117,17 @@ class DeviceEncoder:
     def begin(self, windows: Sequence[FloatArray]) -> Callable[[], list[FloatArray]]:
         """Start to encode; the result waits for the device. Raises `ValueError` for more windows
         than the largest batch holds."""
-        features = self._run(upload(torch.from_numpy(np.stack(windows)), self.device))
-        download = Download([features])
+        stacked = torch.from_numpy(np.stack(windows))
+        with self._one_batch:
+            download = Download([self._run(upload(stacked, self.device))])
         return lambda: list(download.arrays()[0].copy())
+
+    def warm_up(self, beside: Beside | None = None) -> None:
+        """Encode a batch of each size once, so that no viewer waits for a recording."""
+        beside = beside or Beside()
+        for size in self.batches:
+            sound = (probe_sound() * size)[:size]
+            beside.on_device(partial(lambda windows: self.begin(windows)(), sound))
 
     def __call__(self, window: FloatArray) -> FloatArray:
         return self.begin([window])()[0]
@@ -122,16 +137,28 @@ class EncoderDiffers(DittoAvatarError):
     """The modules compute something else than ONNX Runtime does."""
 
 
+def read_network(path: Path) -> GraphNetwork:
+    """The audio encoder of a checkpoint as modules. Blocks for seconds. Raises `UnknownGraph` for a
+    graph that is not known."""
+    graph, _ = read_graph(path, INPUT, torch.zeros(1, WINDOW))
+    return GraphNetwork(fuse(graph))
+
+
 def read_encoder(
-    path: Path, device: torch.device, exact: Encode, batches: Sequence[int] = BATCHES
+    path: Path,
+    device: torch.device,
+    exact: Encode,
+    batches: Sequence[int] = BATCHES,
+    beside: Beside | None = None,
 ) -> DeviceEncoder:
     """The audio encoder of a checkpoint as torch modules on `device`, compared with `exact`, which
-    runs the same file over ONNX Runtime, on random sound. Blocks for seconds.
+    runs the same file over ONNX Runtime, on random sound. Blocks for seconds; `beside` something
+    that draws it uses the device between two batches.
 
     Raises `UnknownGraph` for a graph that is not known, `EncoderDiffers` for one that computes
     something else."""
-    graph, _ = read_graph(path, INPUT, torch.zeros(1, WINDOW))
-    network = GraphNetwork(fuse(graph))
+    beside = beside or Beside()
+    network = read_network(path)
     sound = probe_sound()
     expected = [exact(window) for window in sound]
     single = DeviceEncoder(network, torch.device("cpu"), batches=(1,))
@@ -139,7 +166,9 @@ def read_encoder(
     if device.type == "cpu":
         return DeviceEncoder(network, device)
     encoder = DeviceEncoder(network, device, torch.float16, batches)
-    compare(encoder.begin(sound)(), expected, CLOSE, "in half precision")
+    found = beside.on_device(lambda: encoder.begin(sound)())
+    compare(found, expected, CLOSE, "in half precision")
+    encoder.warm_up(beside)
     return encoder
 
 
@@ -163,21 +192,56 @@ def compare(
         )
 
 
-def choose_encoder(
-    path: Path, device: torch.device, exact: Encode, batches: Sequence[int] = BATCHES
-) -> Encode:
-    """The modules where they can be used, else `exact`, with the reason in the log. On a processor
-    ONNX Runtime is the quicker one."""
-    if device.type == "cpu":
-        return exact
+def kept_encoder(
+    path: Path, device: torch.device, batches: Sequence[int], verdicts: Verdicts, key: str
+) -> DeviceEncoder | None:
+    """The modules, where they were compared before and found to be the same; `key` is that of the
+    file. None where they have to be compared, or were found to differ. Nothing is recorded yet."""
+    kept = verdicts.find(QUESTION, file=key)
+    if kept is None or kept.get("same") is not True:
+        return None
     try:
-        return read_encoder(path, device, exact, batches)
+        return DeviceEncoder(read_network(path), device, torch.float16, batches)
+    except (UnknownGraph, torch.cuda.OutOfMemoryError) as error:
+        log.warning("The audio encoder's modules cannot be used as before: %s", error)
+        return None
+
+
+def choose_encoder(
+    path: Path,
+    device: torch.device,
+    open_exact: Callable[[], Encode],
+    batches: Sequence[int] = BATCHES,
+    verdicts: Verdicts | None = None,
+    key: str = "",
+    beside: Beside | None = None,
+) -> Encode:
+    """The modules where they can be used, else what `open_exact` opens, with the reason in the log.
+    They are compared once for a file of that `key`: the verdict is kept, a bad one with its reason.
+    On a processor ONNX Runtime is the quicker one. Raises `Stopped`."""
+    if device.type == "cpu":
+        return open_exact()
+    verdicts = verdicts or Verdicts()
+    kept = verdicts.find(QUESTION, file=key)
+    exact: Encode | None = None
+    try:
+        if kept is None:
+            exact = open_exact()
+            encoder = read_encoder(path, device, exact, batches, beside)
+            verdicts.keep(QUESTION, {"same": True}, file=key)
+            return encoder
+        if (known := kept_encoder(path, device, batches, verdicts, key)) is not None:
+            known.warm_up(beside)
+            return known
+        reason = f"{kept.get('reason')} ({verdicts.where(QUESTION, file=key)})"
     except (UnknownGraph, EncoderDiffers) as error:
-        log.warning("Sound is encoded by ONNX Runtime: %s.", str(error).removesuffix("."))
+        reason = str(error).removesuffix(".")
+        verdicts.keep(QUESTION, {"same": False, "reason": reason}, file=key)
     except torch.cuda.OutOfMemoryError:
-        log.warning("Sound is encoded by ONNX Runtime: there is no room for it on the device.")
+        reason = "there is no room for it on the device"
+    log.warning("Sound is encoded by ONNX Runtime: %s.", reason)
     warn_without_cuda()
-    return exact
+    return exact or open_exact()
 
 
 def known_operators(graph: Graph) -> Mapping[str, int]:

@@ -188,7 +188,7 @@ def as_operand(step: Step, place: int, array: Array) -> Any:
 
 def _single(array: Array) -> Array:
     """Floats of any width in single precision."""
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
 def uses(graph: Graph) -> dict[str, list[Step]]:
