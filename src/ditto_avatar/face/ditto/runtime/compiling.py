@@ -182,7 +182,8 @@ def compile_part(
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not through `sys.stdin`, whose lock would be held while the interpreter ends.
+    os.read(0, 1)
     os._exit(1)
 
 
