@@ -43,6 +43,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.ditto.audio import FEATURES, PRESENT
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.layout import MOTION
+from ditto_avatar.face.ditto.options import Precision
 from ditto_avatar.face.ditto.pipeline import ClipJob, FrameJob
 from ditto_avatar.face.ditto.runtime.sound.encoder import DeviceEncoder
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
