@@ -40,14 +40,20 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     if [ -n "${RAY}" ]; then /opt/ditto/bin/pip install --no-cache-dir "${RAY}"; fi
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY src ./src
-# The package itself brings nothing: everything it needs is in the lock. What only builds it, tests
-# that packages carry, and the debugging symbols of their modules stay behind.
-RUN /opt/ditto/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
+# The package itself brings nothing: everything it needs is in the lock. What only builds it, and what
+# packages carry that nobody loads, stays behind: their tests, symbols, a static library, and ONNX
+# Runtime's library for other languages.
+RUN PACKAGES=$(/opt/ditto/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))') \
+ && /opt/ditto/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
  && if [ "${VARIANT}" = cpu ]; then /opt/ditto/bin/pip uninstall --yes setuptools; fi \
  && /opt/ditto/bin/pip uninstall --yes hatchling editables pathspec pluggy trove-classifiers pip \
- && find /opt/ditto -type d -name tests -path '*/numpy/*' -prune -exec rm -rf {} + \
- && find /opt/ditto -name '*.so' ! -path '*.libs/*' ! -path '*/torch/*' ! -path '*/nvidia/*' \
-      ! -path '*/triton/*' -exec strip --strip-debug {} +
+ && find "$PACKAGES" -type d -name tests ! -path '*/torch/*' -prune -exec rm -rf {} + \
+ && rm -rf "${PACKAGES:?}"/lib64 "${PACKAGES:?}"/c2pa/libs/*.rlib \
+      "${PACKAGES:?}"/onnxruntime/quantization "${PACKAGES:?}"/onnxruntime/tools \
+      "${PACKAGES:?}"/onnxruntime/transformers \
+ && if [ "${VARIANT}" = cpu ]; then rm -f "${PACKAGES:?}"/onnxruntime/capi/libonnxruntime.so.*; fi \
+ && find "$PACKAGES" -name '*.so' ! -path '*.libs/*' ! -path '*/torch/*' ! -path '*/nvidia/*' \
+      ! -path '*/triton/*' -exec strip --strip-unneeded {} +
 
 FROM python AS server
 ARG VARIANT
