@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ditto_avatar.cores import quick_switches
 from ditto_avatar.errors import InvalidCheckpoint, Unavailable
 from ditto_avatar.face.ditto.audio import PRESENT, WINDOW, Encode, OnnxEncoder
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
@@ -22,7 +23,7 @@ from ditto_avatar.face.ditto.load_controller import Capacity, levels
 from ditto_avatar.face.ditto.models import Coming, DittoModels, choose_device, limit_memory
 from ditto_avatar.face.ditto.options import DittoOptions
 from ditto_avatar.face.ditto.runtime.base import Runners, on_device, stay_on_device
-from ditto_avatar.face.ditto.runtime.beside import Beside, quick_switches
+from ditto_avatar.face.ditto.runtime.beside import Beside
 from ditto_avatar.face.ditto.runtime.candidates import COMPILED, asked_for, candidates
 from ditto_avatar.face.ditto.runtime.choice import (
     SMALL_BATCHES,

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from ditto_avatar.cores import quick_switches
+
 Result = TypeVar("Result")
 
 _ANY_PORT = 0
@@ -64,7 +66,9 @@ class LoopThread:
 
         def run() -> None:
             asyncio.set_event_loop(loop)
-            loop.run_forever()
+            # A picture is dozens of packets.
+            with quick_switches():
+                loop.run_forever()
             loop.close()
 
         self._thread = threading.Thread(target=run, name=self._name, daemon=True)

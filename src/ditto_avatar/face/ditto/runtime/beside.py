@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -14,9 +13,6 @@ import torch
 from ditto_avatar.errors import DittoAvatarError
 
 Result = TypeVar("Result")
-# Each operator of torch lets other threads in. Beside one that only computes in Python it would
-# wait for five milliseconds every time.
-SWITCH_S = 0.0005
 
 
 class Stopped(DittoAvatarError):
@@ -84,14 +80,3 @@ class Beside:
         finally:
             with self._lock:
                 self._ends.remove(end)
-
-
-@contextmanager
-def quick_switches() -> Iterator[None]:
-    """Change over between Python's threads sooner while something is prepared."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, SWITCH_S))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
