@@ -14,6 +14,7 @@ from ditto_avatar.face.avatar import Avatar
 from ditto_avatar.face.base import FaceEngine
 from ditto_avatar.media.encode import mime_type
 from ditto_avatar.media.fragments import Fragment
+from ditto_avatar.media.packets import SegmentPackets
 from ditto_avatar.pipeline import progress
 from ditto_avatar.pipeline.cache import SegmentCache, SegmentMedia
 from ditto_avatar.pipeline.clip_signing import statement_of
@@ -44,33 +45,37 @@ class ViewerOutput(Output):
     def add(self, segment: Segment, encoded: Encoded) -> None:
         """Tell of the fragments that the picture completed."""
         now = self._clock.now()
-        self._begin(segment, now)
+        is_new = self._begun != segment.id
+        packets = self._packets.begin(segment) if is_new else None
+        # Before it is told: whoever sends packets looks for the first picture at once.
         self._packets.add(segment, encoded)
+        if is_new:
+            self._tell_begin(segment, packets, now)
         self._tell(segment, encoded.fragments, now)
 
-    def _begin(self, segment: Segment, now: float) -> None:
+    def _tell_begin(self, segment: Segment, packets: SegmentPackets | None, now: float) -> None:
         """Tell of the segment before its first fragments."""
-        if self._begun != segment.id:
-            self._begun = segment.id
-            sentence = segment.sentence
-            self._notify(
-                progress.SegmentBegan(
-                    segment.id,
-                    segment.index,
-                    sentence.text,
-                    sentence.emotion,
-                    segment.first_frame,
-                    self._mime,
-                    now,
-                    segment.sound,
-                    self._packets.begin(segment),
-                )
+        self._begun = segment.id
+        sentence = segment.sentence
+        self._notify(
+            progress.SegmentBegan(
+                segment.id,
+                segment.index,
+                sentence.text,
+                sentence.emotion,
+                segment.first_frame,
+                self._mime,
+                now,
+                segment.sound,
+                packets,
             )
+        )
 
     async def end(self, segment: Segment, last: Sequence[Fragment], media: SegmentMedia) -> None:
         """Tell of the last fragments, the very last one marked; an empty one where none is left."""
         now = self._clock.now()
-        self._begin(segment, now)
+        if self._begun != segment.id:
+            self._tell_begin(segment, self._packets.begin(segment), now)
         nothing = Fragment(len(media.fragments), b"")
         self._tell(segment, last or [nothing], now, ends=True)
         await self._packets.end(segment, last, media)
