@@ -47,7 +47,14 @@ def soon_and_quick(folder: Path) -> DittoModels:
         with own_stream(cuda):
             encode = choose_encoder(path, cuda, lambda: base.encode, (1, 4), beside=beside)
             runners = choose_runners(
-                small_networks(), cuda, "compiled", tell, SMALL, (STEPS,), beside=beside
+                small_networks(),
+                cuda,
+                "compiled",
+                tell,
+                SMALL,
+                (STEPS,),
+                small=True,  # two sizes: each is compiled beside a viewer, half a minute long
+                beside=beside,
             )
             capacity = beside.on_device(lambda: measure(runners, STEPS, SMALL))
         return replace(base, runners=small_pictures(runners), encode=encode, capacity=capacity)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from ditto_avatar.face.ditto.runtime import compiling as module
 from ditto_avatar.face.ditto.runtime.beside import Beside, Stopped
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.compiling import Part, compile_part, compiling, parts_of
+from ditto_avatar.face.ditto.runtime.warming import clip_inputs, frame_inputs
 from tests.deadlines import TEST_DEADLINE_S
 from tests.face.ditto.small import SMALL, small_networks
 
@@ -110,6 +113,21 @@ def test_a_child_ends_with_the_process_that_started_it() -> None:
     assert child.stdin is not None
     child.stdin.close()
     assert child.wait(TEST_DEADLINE_S) == 1
+
+
+@torch.inference_mode()
+def test_a_recording_finds_what_was_compiled_ahead() -> None:
+    options = CompileOptions(compiler="eager", batches=(2,), clip_batches=(2,))
+    runners = compiled_runners(small_networks(), CPU, torch.float32, options)
+    made = {"frame": frame_inputs(runners, 2, SMALL), "clip": clip_inputs(runners, 2, steps=2)}
+    again = Counter[str]()
+    for kind, inputs in made.items():
+        runner = getattr(runners, kind)
+        runner.compile_ahead(*inputs)
+        before = counters["stats"]["unique_graphs"]
+        runner(*(tensor.clone() for tensor in inputs))  # a recording has tensors of its own
+        again[kind] = counters["stats"]["unique_graphs"] - before
+    assert again == {"frame": 0, "clip": 0}
 
 
 @pytest.mark.parametrize(("kind", "batch"), [("frame", 4), ("clip", 1)])
