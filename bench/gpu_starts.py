@@ -34,6 +34,7 @@ from ditto_avatar.face.ditto.loading import load_models
 from ditto_avatar.face.ditto.options import DittoOptions, Precision
 from ditto_avatar.face.ditto.runtime.sound.encoder import DeviceEncoder
 from ditto_avatar.face.pack import load_avatar
+from ditto_avatar.memory import keep_for_good
 from ditto_avatar.types import SAMPLES_PER_FRAME
 
 WATCHED_S = 20.0
@@ -63,6 +64,7 @@ async def started(
     )
     figures["loaded_s"] = passed()
     engine = DittoEngine(models, options)
+    keep_for_good()  # as a server does before it is asked for anything
     avatar = load_avatar(folder / "packs" / "oval")
     await _first_picture(engine, avatar)
     figures["answers_s"] = passed()

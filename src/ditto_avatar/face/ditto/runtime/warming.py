@@ -41,8 +41,8 @@ def warm_up(
     beside: Beside | None = None,
 ) -> None:
     """Call every path in every bucket once, so that no viewer waits for it. Eager runners need
-    none of it. `beside` something that draws, code is compiled on this thread, and graphs are
-    recorded between two batches. Raises `Stopped`."""
+    none of it. All of it is done on this thread, also `beside` something that draws: a recording
+    takes a second, for which viewers would not wait. Raises `Stopped`."""
     if runners.name == "eager":
         return
     beside = beside or Beside()
@@ -64,17 +64,15 @@ def _call(
     device: torch.device,
     beside: Beside,
 ) -> None:
-    if beside.shared and isinstance(runner, CompilesAhead):
-        with torch.inference_mode():
-            runner.compile_ahead(*made())
-
-    def recorded() -> None:
-        # Which algorithm of cuDNN is quickest is found, and kept, by each thread for itself.
-        with quick_convolutions(device), torch.inference_mode():
+    beside.check()
+    with torch.inference_mode():
+        if beside.shared and isinstance(runner, CompilesAhead):
+            runner.compile_ahead(*made())  # long, and the setting below is everybody's
+            beside.check()
+        # On one thread: each finds for itself which algorithm of cuDNN is quickest, and keeps it.
+        with quick_convolutions(device):
             runner(*made())
             wait_for(device)
-
-    beside.on_device(recorded)
 
 
 def wait_for(device: torch.device) -> None:
