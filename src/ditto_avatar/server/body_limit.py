@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
@@ -67,6 +68,13 @@ class BodyLimit:
             return messages.pop(0) if messages else await receive()
 
         await self._app(scope, replay, send)
+
+
+async def read_away(receive: Receive, scope: Scope, bounds: Bounds) -> None:
+    """Read a body within its bounds and forget it. Before a request is refused: a connection that
+    is closed on a body that still comes is reset, and that can overtake the answer."""
+    with suppress(TooLarge, TooSlow):
+        await _Body(receive, bounds, scope).whole()
 
 
 class _Body:

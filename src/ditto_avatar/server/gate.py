@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ditto_avatar.errors import Busy, DittoAvatarError, Forbidden, Misdirected, outcome_of
 from ditto_avatar.metrics import Metrics
 from ditto_avatar.server.addresses import TrustedProxies, group
+from ditto_avatar.server.body_limit import Bounds, read_away
 from ditto_avatar.server.origin import is_served, may_connect
 from ditto_avatar.server.throttle import Shares
 from ditto_avatar.settings import Settings
@@ -24,6 +25,8 @@ Refuse = Callable[[Request, Exception], Awaitable[Response]]
 
 # What a page of another origin may ask for: nothing of it changes anything.
 _READING = {"GET", "HEAD", "OPTIONS"}
+# How much of what is refused is read away, and for how long.
+_REFUSED = Bounds(max_bytes=64 * 1024, within_s=1.0)
 _TOO_BUSY = 1013
 _SHOWN_CHARACTERS = 64
 _UNKNOWN = "unknown"
@@ -108,6 +111,7 @@ class Gate:
         self, scope: Scope, receive: Receive, send: Send, error: DittoAvatarError
     ) -> None:
         if scope["type"] == "http":
+            await read_away(receive, scope, _REFUSED)
             answer = await self._refuse(Request(scope), error)
             await answer(scope, receive, send)
             return
