@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ditto_avatar.face.ditto.options import Backend
 from ditto_avatar.face.ditto.runtime import candidates as table_of
 from ditto_avatar.face.ditto.runtime import choice
 from ditto_avatar.face.ditto.runtime.base import Runners
+from ditto_avatar.face.ditto.runtime.beside import Beside
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
 from ditto_avatar.face.ditto.runtime.candidates import Candidate, candidates
 from ditto_avatar.face.ditto.runtime.choice import choose_runners
@@ -317,6 +319,15 @@ def test_warming_up_walks_every_bucket() -> None:
         "preparing clips of 2 steps in batches of 4",
         "preparing clips of 3 steps in batches of 4",
     ]
+
+
+def test_nobody_waits_while_another_backend_is_warmed_up() -> None:
+    def between_two_batches(call: Callable[[], Any]) -> Future[Any]:
+        raise AssertionError("viewers would wait for a recording")
+
+    told: list[str] = []
+    warm_up(bucketed(), told.append, SMALL, (2,), Beside(between_two_batches))
+    assert len(told) == 4
 
 
 def test_capacity_is_measured_in_full_batches() -> None:
