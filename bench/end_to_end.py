@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
@@ -166,14 +167,20 @@ async def most(
     seconds: float,
     say: Callable[[str], None],
 ) -> tuple[int, Played | None]:
-    """The most viewers that are held, near `start`: first in short trials, `step` by `step`, then
-    for `seconds`, one fewer each time until they are held."""
+    """The most viewers that are held: first in short trials, from `start` on `step` more, twice as
+    many more and so on, and halved; then for `seconds`, one fewer each time until they are
+    held."""
     count = start
     while count > step and not (await _tried(trial, count, SHORT_S, say)).good:
         count -= step
-    best = count
-    while (await _tried(trial, best + step, SHORT_S, say)).good:
-        best += step
+    best, more = count, step
+    while (await _tried(trial, best + more, SHORT_S, say)).good:
+        best += more
+        more *= 2
+    while more > step:
+        more //= 2
+        if (await _tried(trial, best + more, SHORT_S, say)).good:
+            best += more
     if seconds <= SHORT_S:
         return best, None
     for count in range(best + step - 1, 0, -1):
@@ -231,6 +238,8 @@ def run(parser: argparse.ArgumentParser, measure: Measure, **about: Any) -> None
     parser.add_argument("--folder", type=Path, help="where stand-ins are kept for the next run")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {}
+    # Whoever ends a run that takes too long gets what it found until then.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         write_standins(folder)

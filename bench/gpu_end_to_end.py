@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -106,43 +106,64 @@ async def measure(arguments: argparse.Namespace, folder: Path, figures: dict[str
     # More than are admitted are tried, too.
     engine._admission.end()
     engine._admission.places.limit = MOST
-    executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
-    figures |= await measure_sentences(engine, avatar, executor)
-    whole = drawn_and_encoded(engine, avatar, executor)
-    batches: dict[str, dict[str, float]] = {}
+    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode") as executor:
+        trials = Trials(engine, avatar, executor, arguments.seconds)
+        count: int = arguments.start or figures["admitted"]
+        if not arguments.without_only:
+            figures |= await measure_sentences(engine, avatar, executor)
+            count = await trials.whole(count, figures)
+        if not arguments.whole_only:
+            await trials.without_each(count, figures)
+        figures["memory_mb"] = round(torch.cuda.max_memory_reserved() / 1e6)
+        await engine.close()
 
-    def trial(watch: Watch, spread_s: float = SPREAD_S) -> Any:
+
+class Trials:
+    """Viewers of one engine, more and fewer of them until it is known how many it holds."""
+
+    def __init__(
+        self, engine: DittoEngine, avatar: Avatar, executor: Executor, seconds: float
+    ) -> None:
+        self._engine, self._avatar, self._seconds = engine, avatar, seconds
+        self._whole = drawn_and_encoded(engine, avatar, executor)
+        self._batches: dict[str, dict[str, float]] = {}
+
+    async def whole(self, start: int, figures: dict[str, Any]) -> int:
+        """With every stage: one after the other, and all at once."""
+        count, played = await most(self._trial(self._whole), start, STEP, self._seconds, say)
+        figures["viewers_end_to_end"] = count
+        if played is not None:
+            figures |= shown(played)
+        figures["batches"] = dict(self._batches)
+        say("all at once")
+        together = self._trial(self._whole, AT_ONCE_S)
+        figures["viewers_at_once"], _ = await most(together, count, STEP, 0, say)
+        say(json.dumps(figures))
+        return count
+
+    async def without_each(self, start: int, figures: dict[str, Any]) -> None:
+        """With one stage left out at a time; the narrow one is that without which most are held."""
+        figures["viewers_without"] = left_out = dict[str, int]()
+        say("without encoding")
+        plain = self._trial(drawn(self._engine, self._avatar))
+        left_out["encoding"], _ = await most(plain, start, STEP, 0, say)
+        for stage in ("sound", "motion", "frames"):
+            say(f"without {stage}")
+            with without(stage, self._engine, self._avatar):
+                left_out[stage], _ = await most(self._trial(self._whole), start, STEP, 0, say)
+
+    def _trial(self, watch: Watch, spread_s: float = SPREAD_S) -> Any:
+        engine = self._engine
+
         async def tried(count: int, for_s: float) -> Played:
             # A new trial begins with full quality.
             engine._renderer.load_controller.reset()
             before = _counted(engine)
             played = await play([watch] * count, for_s, lambda: engine.strained, spread_s)
-            batches.clear()
-            batches.update(_since(before, _counted(engine), for_s))
+            self._batches = _since(before, _counted(engine), for_s)
             return played
 
         return tried
-
-    start = arguments.start or figures["admitted"]
-    count, played = await most(trial(whole), start, STEP, arguments.seconds, say)
-    figures["viewers_end_to_end"] = count
-    if played is not None:
-        figures |= shown(played)
-    figures["batches"] = dict(batches)
-    say("all at once")
-    figures["viewers_at_once"], _ = await most(trial(whole, AT_ONCE_S), count, STEP, 0, say)
-    say(json.dumps(figures))
-    if not arguments.whole_only:
-        figures["viewers_without"] = left_out = dict[str, int]()
-        say("without encoding")
-        left_out["encoding"], _ = await most(trial(drawn(engine, avatar)), count, STEP, 0, say)
-        for stage in ("sound", "motion", "frames"):
-            say(f"without {stage}")
-            with without(stage, engine, avatar):
-                left_out[stage], _ = await most(trial(whole), count, STEP, 0, say)
-    figures["memory_mb"] = round(torch.cuda.max_memory_reserved() / 1e6)
-    await engine.close()
-    executor.shutdown()
 
 
 def _counted(engine: DittoEngine) -> dict[str, tuple[int, int]]:
@@ -165,6 +186,7 @@ def main() -> None:
     """Measure, print, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--whole-only", action="store_true", help="leave no stage out")
+    parser.add_argument("--without-only", action="store_true", help="try no whole one")
     parser.add_argument("--precision", choices=get_args(Precision), default="half")
     parser.add_argument("--ready-only", action="store_true", help="stop when it is ready")
     run(parser, measure)

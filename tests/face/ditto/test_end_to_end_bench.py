@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from bench import gpu_sentences
+from bench import gpu_end_to_end, gpu_sentences
 from bench.end_to_end import LEAD_S, Played, drawn, drawn_and_encoded, most, play
 from bench.gpu_end_to_end import without
 from ditto_avatar.face.avatar import Avatar
@@ -90,3 +90,28 @@ async def test_a_stage_that_is_left_out_is_not_called_and_every_frame_comes(
                 assert sum([count async for count in watch(20)]) == 20
     finally:
         await engine.close()
+
+
+async def test_every_stage_is_left_out_once(
+    models: DittoModels,
+    options: DittoOptions,
+    avatar: Avatar,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def one(trial: Any, start: int, *_: object) -> tuple[int, Played]:
+        played = await trial(1, 0.2)
+        assert len(played.late_s) == 5
+        return start, played
+
+    monkeypatch.setattr(gpu_end_to_end, "most", one)
+    engine = DittoEngine(models, options)
+    figures: dict[str, Any] = {}
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            trials = gpu_end_to_end.Trials(engine, avatar, executor, 0.2)
+            assert await trials.whole(7, figures) == 7
+            await trials.without_each(7, figures)
+    finally:
+        await engine.close()
+    assert figures["viewers_end_to_end"] == figures["viewers_at_once"] == 7
+    assert figures["viewers_without"] == {"encoding": 7, "sound": 7, "motion": 7, "frames": 7}
