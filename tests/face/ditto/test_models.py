@@ -13,11 +13,13 @@ import torch
 
 from ditto_avatar.errors import InvalidCheckpoint, InvalidInput, Unavailable
 from ditto_avatar.face.avatar import Avatar
+from ditto_avatar.face.ditto import loading
 from ditto_avatar.face.ditto.checkpoint_files import FILES, place, weights_key
 from ditto_avatar.face.ditto.engine import DittoEngine
 from ditto_avatar.face.ditto.loading import load_models
 from ditto_avatar.face.ditto.models import choose_device, limit_memory
 from ditto_avatar.face.ditto.options import DittoOptions
+from ditto_avatar.face.ditto.runtime.candidates import Candidate
 from ditto_avatar.models.files import file_key
 
 
@@ -114,19 +116,14 @@ def test_the_networks_key_is_that_of_their_files_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("card_gb", "limit_mb", "small", "share"),
-    [
-        (80, None, False, None),
-        (24, None, True, None),
-        (80, 4_000, True, 0.05),
-        (8, 9_000, True, None),
-    ],
+    ("card_gb", "limit_mb", "allowed_gb", "share"),
+    [(80, None, 80, None), (80, 4_000, 4, 0.05), (8, 9_000, 8, None)],
 )
 def test_the_memory_that_is_taken_is_limited(
     monkeypatch: pytest.MonkeyPatch,
     card_gb: int,
     limit_mb: int | None,
-    small: bool,
+    allowed_gb: int,
     share: float | None,
 ) -> None:
     shares: list[float] = []
@@ -138,6 +135,24 @@ def test_the_memory_that_is_taken_is_limited(
         shares.append(part)
 
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limit)
-    assert limit_memory(torch.device("cuda"), limit_mb) == small
+    assert limit_memory(torch.device("cuda"), limit_mb) == allowed_gb * 1_000_000_000
     assert shares == ([] if share is None else [share])
-    assert not limit_memory(torch.device("cpu"), limit_mb)
+    assert limit_memory(torch.device("cpu"), limit_mb) is None
+
+
+@pytest.mark.parametrize(
+    ("allowed_gb", "small", "waited_for"),
+    [(80, False, False), (24, True, False), (8, True, False), (6, True, True), (None, False, True)],
+)
+def test_a_card_of_little_memory_has_small_batches_and_no_room_for_two_backends(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    allowed_gb: int | None,
+    small: bool,
+    waited_for: bool,
+) -> None:
+    monkeypatch.setattr(loading, "candidates", lambda *_: [Candidate("compiled")])
+    allowed = None if allowed_gb is None else allowed_gb * 1_000_000_000
+    found = loading.Loading(DittoOptions(tmp_path), torch.device("cuda"), allowed, print)
+    assert found._small == small
+    assert loading.slow_to_prepare(found) == (None if waited_for else "compiled")

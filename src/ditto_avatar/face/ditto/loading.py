@@ -47,8 +47,11 @@ from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 from ditto_avatar.models.files import file_key
 from ditto_avatar.types import FRAME_RATE_HZ
 
-# Two backends at once take somewhat more than this (3.7 GB for one, of which graphs are a third).
-INTERIM_MB = 6_000
+# Cards of up to 24 GB, and what is allowed of larger ones, get small batches.
+SMALL_BYTES = 26_000_000_000
+# What two backends are given room for: one takes 3.7 GB in small batches, and while the other is
+# recorded its algorithms are tried beside it (1.9 GB in large batches).
+INTERIM_BYTES = 8_000_000_000
 # The other half is for what is prepared.
 INTERIM_SHARE = 0.5
 THREADS = 4
@@ -81,8 +84,8 @@ def load_models(
     if options.kernel_cache is not None and device.type == "cuda":
         keep_kernels(options.kernel_cache)
     tell = progress or (lambda name: None)
-    small = limit_memory(device, options.device_memory_mb)
-    loading = Loading(options, device, small, tell)
+    allowed = limit_memory(device, options.device_memory_mb)
+    loading = Loading(options, device, allowed, tell)
     with on_device(device), quick_switches():
         if interim and (backend := slow_to_prepare(loading)) is not None:
             return loading.interim(backend)
@@ -94,8 +97,7 @@ def slow_to_prepare(loading: Loading) -> str | None:
     for is there soon, or the device has no room for two. Raises `Unavailable` for one that cannot
     be used."""
     options, device = loading.options, loading.device
-    limit = options.device_memory_mb
-    if device.type != "cuda" or (limit is not None and limit < INTERIM_MB):
+    if loading.allowed is None or loading.allowed < INTERIM_BYTES:
         return None
     wanted = asked_for(candidates(device, options.checkpoints), options.backend)
     if wanted.refused is not None:
@@ -109,7 +111,8 @@ class Loading:
 
     options: DittoOptions
     device: torch.device
-    small: bool
+    allowed: int | None
+    """Bytes of the device's memory; None on a processor."""
     tell: Callable[[str], None]
 
     @property
@@ -117,8 +120,12 @@ class Loading:
         return {quality.steps for quality in levels(self.options.steps, CLIP_FRAMES)}
 
     @property
+    def _small(self) -> bool:
+        return self.allowed is not None and self.allowed <= SMALL_BYTES
+
+    @property
     def _batches(self) -> Sequence[int]:
-        return SMALL_BATCHES if self.small else BATCHES
+        return SMALL_BATCHES if self._small else BATCHES
 
     def _place(self, name: str) -> Path:
         return place(self.options.checkpoints, name)
@@ -181,7 +188,7 @@ class Loading:
         return {
             "backend": options.backend,
             "precision": options.precision,
-            "small": self.small,
+            "small": self._small,
             "steps": sorted(self._steps),
             "engines": sorted(
                 path.name for path in engines_folder(options.checkpoints).glob("*.engine")
@@ -252,7 +259,7 @@ class Loading:
             steps=self._steps,
             checkpoints=options.checkpoints,
             precision=options.precision,
-            small=self.small,
+            small=self._small,
             limited=options.device_memory_mb is not None,
             verdicts=self._verdicts(read),
             beside=beside,

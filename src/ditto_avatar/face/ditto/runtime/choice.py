@@ -67,7 +67,7 @@ def choose_runners(
     networks come from. With the `precision` int8 the kernels of our own multiply integers of eight
     bits, unless faces become worse than 44 dB by it. With `small` batches are for cards of little
     memory; `limited` says that no other process may take any of it. Comparisons are made once:
-    `verdicts` keeps them. `beside` something that draws, the device is used between its batches.
+    `verdicts` keeps them. `beside` something that draws, what is timed is done between its batches.
 
     Raises `Unavailable` when the backend asked for cannot be used here, and `Stopped`."""
     tell = tell or log.info
