@@ -45,10 +45,8 @@ class Rotary(nn.Module):
 
     def __init__(self, width: int, positions: int) -> None:
         super().__init__()
-        # On the CPU even where weights are only promised: no checkpoint holds these.
-        numbers = torch.arange(max(width, positions), device="cpu").float()
-        rates = 1.0 / ROTARY_BASE ** (numbers[:width:2] / width)
-        angles = numbers[:positions, None] * rates  # (positions, width / 2)
+        rates = 1.0 / ROTARY_BASE ** (torch.arange(0, width, 2).float() / width)
+        angles = torch.arange(positions).float()[:, None] * rates  # (positions, width / 2)
         angles = angles.repeat_interleave(2, dim=-1)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
