@@ -49,7 +49,8 @@ from ditto_avatar.face.ditto.runtime.sound.encoder import DeviceEncoder
 from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 from ditto_avatar.types import ByteArray, FloatArray
 
-MOST = 64
+# Beyond what any trial comes to: nobody is to wait for a place.
+MOST = 1_000
 STEP = 2
 
 

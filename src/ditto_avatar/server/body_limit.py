@@ -72,7 +72,8 @@ class BodyLimit:
 
 async def read_away(receive: Receive, scope: Scope, bounds: Bounds) -> None:
     """Read a body within its bounds and forget it. Before a request is refused: a connection that
-    is closed on a body that still comes is reset, and that can overtake the answer."""
+    is closed on a body that still comes is reset, and that can overtake the answer. Cancelling is
+    safe."""
     with suppress(TooLarge, TooSlow):
         await _Body(receive, bounds, scope).whole()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -98,11 +99,22 @@ async def test_every_stage_is_left_out_once(
     avatar: Avatar,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    left_out: list[str] = []
+    tried: list[tuple[str, ...]] = []
+
+    @contextmanager
+    def noted(stage: str, *_: object) -> Iterator[None]:
+        left_out.append(stage)
+        yield
+        left_out.remove(stage)
+
     async def one(trial: Any, start: int, *_: object) -> tuple[int, Played]:
         played = await trial(1, 0.2)
         assert len(played.late_s) == 5
+        tried.append(tuple(left_out))
         return start, played
 
+    monkeypatch.setattr(gpu_end_to_end, "without", noted)
     monkeypatch.setattr(gpu_end_to_end, "most", one)
     engine = DittoEngine(models, options)
     figures: dict[str, Any] = {}
@@ -115,3 +127,4 @@ async def test_every_stage_is_left_out_once(
         await engine.close()
     assert figures["viewers_end_to_end"] == figures["viewers_at_once"] == 7
     assert figures["viewers_without"] == {"encoding": 7, "sound": 7, "motion": 7, "frames": 7}
+    assert tried == [(), (), (), ("sound",), ("motion",), ("frames",)]

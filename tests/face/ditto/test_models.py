@@ -116,14 +116,19 @@ def test_the_networks_key_is_that_of_their_files_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("card_gb", "limit_mb", "allowed_gb", "share"),
-    [(80, None, 80, None), (80, 4_000, 4, 0.05), (8, 9_000, 8, None)],
+    ("card_gb", "limit_mb", "small", "share"),
+    [
+        (80, None, False, None),
+        (24, None, True, None),
+        (80, 4_000, True, 0.05),
+        (8, 9_000, True, None),
+    ],
 )
 def test_the_memory_that_is_taken_is_limited(
     monkeypatch: pytest.MonkeyPatch,
     card_gb: int,
     limit_mb: int | None,
-    allowed_gb: int,
+    small: bool,
     share: float | None,
 ) -> None:
     shares: list[float] = []
@@ -135,24 +140,16 @@ def test_the_memory_that_is_taken_is_limited(
         shares.append(part)
 
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limit)
-    assert limit_memory(torch.device("cuda"), limit_mb) == allowed_gb * 1_000_000_000
+    assert limit_memory(torch.device("cuda"), limit_mb) == small
     assert shares == ([] if share is None else [share])
-    assert limit_memory(torch.device("cpu"), limit_mb) is None
+    assert not limit_memory(torch.device("cpu"), limit_mb)
 
 
-@pytest.mark.parametrize(
-    ("allowed_gb", "small", "waited_for"),
-    [(80, False, False), (24, True, False), (8, True, False), (6, True, True), (None, False, True)],
-)
-def test_a_card_of_little_memory_has_small_batches_and_no_room_for_two_backends(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    allowed_gb: int | None,
-    small: bool,
-    waited_for: bool,
+@pytest.mark.parametrize(("limit_mb", "waited_for"), [(None, False), (8_000, False), (7_999, True)])
+def test_two_backends_need_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit_mb: int | None, waited_for: bool
 ) -> None:
     monkeypatch.setattr(loading, "candidates", lambda *_: [Candidate("compiled")])
-    allowed = None if allowed_gb is None else allowed_gb * 1_000_000_000
-    found = loading.Loading(DittoOptions(tmp_path), torch.device("cuda"), allowed, print)
-    assert found._small == small
+    options = DittoOptions(tmp_path, device_memory_mb=limit_mb)
+    found = loading.Loading(options, torch.device("cuda"), small=True, tell=print)
     assert loading.slow_to_prepare(found) == (None if waited_for else "compiled")

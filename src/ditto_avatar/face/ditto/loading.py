@@ -47,11 +47,9 @@ from ditto_avatar.face.ditto.windows import CLIP_FRAMES
 from ditto_avatar.models.files import file_key
 from ditto_avatar.types import FRAME_RATE_HZ
 
-# Cards of up to 24 GB, and what is allowed of larger ones, get small batches.
-SMALL_BYTES = 26_000_000_000
-# What two backends are given room for: one takes 3.7 GB in small batches, and while the other is
-# recorded its algorithms are tried beside it (1.9 GB in large batches).
-INTERIM_BYTES = 8_000_000_000
+# Room for two backends: one takes 3.7 GB in small batches, of which graphs are a third, and cuDNN
+# tries the other's algorithms beside it (1.9 GB more, in large batches).
+INTERIM_MB = 8_000
 # The other half is for what is prepared.
 INTERIM_SHARE = 0.5
 THREADS = 4
@@ -84,8 +82,8 @@ def load_models(
     if options.kernel_cache is not None and device.type == "cuda":
         keep_kernels(options.kernel_cache)
     tell = progress or (lambda name: None)
-    allowed = limit_memory(device, options.device_memory_mb)
-    loading = Loading(options, device, allowed, tell)
+    small = limit_memory(device, options.device_memory_mb)
+    loading = Loading(options, device, small, tell)
     with on_device(device), quick_switches():
         if interim and (backend := slow_to_prepare(loading)) is not None:
             return loading.interim(backend)
@@ -97,7 +95,8 @@ def slow_to_prepare(loading: Loading) -> str | None:
     for is there soon, or the device has no room for two. Raises `Unavailable` for one that cannot
     be used."""
     options, device = loading.options, loading.device
-    if loading.allowed is None or loading.allowed < INTERIM_BYTES:
+    limit = options.device_memory_mb
+    if device.type != "cuda" or (limit is not None and limit < INTERIM_MB):
         return None
     wanted = asked_for(candidates(device, options.checkpoints), options.backend)
     if wanted.refused is not None:
@@ -111,8 +110,7 @@ class Loading:
 
     options: DittoOptions
     device: torch.device
-    allowed: int | None
-    """Bytes of the device's memory; None on a processor."""
+    small: bool
     tell: Callable[[str], None]
 
     @property
@@ -120,12 +118,8 @@ class Loading:
         return {quality.steps for quality in levels(self.options.steps, CLIP_FRAMES)}
 
     @property
-    def _small(self) -> bool:
-        return self.allowed is not None and self.allowed <= SMALL_BYTES
-
-    @property
     def _batches(self) -> Sequence[int]:
-        return SMALL_BATCHES if self._small else BATCHES
+        return SMALL_BATCHES if self.small else BATCHES
 
     def _place(self, name: str) -> Path:
         return place(self.options.checkpoints, name)
@@ -188,7 +182,7 @@ class Loading:
         return {
             "backend": options.backend,
             "precision": options.precision,
-            "small": self._small,
+            "small": self.small,
             "steps": sorted(self._steps),
             "engines": sorted(
                 path.name for path in engines_folder(options.checkpoints).glob("*.engine")
@@ -259,7 +253,7 @@ class Loading:
             steps=self._steps,
             checkpoints=options.checkpoints,
             precision=options.precision,
-            small=self._small,
+            small=self.small,
             limited=options.device_memory_mb is not None,
             verdicts=self._verdicts(read),
             beside=beside,

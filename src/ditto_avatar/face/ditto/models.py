@@ -16,6 +16,9 @@ from ditto_avatar.face.ditto.runtime.beside import Beside
 from ditto_avatar.face.ditto.runtime.verdicts import Verdicts
 from ditto_avatar.face.ditto.source import FaceReader
 
+# What cards with 24 GB have, in bytes.
+SMALL_BYTES = 26_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class DittoModels:
@@ -59,14 +62,14 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def limit_memory(device: torch.device, limit_mb: int | None) -> int | None:
+def limit_memory(device: torch.device, limit_mb: int | None) -> bool:
     """Take at most `limit_mb` of a GPU from now on; more of it fails as on a smaller card. Return
-    what may be taken, in bytes; None of a processor."""
+    whether the card, or what may be taken of it, is small: 24 GB or less."""
     if device.type != "cuda":
-        return None
-    total = int(torch.cuda.get_device_properties(device).total_memory)
+        return False
+    total = torch.cuda.get_device_properties(device).total_memory
     allowed = total if limit_mb is None else min(total, limit_mb * 1_000_000)
     if allowed < total:
         # It wants a number; None is the current device, which `cuda` without one means.
         torch.cuda.set_per_process_memory_fraction(allowed / total, device.index)
-    return allowed
+    return allowed <= SMALL_BYTES

@@ -26,8 +26,9 @@ class DoesCalls(Protocol):
 
 
 class Beside:
-    """A preparation that goes on while the device draws: what uses the device for long is done by
-    its thread, between two batches (`on_device`). Without `do` nothing else draws.
+    """A preparation that goes on while the device draws: what the device has to do alone, to be
+    timed, say, is done by its thread, between two batches (`on_device`). Without `do` nothing else
+    draws.
 
     `stop` belongs to any thread, all else to the one that prepares."""
 

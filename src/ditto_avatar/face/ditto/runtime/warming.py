@@ -42,7 +42,7 @@ def warm_up(
 ) -> None:
     """Call every path in every bucket once, so that no viewer waits for it. Eager runners need
     none of it. All of it is done on this thread, also `beside` something that draws: a recording
-    takes a second, for which viewers would not wait. Raises `Stopped`."""
+    takes a second, and between two batches viewers would wait for it. Raises `Stopped`."""
     if runners.name == "eager":
         return
     beside = beside or Beside()
