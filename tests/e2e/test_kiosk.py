@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, Playwright, Route, expect
 from tests.deadlines import TEST_DEADLINE_MS
 from tests.e2e.conftest import Server
 from tests.fakes.browser import SOUND_FLAG, chromium
+from tests.web.screen import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -96,10 +97,10 @@ def test_the_first_key_fills_the_screen_which_stays_on(totem: Page, kiosk_server
         "navigator.wakeLock.request = async (kind) => (window.awake = await ask(kind));"
     )
     open_kiosk(totem, kiosk_server)
-    totem.wait_for_function("() => window.awake && !awake.released && awake.type === 'screen'")
+    wait_until(totem, "window.awake && !awake.released && awake.type === 'screen'")
     assert totem.evaluate("document.fullscreenElement") is None
     totem.keyboard.press("5")
-    totem.wait_for_function("() => document.fullscreenElement === document.documentElement")
+    wait_until(totem, "document.fullscreenElement === document.documentElement")
 
 
 def test_who_leaves_leaves_nothing_behind(totem: Page, kiosk_server: Server) -> None:

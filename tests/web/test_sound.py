@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.fakes.browser import BLOCKED_SOUND_FLAG, chromium
 from tests.fakes.page_server import IDLE_FRAMES, Answer, PageServer
-from tests.web.screen import ask, expect_phase, open_page
+from tests.web.screen import ask, expect_phase, open_page, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -227,7 +227,7 @@ def test_the_browser_recognises_where_the_server_cannot(page: Page, server: Page
     page.get_by_role("button", name="Talk hands-free").click()
     expect(page.get_by_role("alert")).to_contain_text("Your browser turns your speech into text")
     # What listens is loaded when it is needed for the first time.
-    page.wait_for_function("globalThis.recognition")
+    wait_until(page, "globalThis.recognition")
     page.evaluate("hear('hello th', false)")
     expect(page.locator("#stage [part=caption]")).to_have_text("hello th")
     page.evaluate("hear('hello there', true)")
