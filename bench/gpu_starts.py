@@ -88,7 +88,9 @@ async def started(
     # Not earlier: the compiler asks where its kernels are kept when it is imported.
     from torch._dynamo.utils import counters
 
-    figures["graphs_found"] = counters["inductor"]["fxgraph_cache_hit"]
+    # In this process; what children traced is found.
+    figures["graphs_kept"] = len(list((folder / KERNELS).glob("graphs/*/*.graph")))
+    figures["graphs_traced"] = counters["stats"]["unique_graphs"]
     figures["graphs_compiled"] = counters["inductor"]["fxgraph_cache_miss"]
     say(json.dumps(figures))
     return engine, avatar

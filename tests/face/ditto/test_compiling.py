@@ -130,6 +130,33 @@ def test_a_recording_finds_what_was_compiled_ahead() -> None:
     assert again == {"frame": 0, "clip": 0}
 
 
+@torch.inference_mode()
+def test_what_a_child_kept_is_not_even_traced_again(tmp_path: Path) -> None:
+    options = CompileOptions(
+        compiler="eager", batches=(2,), clip_batches=(2,), kept=tmp_path, motion_dtype=torch.float32
+    )
+    jobs: list[Mapping[str, Any]] = []
+
+    def noting(job: Mapping[str, Any]) -> Sequence[str]:
+        jobs.append(json.loads(json.dumps(job)))
+        return [sys.executable, "-c", ""]
+
+    with compiling(options, tmp_path, CPU, Beside(), lambda _: None, noting):
+        pass
+    for job in jobs:
+        compile_part(job, small_networks(), SMALL)
+    runners = compiled_runners(small_networks(), CPU, torch.float32, options)
+    plain = compiled_runners(
+        small_networks(), CPU, torch.float32, replace(options, compiler=None, kept=None)
+    )
+    before = counters["stats"]["unique_graphs"]
+    made = {"frame": frame_inputs(runners, 2, SMALL), "clip": clip_inputs(runners, 2, steps=3)}
+    for kind, inputs in made.items():
+        found, expected = getattr(runners, kind)(*inputs), getattr(plain, kind)(*inputs)
+        assert torch.allclose(found, expected, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] == before
+
+
 @pytest.mark.parametrize(("kind", "batch"), [("frame", 4), ("clip", 1)])
 def test_a_child_compiles_its_part_alone(
     monkeypatch: pytest.MonkeyPatch, kind: str, batch: int

@@ -27,6 +27,7 @@ from ditto_avatar.face.ditto.runtime.candidates import (
 from ditto_avatar.face.ditto.runtime.compiled import CompileOptions, compiled_runners
 from ditto_avatar.face.ditto.runtime.compiling import compiling
 from ditto_avatar.face.ditto.runtime.eager import eager_runners
+from ditto_avatar.face.ditto.runtime.kept_graphs import graphs_folder
 from ditto_avatar.face.ditto.runtime.parity import RunnersDiffer, check_precision, check_runners
 from ditto_avatar.face.ditto.runtime.tensorrt.runners import tensorrt_runners
 from ditto_avatar.face.ditto.runtime.verdicts import Verdicts
@@ -244,7 +245,12 @@ class _Networks:
         return compiled_runners(self.networks, self.device, self.dtype, options)
 
     def _options(self, candidate: Candidate, eight_bits: bool) -> CompileOptions:
-        options = replace(COMPILE_OPTIONS[candidate.name], eight_bits=eight_bits, sizes=self.sizes)
+        options = replace(
+            COMPILE_OPTIONS[candidate.name],
+            eight_bits=eight_bits,
+            sizes=self.sizes,
+            kept=graphs_folder(self.verdicts),
+        )
         if self.small:
             options = replace(options, batches=SMALL_BATCHES, clip_batches=SMALL_BATCHES)
         return options

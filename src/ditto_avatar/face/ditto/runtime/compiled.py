@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from ditto_avatar.face.ditto.runtime.base import Runners
 from ditto_avatar.face.ditto.runtime.buckets import Bucketed
 from ditto_avatar.face.ditto.runtime.eager import Appearance, StepwiseClips, place_networks
 from ditto_avatar.face.ditto.runtime.joined import JoinedDiffusion
+from ditto_avatar.face.ditto.runtime.kept_graphs import KeptMethod
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,8 @@ class CompileOptions:
     kernels, which takes minutes, `graphs` records CUDA graphs, `channels_last` lays pictures out
     as tensor cores read them, `fused` takes the kernels of our own (`fused.support` says where they
     run), `eight_bits` lets them multiply integers of eight bits, which are scaled by faces of
-    `sizes`, `motion_dtype` is what the diffusion model computes in."""
+    `sizes`, `motion_dtype` is what the diffusion model computes in, `kept` is the folder of
+    `kept_graphs` (None: nothing is kept)."""
 
     compiler: str | None = "inductor"
     tune: bool = False
@@ -45,6 +49,7 @@ class CompileOptions:
     motion_dtype: torch.dtype = torch.float16
     batches: tuple[int, ...] = (1, 4, 8, 16)
     clip_batches: tuple[int, ...] = (1, 4, 16)
+    kept: Path | None = None
 
     @property
     def backend(self) -> str:
@@ -80,14 +85,20 @@ def compiled_runners(
     graphs = options.graphs and device.type == "cuda"
     mode = "max-autotune-no-cudagraphs" if options.tune else None
 
-    def compiled(function: Function) -> Function:
+    # For each bucket anew: kernels that know the batch are a few percent quicker.
+    compile_method = partial(
+        torch.compile, backend=options.compiler, fullgraph=True, dynamic=False, mode=mode
+    )
+
+    def compiled(owner: nn.Module, method: str = "forward") -> Function:
+        plain: Function = getattr(owner, method)
         if options.compiler is None:
-            return function
-        # For each bucket anew: kernels that know the batch are a few percent quicker.
-        fast: Function = torch.compile(
-            function, backend=options.compiler, fullgraph=True, dynamic=False, mode=mode
-        )
-        return fast
+            return plain
+        if options.kept is None:
+            fast: Function = compile_method(plain)
+            return fast
+        name = f"{options.backend} tuned" if options.tune else options.backend
+        return KeptMethod(owner, method, compile_method, options.kept, name)
 
     def bucketed(function: Function, axes: Sequence[int], batches: Sequence[int]) -> Function:
         return Bucketed(function, axes, batches, graphs)
@@ -101,7 +112,7 @@ def compiled_runners(
         motion=motion,
         frame=bucketed(compiled(frame), (0, 0, 0, 0), options.batches),
         clip=StepwiseClips(
-            compiled(steps.encode),
+            compiled(steps, "encode"),
             compiled(steps),
             options.motion_dtype,
             lambda path: bucketed(path, (0, 0, 0, 1), options.clip_batches),

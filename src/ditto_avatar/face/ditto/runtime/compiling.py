@@ -140,6 +140,7 @@ def compiling(
         return
     known = asdict(options)
     known["motion_dtype"] = str(options.motion_dtype).removeprefix("torch.")
+    known["kept"] = options.kept and str(options.kept)
     del known["sizes"]  # a checkpoint's
     jobs = [
         {"checkpoints": str(checkpoints), "device": str(device), "options": known, **asdict(part)}
@@ -168,6 +169,7 @@ def compile_part(
     known = dict(job["options"])
     known["motion_dtype"] = getattr(torch, known["motion_dtype"])
     known["batches"], known["clip_batches"] = map(tuple, (known["batches"], known["clip_batches"]))
+    known["kept"] = known["kept"] and Path(known["kept"])
     options, device = CompileOptions(**known), torch.device(job["device"])
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     with on_device(device):
