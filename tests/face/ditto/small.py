@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import cast
 
 import torch
 from torch import nn
@@ -66,6 +67,14 @@ BUILDERS = {
 }
 
 
+def of_enlarged(conv: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
+    """The transposed convolution, by a factor of four, made one that a 3 x 3 convolution of an
+    enlarged map could be: what the two places in the middle see is the same."""
+    conv.weight.data[:, :, 3] = conv.weight.data[:, :, 2]
+    conv.weight.data[:, :, :, 3] = conv.weight.data[:, :, :, 2]
+    return conv
+
+
 @cache
 def small_networks(picture: Sizes = SMALL) -> dict[str, nn.Module]:
     """The six networks, tiny, the same every time; those of the picture in other sizes."""
@@ -83,4 +92,5 @@ def small_networks(picture: Sizes = SMALL) -> dict[str, nn.Module]:
     ):
         for parameter in networks[name].get_submodule(layer).parameters():
             parameter.data.mul_(factor)
+    of_enlarged(cast(Decoder, networks["decoder"]).hidden_x4)
     return networks

@@ -33,7 +33,7 @@ from ditto_avatar.face.ditto.runtime.fused.margins import (
 )
 from ditto_avatar.face.ditto.runtime.fused.support import kernels_refused
 from tests.face.ditto.reference import distance, given
-from tests.face.ditto.small import FITTING, SMALL
+from tests.face.ditto.small import FITTING, SMALL, of_enlarged
 
 pytest.importorskip("triton.tools.tensor_descriptor", reason="needs Triton 3.4 or newer")
 
@@ -76,6 +76,9 @@ def placed(module: M) -> M:
     for parameter in module.parameters():
         spread = 1.5 / max(1, parameter[0].numel()) ** 0.5
         parameter.data = spread * torch.randn(parameter.shape, generator=generator)
+    for inner in module.modules():
+        if isinstance(inner, nn.ConvTranspose2d) and inner.stride[0] == 4:
+            of_enlarged(inner)
     return module.eval().requires_grad_(False).to(DEVICE, KIND)
 
 
@@ -86,6 +89,26 @@ def maps(label: str, *shape: int) -> Tensor:
 def far(found: Tensor, expected: Tensor) -> float:
     assert found.shape == expected.shape
     return distance(found.float().cpu(), expected.float().cpu().numpy())
+
+
+def enlarged(planes: Tensor, factor: int) -> Tensor:
+    """A group's planes (p², n, s + 1, s + 1, c) as the map that they stand for."""
+    read = {1: (0,), 2: (0, 1), 4: (0, 1, 1, 2)}[factor]
+    along = len(set(read))
+    _, count, line, _, width = planes.shape
+    side = line - 1
+    large = planes.new_empty(count, width, factor * side, factor * side)
+    for above, y in enumerate(read):
+        for left, x in enumerate(read):
+            large[:, :, above::factor, left::factor] = without_margin(planes[along * y + x])
+    return large
+
+
+def with_planes(maps: Tensor, factor: int) -> Tensor:
+    """The way back for a map (n, c, s, s) of which the places in the middle are the same."""
+    places = {1: (0,), 2: (0, 1), 4: (0, 1, 3)}[factor]
+    parts = [maps[:, :, above::factor, left::factor] for above in places for left in places]
+    return torch.stack([with_margin(part) for part in parts])
 
 
 @pytest.mark.parametrize(
@@ -102,38 +125,43 @@ def test_hidden_maps_are_the_convolutions_with_an_empty_margin(conv: nn.Module) 
     conv = placed(conv)
     features = maps("features", 3, 64, 5, 5)
     groups, _ = Hidden(conv)(with_margin(features))
-    hidden = torch.cat([without_margin(group) for group in groups], dim=1)
+    factor = conv.stride[0] if isinstance(conv, nn.ConvTranspose2d) else 1
+    hidden = torch.cat([enlarged(group, factor) for group in groups], dim=1)
     assert far(hidden, F.relu(conv(features))) < CLOSE
-    assert not groups[:, :, 0].any()
-    assert not groups[:, :, :, 0].any()
+    assert not groups[..., 0, :, :].any()
+    assert not groups[..., 0, :].any()
 
 
 @pytest.mark.parametrize("channels", [64, 256])
-@pytest.mark.parametrize("up", [1, 2])
+@pytest.mark.parametrize(("factor", "up"), [(1, 1), (1, 2), (2, 2), (4, 1), (4, 2)])
 @pytest.mark.parametrize("leaky", [True, False])
 @torch.inference_mode()
-def test_a_modulation_reads_its_own_group(channels: int, up: int, leaky: bool) -> None:
+def test_a_modulation_reads_its_own_group(channels: int, factor: int, up: int, leaky: bool) -> None:
     plain = placed(Modulation(channels, 128))
-    x = maps("x", 2, channels, 6, 6).contiguous(memory_format=torch.channels_last)
-    hidden = [maps(f"hidden {group}", 2, 128, 6 * up, 6 * up) for group in range(3)]
-    expected = plain(F.interpolate(x, scale_factor=float(up)), hidden[1])
+    side = 8
+    x = maps("x", 2, channels, side // up, side // up).contiguous(memory_format=torch.channels_last)
+    planes = [
+        with_planes(maps(f"hidden {group}", 2, 128, side, side), factor) for group in range(3)
+    ]
+    expected = plain(F.interpolate(x, scale_factor=float(up)), enlarged(planes[1], factor))
     if leaky:
         expected = F.leaky_relu(expected, 0.2)
-    found = FusedModulation(plain, 1, leaky)(
-        x, instance_norm(x), (torch.stack([with_margin(group) for group in hidden]), None)
-    )
+    modulation = FusedModulation(plain, 1, leaky, factor)
+    found = modulation(x, instance_norm(x), (torch.stack(planes), None))
     assert far(found, expected) < CLOSE
 
 
 @pytest.mark.parametrize("channels", [64, 256])
+@pytest.mark.parametrize("factor", [2, 4])
 @torch.inference_mode()
-def test_a_modulation_of_eight_bits_is_near_the_exact_one(channels: int) -> None:
+def test_a_modulation_of_eight_bits_is_near_the_exact_one(channels: int, factor: int) -> None:
     """Hidden maps a thousand times as large or as small make no difference."""
     features = maps("features", 2, 64, 5, 5)
     plain = placed(Modulation(channels, 128))
-    x = maps("x", 2, channels, 10, 10).contiguous(memory_format=torch.channels_last)
+    side = 5 * factor
+    x = maps("x", 2, channels, side, side).contiguous(memory_format=torch.channels_last)
     for scale in (0.01, 1.0, 100.0):
-        conv = placed(nn.ConvTranspose2d(64, 128, 4, stride=2, padding=1))
+        conv = placed(nn.ConvTranspose2d(64, 128, factor + 2, stride=factor, padding=1))
         for parameter in conv.parameters():
             parameter.mul_(scale)
         expected = plain(x, F.relu(conv(features)))
@@ -141,25 +169,25 @@ def test_a_modulation_of_eight_bits_is_near_the_exact_one(channels: int) -> None
         hidden.calibrate(with_margin(features), largest_of(features))
         maps_of_eight, levels = hidden(with_margin(features), largest_of(features))
         assert maps_of_eight.dtype == torch.int8
-        eight = FusedModulation(plain, 0, False, eight=True)
+        eight = FusedModulation(plain, 0, False, factor, eight=True)
         found = eight(x, instance_norm(x), (maps_of_eight, levels))
         assert 1e-6 < far(found, expected) < EIGHT_CLOSE
 
 
 def test_weights_of_eight_bits_are_rounded_so_that_the_taps_sum_is_kept() -> None:
     """Each is at most one level off, their sum half a level, where nine may be four and a half."""
-    weights = given("weights", 16, 9 * 32)
+    weights = given("weights", 16, 3, 3, 32)
     weights[3] = 0
     levels, units = eight_bits(weights)
-    exact = weights / units[:, None]
+    exact = weights / units[:, None, None, None]
     assert levels.dtype == torch.int8
     assert levels.float().abs().amax() == 127
     assert not levels[3].any()
-    off = (levels.float() - exact).reshape(16, 9, 32)
+    off = (levels.float() - exact).flatten(1, 2)
     assert off.abs().amax() <= 1.01
     # Where a level beyond the range was wanted, that much is missing as well.
     assert off.sum(1).abs().quantile(0.99) <= 0.51
-    alone = (exact.round() - exact).reshape(16, 9, 32).sum(1)
+    alone = (exact.round() - exact).flatten(1, 2).sum(1)
     assert off.sum(1).square().mean() < 0.2 * alone.square().mean()
 
 
@@ -171,8 +199,8 @@ def test_places_of_nothing_are_the_lowest_level_also_behind_the_last_map() -> No
     hidden = Hidden(conv)
     hidden.calibrate(features, torch.ones(2, device=DEVICE))
     levels, _ = hidden(features, torch.ones(2, device=DEVICE))
-    assert (levels[:, :, 0] == EMPTY).all()
-    assert (levels[:, :, :, 0] == EMPTY).all()
+    assert (levels[..., 0, :, :] == EMPTY).all()
+    assert (levels[..., 0, :] == EMPTY).all()
     assert 90 < levels.max() < 127, "there is room above the largest"
     behind = levels.as_strided((7, 128), (128, 1), levels.numel())
     assert (behind == EMPTY).all()
@@ -190,8 +218,8 @@ def test_dim_images_have_levels_of_their_own() -> None:
     hidden.calibrate(with_margin(features[:1]), largest_of(features[:1]))
     levels, scales = hidden(with_margin(features), largest_of(features))
     assert scales is not None
-    assert scales[1] / scales[0] == pytest.approx(64, rel=1e-2)
-    assert (levels[:, 0].int() - levels[:, 1].int()).abs().amax() <= 1
+    assert float(scales[1] / scales[0]) == pytest.approx(64, rel=1e-2)
+    assert (levels[:, :, 0].int() - levels[:, :, 1].int()).abs().amax() <= 1
 
 
 @pytest.mark.parametrize(("count", "side"), [(1, 2), pytest.param(2, SIDE, marks=SLOW)])
@@ -265,7 +293,7 @@ def test_runs_that_the_copy_engine_cannot_fetch_are_refused() -> None:
 
 
 def test_the_plain_weights_are_let_go_of() -> None:
-    warp, decoder = WarpNetwork(FITTING), Decoder(FITTING)
+    warp, decoder = placed(WarpNetwork(FITTING)), placed(Decoder(FITTING))
     held = [weakref.ref(warp), weakref.ref(decoder)]
     path = fused_path(FramePath(StitchNetwork(FITTING), warp, decoder))
     compress = cast(Any, path.warp).compress
@@ -278,7 +306,7 @@ def test_the_plain_weights_are_let_go_of() -> None:
 @SLOW
 def test_operators_say_what_they_give() -> None:
     """What a compiler is told of shapes and layouts is what comes."""
-    features, hidden = maps("features", 2, 5, 5, 64), maps("hidden", 2, 2, 9, 9, 128)
+    features, hidden = maps("features", 2, 5, 5, 64), maps("hidden", 2, 4, 2, 5, 5, 128)
     x = maps("x", 2, 64, 4, 4).contiguous(memory_format=torch.channels_last)
     norm = torch.ones(2, 64, device=DEVICE)
     volume, points = maps("volume", 2, 4, 8, 8, 2), given("points", 2, 5, 3).to(DEVICE)
@@ -297,7 +325,7 @@ def test_operators_say_what_they_give() -> None:
 
 @torch.inference_mode()
 def test_the_plain_path_stays_as_it_was_for_the_next_backend() -> None:
-    plain = FramePath(StitchNetwork(FITTING), WarpNetwork(FITTING), Decoder(FITTING))
+    plain = placed(FramePath(StitchNetwork(FITTING), WarpNetwork(FITTING), Decoder(FITTING)))
     before = copy.deepcopy(plain.state_dict())
     fused_path(plain)
     assert {type(module) for module in plain.children()} == {StitchNetwork, WarpNetwork, Decoder}
@@ -370,3 +398,10 @@ def test_the_kernels_ask_for_what_their_tiles_need(
         assert found is None
     else:
         assert re.search(reason, found or "")
+
+
+def test_a_decoder_that_does_not_enlarge_its_features_is_refused() -> None:
+    decoder = placed(Decoder(FITTING))
+    decoder.hidden_x4.weight[0, 0, 3, 0] += 1
+    with pytest.raises(ValueError, match="is not one of an enlarged map"):
+        FusedDecoder(decoder)

@@ -17,9 +17,11 @@ from ditto_avatar.face.ditto.runtime.fused.margins import (
     LEVELS,
     STEP,
     eight_bits,
+    merged_taps,
     paired,
     parameter,
-    phase_weights,
+    plane_weights,
+    planes_of,
     tap_weights,
     whole_units,
     with_margin,
@@ -38,7 +40,7 @@ ROOM = 1.1
 
 
 class Hidden(nn.Module):
-    """All hidden maps of one resolution, (groups, b, s + 1, s + 1, 128), from features with a
+    """All hidden maps of one resolution, (groups, planes, b, 65, 65, 128), from features with a
     margin (b, 65, 65, 256), ReLU and margin included. As integers of eight bits their
     range is `reach` times the largest of an image's features."""
 
@@ -49,9 +51,9 @@ class Hidden(nn.Module):
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
         if isinstance(conv, nn.ConvTranspose2d):
-            self.factor, weights = conv.stride[0], phase_weights(conv)
+            self.planes, weights = planes_of(conv.stride[0]), plane_weights(conv)
         else:
-            self.factor, weights = 1, tap_weights(conv)
+            self.planes, weights = 1, tap_weights(conv)
         self.register_buffer("weights", weights)
         self.register_buffer("bias", parameter(conv, "bias").float())
         self.register_buffer("reach", torch.ones((), device=self.bias.device))
@@ -62,36 +64,41 @@ class Hidden(nn.Module):
         """The maps and, in eight bits, how many levels a one is in each image (b,); for these
         `largest` (b,) are the largest features."""
         levels = None if largest is None else LEVELS / (self.reach * largest)
-        hidden: Tensor = convolve(features, self.weights, self.bias, self.factor, levels)
+        hidden: Tensor = convolve(features, self.weights, self.bias, self.planes, levels)
         return hidden, levels
 
     @torch.no_grad()
     def calibrate(self, features: Tensor, largest: Tensor) -> None:
         """Choose the reach by some images: beyond the range what is largest is cut off, and that
         is seen sooner than a rounding. So there is room above."""
-        maps = convolve(features, self.weights, self.bias, self.factor)
-        self.reach.copy_(ROOM * (maps.amax(dim=(0, 2, 3, 4)).float() / largest).max())
+        maps = convolve(features, self.weights, self.bias, self.planes)
+        self.reach.copy_(ROOM * (maps.amax(dim=(0, 1, 3, 4, 5)).float() / largest).max())
 
 
 class FusedModulation(nn.Module):
-    """A `Modulation` that takes its group of all hidden maps. It enlarges x to their size and
-    applies the leaky ReLU that follows, if `leaky`. With `eight` it multiplies integers of eight
-    bits."""
+    """A `Modulation` that takes its group of all hidden maps, whose planes are `factor` times
+    enlarged. It enlarges x to the same size and applies the leaky ReLU that follows, if `leaky`.
+    With `eight` it multiplies integers of eight bits."""
 
     weights: Tensor
     bias: Tensor
     units: Tensor
 
-    def __init__(self, plain: Modulation, group: int, leaky: bool, eight: bool = False) -> None:
+    def __init__(
+        self, plain: Modulation, group: int, leaky: bool, factor: int = 1, eight: bool = False
+    ) -> None:
         super().__init__()
         self.eight = eight
         self.group, self.leaky = group, leaky
         block = modulated(plain.maps.out_channels // 2, eight)
-        self.register_buffer("weights", paired(tap_weights(plain.maps), block))
+        weights = paired(tap_weights(plain.maps), block)
+        parts = merged_taps(weights, factor)
         self.register_buffer("bias", paired(parameter(plain.maps, "bias").float(), block))
         if eight:
-            self.weights, units = eight_bits(self.weights)
-            self.register_buffer("units", whole_units(self.weights, units))
+            rounded = [eight_bits(part) for part in parts]
+            self.register_buffer("units", torch.stack([whole_units(*each) for each in rounded]))
+            parts = [levels for levels, _ in rounded]
+        self.register_buffer("weights", torch.cat([part.flatten(1) for part in parts], dim=1))
 
     def forward(
         self, x: Tensor, norm: tuple[Tensor, Tensor], hidden: tuple[Tensor, Tensor | None]
@@ -129,23 +136,30 @@ def unbiased(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 class FusedSpadeBlock(nn.Module):
-    """A `SpadeBlock` that reads hidden maps from `group` on; its input may be half as large as
-    they are. `last` says that no other block, hence no norm, follows. With `eight` they are
-    integers of eight bits."""
+    """A `SpadeBlock` that reads hidden maps, `factor` times enlarged, from `group` on; its input
+    may be half as large as they are. `last` says that no other block, hence no norm, follows. With
+    `eight` they are integers of eight bits."""
 
     def __init__(
-        self, plain: SpadeBlock, group: int, last: bool = False, eight: bool = False
+        self,
+        plain: SpadeBlock,
+        group: int,
+        factor: int = 1,
+        last: bool = False,
+        eight: bool = False,
     ) -> None:
         super().__init__()
-        self.norm0 = FusedModulation(plain.norm0, group, leaky=True, eight=eight)
+
+        def fused(norm: Modulation, index: int, leaky: bool = True) -> FusedModulation:
+            return FusedModulation(norm, group + index, leaky, factor, eight)
+
+        self.norm0 = fused(plain.norm0, 0)
         self.conv0 = unbiased(plain.conv0)
-        self.norm1 = FusedModulation(plain.norm1, group + 1, leaky=True, eight=eight)
+        self.norm1 = fused(plain.norm1, 1)
         self.conv1 = plain.conv1 if last else unbiased(plain.conv1)
         self.shortcut = plain.shortcut
         if plain.shortcut is not None:
-            self.shortcut_norm = FusedModulation(
-                plain.shortcut_norm, group + 2, leaky=False, eight=eight
-            )
+            self.shortcut_norm = fused(plain.shortcut_norm, 2, leaky=False)
 
     def forward(self, x: Tensor, hidden: tuple[Tensor, Tensor | None]) -> Tensor:
         norm = instance_norm(x)
@@ -160,7 +174,8 @@ class FusedDecoder(nn.Module):
     """A `Decoder` whose modulations are one kernel each and whose maps are enlarged unseen.
 
     With `eight` the modulations multiply integers of eight bits; `calibrate` comes first then.
-    Raises `ValueError` for widths that the kernels do not know."""
+    Raises `ValueError` for widths that the kernels do not know, and for weights whose hidden maps
+    are not those of enlarged features."""
 
     def __init__(self, plain: Decoder, eight: bool = False) -> None:
         super().__init__()
@@ -175,8 +190,8 @@ class FusedDecoder(nn.Module):
         self.middle = nn.ModuleList(
             FusedSpadeBlock(block, 2 * index, eight=eight) for index, block in enumerate(blocks)
         )
-        self.up0 = FusedSpadeBlock(plain.up0, 0, eight=eight)
-        self.up1 = FusedSpadeBlock(plain.up1, 0, last=True, eight=eight)
+        self.up0 = FusedSpadeBlock(plain.up0, 0, factor=2, eight=eight)
+        self.up1 = FusedSpadeBlock(plain.up1, 0, factor=4, last=True, eight=eight)
         self.last = plain.last
 
     def calibrate(self, features: Tensor) -> None:

@@ -18,38 +18,38 @@ def convolve_kernel(
     weights,  # (outputs, taps * CHANNELS), a tile of (OUTPUTS, STEP)
     bias,
     levels,  # (images,), what to multiply with for integers of eight bits
-    result,  # (blocks, rows of the larger map, OUTPUTS), margin and all
+    result,  # (blocks, planes, rows, OUTPUTS)
     rows,
     blocks,
     EIGHT: tl.constexpr,
     SIDE: tl.constexpr,
-    FACTOR: tl.constexpr,
+    PLANES: tl.constexpr,
     CHANNELS: tl.constexpr,
     PLACES: tl.constexpr,
     OUTPUTS: tl.constexpr,
     STEP: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """relu(convolution) of maps (n, SIDE + 1, SIDE + 1, CHANNELS): 3 x 3 where FACTOR is 1, else
-    transposed, phase by phase. A program makes one block of outputs of one phase of PLACES
-    places; neighbours in the grid share their places."""
+    """relu(convolution) of maps (n, SIDE + 1, SIDE + 1, CHANNELS): 3 x 3 where there is one plane,
+    else transposed, with PLANES planes along each axis. A program makes one block of outputs of one
+    plane of PLACES places; neighbours in the grid share their places."""
     LINE: tl.constexpr = SIDE + 1
     STEPS: tl.constexpr = CHANNELS // STEP
     tile = tl.program_id(0)
     block = tile % blocks
-    phase = (tile // blocks) % (FACTOR * FACTOR)
-    first = (tile // (blocks * FACTOR * FACTOR)) * PLACES
-    above, left = phase // FACTOR, phase % FACTOR
-    if FACTOR == 1:
+    plane = (tile // blocks) % (PLANES * PLANES)
+    first = (tile // (blocks * PLANES * PLANES)) * PLACES
+    above, left = plane // PLANES, plane % PLANES
+    if PLANES == 1:
         tap_y, tap_x, taps_y, taps_x, taps_before = -1, -1, 3, 3, 0
     else:
         tap_y = tl.where(above == 0, -1, 0)
         tap_x = tl.where(left == 0, -1, 0)
-        taps_y = tl.where((above == 0) | (above == FACTOR - 1), 2, 1)
-        taps_x = tl.where((left == 0) | (left == FACTOR - 1), 2, 1)
-        # Those of the phases of the lines above, and of the phases at the left: by a factor of 4
-        # phases have 2, 1, 1 and 2 taps along an axis, so that 0, 2, 3 and 4 come before.
-        taps_before = tl.where(above == 0, 0, above + 1) * (FACTOR + 2)
+        taps_y = tl.where((above == 0) | (above == PLANES - 1), 2, 1)
+        taps_x = tl.where((left == 0) | (left == PLANES - 1), 2, 1)
+        # Those of the planes of the lines above, and of the planes at the left: three planes have
+        # 2, 1 and 2 taps along an axis, so that 0, 2 and 3 come before.
+        taps_before = tl.where(above == 0, 0, above + 1) * (PLANES + 2)
         taps_before += taps_y * tl.where(left == 0, 0, left + 1)
     total = tl.zeros((PLACES, OUTPUTS), dtype=tl.float32)
     for index in tl.range(0, taps_y * taps_x * STEPS, num_stages=STAGES):
@@ -63,30 +63,26 @@ def convolve_kernel(
     total = tl.maximum(total + tl.load(bias + block * OUTPUTS + inner)[None, :], 0.0)
     place = first + tl.arange(0, PLACES)
     image, inside = place // (LINE * LINE), place % (LINE * LINE)
-    y = (inside // LINE - 1) * FACTOR + above
-    x = (inside % LINE - 1) * FACTOR + left
     # The margin's places make the margin of the result.
-    total = tl.where(((y >= 0) & (x >= 0))[:, None], total, 0.0)
-    LARGE: tl.constexpr = SIDE * FACTOR + 1
-    images = rows // (LINE * LINE)
+    total = tl.where(((inside >= LINE) & (inside % LINE > 0))[:, None], total, 0.0)
     if EIGHT:
-        level = tl.load(levels + image, mask=image < images, other=0.0)
+        level = tl.load(levels + image, mask=place < rows, other=0.0)
         # Never negative: cutting off what follows the point rounds.
         total = tl.minimum(total * level[:, None] + 0.5, 255.0).to(tl.int32) - 128
-    target = ((block * images + image) * LARGE + y + 1) * LARGE + x + 1
+    target = (block * PLANES * PLANES + plane) * rows + place
     tl.store(
         result + target[:, None] * OUTPUTS + inner[None, :],
         total.to(result.dtype.element_ty),
-        mask=((place < rows) & (y >= -1) & (x >= -1))[:, None],
+        mask=(place < rows)[:, None],
     )
 
 
 @triton.jit
 def modulate_kernel(
-    hidden,  # rows of HIDDEN channels, group after group, a tile of (PLACES, STEP)
-    weights,  # (2 * channels, 9 * HIDDEN) in pairs, a tile of (2 * CHANNELS, STEP)
+    hidden,  # rows of HIDDEN channels, plane after plane of each group, a tile of (PLACES, STEP)
+    weights,  # (2 * channels, taps * HIDDEN) in pairs, a tile of (2 * CHANNELS, STEP)
     bias,  # in the same pairs
-    units,  # (2, 2 * channels), for eight bits: of a weight's one, and the product of empty maps
+    units,  # (sets, 2, 2 * channels), for eight bits: of a weight's one, and of empty maps' product
     levels,  # (images,), for eight bits: how many of them a one is in the hidden maps
     x,  # (images, SIDE // UP, SIDE // UP, channels)
     scale,  # (images, channels), with shift what makes x an instance norm
@@ -95,7 +91,8 @@ def modulate_kernel(
     images,
     group,
     channels,
-    SIDE: tl.constexpr,
+    GRID: tl.constexpr,
+    PHASES: tl.constexpr,
     UP: tl.constexpr,
     HIDDEN: tl.constexpr,
     LEAKY: tl.constexpr,
@@ -107,36 +104,71 @@ def modulate_kernel(
     STAGES: tl.constexpr,
 ):
     """norm(x, enlarged) * factor + offset, both from a 3 x 3 convolution of a group of
-    hidden maps; the convolution's result never leaves the chip.
+    hidden maps; the convolution's result never leaves the chip. The result is PHASES times as large
+    as a plane of the hidden maps, of which a program takes PLACES places of one phase.
+
+    Along an axis the planes are a row: those of a place, before them the last of the place before,
+    behind them the first of the next. A phase reads three of that row, or two where one of them
+    stands for two neighbours.
 
     A program takes tile after tile, so that the next one's first loads fly while it finishes. Of
     integers Triton waits for each product before it begins the next; there the other program on
     the same multiprocessor fills the gaps."""
-    LINE: tl.constexpr = SIDE + 1
+    LINE: tl.constexpr = GRID + 1
     STEPS: tl.constexpr = HIDDEN // STEP
-    ROWS: tl.constexpr = SIDE * LINE  # of an image, but for the margin above
+    ROWS: tl.constexpr = GRID * LINE  # of a plane, but for the margin above
     TILES: tl.constexpr = (ROWS + PLACES - 1) // PLACES
+    PLANES: tl.constexpr = PHASES if PHASES < 3 else 3
+    PER_PLACE: tl.constexpr = (32 + PLANES - 1) // PLANES
+    SIDE: tl.constexpr = GRID * PHASES
     SMALL: tl.constexpr = SIDE // UP
     blocks = channels // CHANNELS
     inner = tl.arange(0, CHANNELS)
     for tile in tl.range(
-        tl.program_id(0), images * TILES * blocks, tl.num_programs(0), flatten=not EIGHT
+        tl.program_id(0),
+        images * PHASES * PHASES * TILES * blocks,
+        tl.num_programs(0),
+        flatten=not EIGHT,
     ):
         block = tile % blocks
-        image = tile // (blocks * TILES)
-        first = (tile // blocks) % TILES * PLACES
-        row = (group * images + image) * LINE * LINE + LINE + first
+        part = tile // (blocks * PHASES * PHASES)
+        image, part = part // TILES, part % TILES
+        # Phases differ in work: turned from part to part, so that each program gets of all.
+        phase = (tile // blocks + part) % (PHASES * PHASES)
+        above, left = phase // PHASES, phase % PHASES
+        first = part * PLACES
+        if PHASES < 4:
+            taps_x, taps, taps_before, kind = 3, 9, 0, 0
+        else:
+            taps_y = tl.where((above == 0) | (above == 3), 3, 2)
+            taps_x = tl.where((left == 0) | (left == 3), 3, 2)
+            taps = taps_y * taps_x
+            # 3, 2, 2 and 3 along an axis, so that 0, 3, 5 and 7 come before.
+            taps_before = tl.where(above == 0, 0, 2 * above + 1) * 10
+            taps_before += taps_y * tl.where(left == 0, 0, 2 * left + 1)
+            kind = phase
+        # The first of the row of planes that is read; the place before's planes count.
+        from_y, from_x = tl.minimum(above - 1, 1) + PLANES, tl.minimum(left - 1, 1) + PLANES
+        row = (group * PLANES * PLANES * images + image) * LINE * LINE + first - 1
+        plane_rows = images * LINE * LINE
+        # Of numbers below ten, dividing by n is multiplying by 32 / n and shifting.
+        per_line = tl.where(taps_x == 3, 11, 16)
         pair = tl.zeros((PLACES, 2 * CHANNELS), dtype=tl.int32 if EIGHT else tl.float32)
-        for index in tl.range(0, 9 * STEPS, num_stages=STAGES):
+        for index in tl.range(0, taps * STEPS, num_stages=STAGES):
             tap = index // STEPS
             channel = (index % STEPS) * STEP
-            a = hidden.load([row + (tap // 3 - 1) * LINE + tap % 3 - 1, channel])
-            b = weights.load([block * 2 * CHANNELS, tap * HIDDEN + channel])
+            line = (tap * per_line) >> 5
+            y, x_ = from_y + line, from_x + tap - line * taps_x
+            down, right = (y * PER_PLACE) >> 5, (x_ * PER_PLACE) >> 5
+            plane = (y - down * PLANES) * PLANES + x_ - right * PLANES
+            a = hidden.load([row + plane * plane_rows + down * LINE + right, channel])
+            b = weights.load([block * 2 * CHANNELS, (taps_before + tap) * HIDDEN + channel])
             pair = tl.dot(a, b.T, pair, out_dtype=pair.dtype)
         columns = block * CHANNELS + inner
         place = first + tl.arange(0, PLACES)
         py, px = place // LINE, place % LINE - 1
         inside = ((px >= 0) & (place < ROWS))[:, None]
+        py, px = py * PHASES + above, px * PHASES + left
         source = (image * SMALL + py // UP) * SMALL + px // UP
         # All loads before the product is touched: they fly while it changes threads.
         values = tl.load(x + source[:, None] * channels + columns[None, :], mask=inside, other=0.0)
@@ -149,11 +181,12 @@ def modulate_kernel(
         if EIGHT:
             # From integers, less what empty maps make.
             one = 1.0 / tl.load(levels + image)
-            empty = units + 2 * channels
+            unit = units + kind * 4 * channels
+            empty = unit + 2 * channels
             factor_bias -= tl.load(empty + factors) * one
             offset_bias -= tl.load(empty + offsets) * one
-            factor = factor.to(tl.float32) * (tl.load(units + factors) * one)[None, :]
-            offset = offset.to(tl.float32) * (tl.load(units + offsets) * one)[None, :]
+            factor = factor.to(tl.float32) * (tl.load(unit + factors) * one)[None, :]
+            offset = offset.to(tl.float32) * (tl.load(unit + offsets) * one)[None, :]
         # In half precision, on their way to threads that write whole lines.
         factor = (factor + factor_bias[None, :]).to(x.dtype.element_ty)
         offset = (offset + offset_bias[None, :]).to(x.dtype.element_ty)

@@ -49,17 +49,30 @@ def tap_weights(conv: nn.Module) -> Tensor:
     return parameter(conv, "weight").permute(0, 2, 3, 1).flatten(1).contiguous()
 
 
-def phase_weights(conv: nn.ConvTranspose2d) -> Tensor:
-    """Of a transposed convolution (c, o, f + 2, f + 2) of stride f and padding 1, which makes a
-    map f times as large: (o, (f + 2)² * c), phase by phase.
+def planes_of(factor: int) -> int:
+    """How many planes along an axis a map has that was enlarged by a factor of 1, 2 or 4 and then
+    convolved: by a factor of 4 the two places in the middle see the same and are one."""
+    return min(factor, 3)
+
+
+def plane_weights(conv: nn.ConvTranspose2d) -> Tensor:
+    """Of a transposed convolution (c, o, f + 2, f + 2) of stride f and padding 1, which makes a map
+    f times as large: (o, taps * c), plane by plane.
 
     Output f * i + a reads place i + t with the kernel's a + 1 - f * t: for the first phase t is -1
-    and 0, for the last 0 and 1, else 0."""
+    and 0, for the last 0 and 1, else 0. Raises `ValueError` where the two phases in the middle of
+    four differ, which those of a 3 x 3 convolution of an enlarged map do not."""
     weight, factor = parameter(conv, "weight"), conv.stride[0]
+    phases = {2: (0, 1), 4: (0, 1, 3)}[factor]
+    if factor == 4 and not (
+        torch.equal(weight[:, :, 2], weight[:, :, 3])
+        and torch.equal(weight[:, :, :, 2], weight[:, :, :, 3])
+    ):
+        raise ValueError("a transposed convolution is not one of an enlarged map")
     parts = [
         weight[:, :, above + 1 - factor * y, left + 1 - factor * x].t()
-        for above in range(factor)
-        for left in range(factor)
+        for above in phases
+        for left in phases
         for y in _taps(above, factor)
         for x in _taps(left, factor)
     ]
@@ -70,6 +83,30 @@ def _taps(phase: int, factor: int) -> tuple[int, ...]:
     if phase == 0:
         return (-1, 0)
     return (0, 1) if phase == factor - 1 else (0,)
+
+
+# Of a map enlarged by four, which planes' taps a place reads along an axis, phase by phase: in the
+# middle two of three taps read the same plane, so that their weights are one.
+_MERGED = (
+    ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    ((1, 0, 0), (0, 1, 1)),
+    ((1, 1, 0), (0, 0, 1)),
+    ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+)
+
+
+def merged_taps(weights: Tensor, factor: int) -> list[Tensor]:
+    """`tap_weights` (o, 9 * c) as (o, lines, columns, c): for a map enlarged by four one for each
+    of its 16 phases, 100 taps in all instead of 144, else one for all."""
+    taps = weights.reshape(len(weights), 3, 3, -1)
+    if factor < 4:
+        return [taps]
+    merged = [torch.tensor(each, dtype=torch.float32, device=weights.device) for each in _MERGED]
+    return [
+        torch.einsum("ay,bx,oyxc->oabc", lines, columns, taps.float()).to(weights.dtype)
+        for lines in merged
+        for columns in merged
+    ]
 
 
 def paired(values: Tensor, block: int) -> Tensor:
@@ -83,29 +120,31 @@ def paired(values: Tensor, block: int) -> Tensor:
 # Hidden maps in eight bits: 256 levels from nothing, as they are never negative.
 EMPTY, LEVELS = -128, 255
 WEIGHT_LEVELS = 127
-# The taps of a 3 x 3 kernel in an order in which each one lies beside the last.
-NEIGHBOURS = (0, 1, 2, 5, 4, 3, 6, 7, 8)
 
 
 def eight_bits(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """`tap_weights` (o, 9 * c) as integers of eight bits, each row scaled to their range, and what
-    one stands for in each row, (o,) in float32.
+    """Weights (o, lines, columns, c) as integers of eight bits, each row scaled to their range, and
+    what one stands for in each row, (o,) in float32.
 
     What a tap loses or gains by rounding goes to the next one beside it: neighbours in a map are
     alike, so that the sum over the taps is closer than with each of them rounded alone."""
-    units = weights.float().abs().amax(dim=1).clamp(min=1e-12) / WEIGHT_LEVELS
-    exact = (weights.float() / units[:, None]).reshape(len(weights), 9, -1)
-    rounded, rest = torch.empty_like(exact), torch.zeros_like(exact[:, 0])
-    for tap in NEIGHBOURS:
-        wanted = exact[:, tap] + rest
-        rounded[:, tap] = wanted.round().clamp(-WEIGHT_LEVELS, WEIGHT_LEVELS)
-        rest = wanted - rounded[:, tap]
-    return rounded.flatten(1).to(torch.int8), units
+    units = weights.float().abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / WEIGHT_LEVELS
+    exact = weights.float() / units[:, None, None, None]
+    rounded, rest = torch.empty_like(exact), torch.zeros_like(exact[:, 0, 0])
+    for y in range(exact.shape[1]):
+        columns = range(exact.shape[2])
+        # To and fro, so that each tap lies beside the last.
+        for x in reversed(columns) if y % 2 else columns:
+            wanted = exact[:, y, x] + rest
+            rounded[:, y, x] = wanted.round().clamp(-WEIGHT_LEVELS, WEIGHT_LEVELS)
+            rest = wanted - rounded[:, y, x]
+    return rounded.to(torch.int8), units
 
 
 def whole_units(weights: Tensor, units: Tensor) -> Tensor:
-    """Of rows in eight bits: what one stands for, and what they make of empty maps, (2, o)."""
-    return torch.stack([units, EMPTY * weights.float().sum(dim=1) * units])
+    """Of weights (o, ...) in eight bits: what one stands for, and what they make of empty maps,
+    (2, o)."""
+    return torch.stack([units, EMPTY * weights.float().flatten(1).sum(dim=1) * units])
 
 
 def folded_up(conv: nn.Conv3d) -> Tensor:

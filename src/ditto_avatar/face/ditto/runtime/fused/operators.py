@@ -32,24 +32,23 @@ GROUP = 128
 
 @torch.library.custom_op("ditto_avatar::convolve", mutates_args=())
 def convolve(
-    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, levels: Tensor | None = None
+    maps: Tensor, weights: Tensor, bias: Tensor, planes: int, levels: Tensor | None = None
 ) -> Tensor:
-    """relu of a convolution of maps with a margin of one (n, s + 1, s + 1, c), by `tap_weights`
-    for a factor of 1, else by `phase_weights`; bias (o,) is float32. The result has a margin, too,
-    and lies in groups: (o / 128, n, factor * s + 1, factor * s + 1, 128). c must be a multiple of
-    64, o of 128. With `levels` (n,), float32, the result is multiplied with them and comes as
-    integers of eight bits from `EMPTY` on, with a line more of them behind it that `modulate`
-    reads."""
+    """relu of a convolution of maps with a margin of one (n, s + 1, s + 1, c): by `tap_weights` for
+    one plane, else by `plane_weights` for that many planes along an axis; bias (o,) is float32. The
+    result has margins, too, and lies in groups: (o / 128, planes², n, s + 1, s + 1, 128). c must be
+    a multiple of 64, o of 128. With `levels` (n,), float32, the result is multiplied with them and
+    comes as integers of eight bits from `EMPTY` on, with a line more of them behind it that
+    `modulate` reads."""
     count, line, _, channels = maps.shape
-    side, groups = line - 1, weights.shape[0] // GROUP
-    large = factor * side + 1
-    shape = (groups, count, large, large, GROUP)
+    groups = weights.shape[0] // GROUP
+    shape = (groups, planes**2, count, line, line, GROUP)
     if levels is None:
         result = maps.new_empty(shape)
     else:
         result = _with_tail(maps.new_empty(_tailed(shape), dtype=torch.int8), shape)
     rows = count * line * line
-    convolve_kernel[(triton.cdiv(rows, PLACES) * factor**2 * groups,)](
+    convolve_kernel[(triton.cdiv(rows, PLACES) * planes**2 * groups,)](
         TensorDescriptor.from_tensor(maps.view(rows, channels), [PLACES, STEP]),
         TensorDescriptor.from_tensor(weights, [GROUP, STEP]),
         bias,
@@ -58,8 +57,8 @@ def convolve(
         rows,
         groups,
         EIGHT=levels is not None,
-        SIDE=side,
-        FACTOR=factor,
+        SIDE=line - 1,
+        PLANES=planes,
         CHANNELS=channels,
         PLACES=PLACES,
         OUTPUTS=GROUP,
@@ -72,18 +71,18 @@ def convolve(
 
 @convolve.register_fake
 def _(
-    maps: Tensor, weights: Tensor, bias: Tensor, factor: int, levels: Tensor | None = None
+    maps: Tensor, weights: Tensor, bias: Tensor, planes: int, levels: Tensor | None = None
 ) -> Tensor:
     count, line, _, _ = maps.shape
-    large = factor * (line - 1) + 1
     kind = maps.dtype if levels is None else torch.int8
-    return maps.new_empty(weights.shape[0] // GROUP, count, large, large, GROUP, dtype=kind)
+    shape = (weights.shape[0] // GROUP, planes**2, count, line, line, GROUP)
+    return maps.new_empty(shape, dtype=kind)
 
 
 def _tailed(shape: tuple[int, ...]) -> int:
-    """How many values maps (g, n, S + 1, S + 1, c) have with the line behind the last of them."""
-    groups, count, line, _, width = shape
-    return (groups * count * line * line + line + 1) * width
+    """How many values maps (..., s + 1, s + 1, c) have with the line behind the last of them."""
+    line, width = shape[-2:]
+    return math.prod(shape) + (line + 1) * width
 
 
 def _with_tail(values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -108,23 +107,24 @@ def modulate(
     levels: Tensor | None = None,
 ) -> Tensor:
     """x (n, c, s, s), channels last, made an instance norm by scale and shift (n, c) in float32 and
-    enlarged to the hidden maps' side, times factors plus offsets; then a leaky ReLU. Both are a
-    3 x 3 convolution of one group of hidden maps (g, n, S + 1, S + 1, 128), with a margin, by
-    `paired` `tap_weights` and a `paired` bias in float32. Gives (n, c, S, S), channels last. c
-    must be 64 or a multiple of 128. With `units` and `levels`, float32, hidden maps (by `convolve`)
-    and weights are integers of eight bits: `units` are `whole_units`, paired; a one of the hidden
-    maps is `levels` (n,)."""
+    enlarged to the hidden maps' side S, times factors plus offsets; then a leaky ReLU. Both are a
+    3 x 3 convolution of one group of hidden maps by `convolve` (g, 1, 4 or 9 planes, n, L, L, 128),
+    S = 1, 2 or 4 times L - 1, by `paired` `merged_taps` and a `paired` bias in float32. Gives (n,
+    c, S, S), channels last. c must be 64 or a multiple of 128. With `units` and `levels`, float32,
+    hidden maps and weights are integers of eight bits: `units` are the `whole_units` of each of the
+    `merged_taps`, paired; a one of the hidden maps is `levels` (n,)."""
     count, channels, small, _ = x.shape
-    if (channels != MODULATED // 2 and channels % MODULATED) or (hidden.shape[2] - 1) % small:
+    phases, side = _enlarged(hidden)
+    if (channels != MODULATED // 2 and channels % MODULATED) or side % small:
         raise ValueError(f"no kernel for {tuple(x.shape)} under hidden {tuple(hidden.shape)}")
     x = x.contiguous(memory_format=torch.channels_last)
-    line, width = hidden.shape[2], hidden.shape[4]
-    side, block = line - 1, modulated(channels, eight=units is not None)
+    line, width = hidden.shape[-2:]
+    block = modulated(channels, eight=units is not None)
     result = x.new_empty(count, side, side, channels)
     eight = units is not None
     # Few channels leave registers for more places.
     places = PLACES if eight else PLACES * MODULATED // block
-    tiles = count * triton.cdiv(side * line, places) * (channels // block)
+    tiles = count * phases**2 * triton.cdiv((line - 1) * line, places) * (channels // block)
     hidden = hidden.view(-1, width)
     if eight:
         hidden = hidden.as_strided((len(hidden) + line + 1, width), (width, 1))
@@ -144,7 +144,8 @@ def modulate(
         count,
         group,
         channels,
-        SIDE=side,
+        GRID=line - 1,
+        PHASES=phases,
         UP=side // small,
         HIDDEN=width,
         LEAKY=leaky,
@@ -174,8 +175,14 @@ def _(
     units: Tensor | None = None,
     levels: Tensor | None = None,
 ) -> Tensor:
-    side = hidden.shape[2] - 1
+    _, side = _enlarged(hidden)
     return x.new_empty(x.shape[0], side, side, x.shape[1]).permute(0, 3, 1, 2)
+
+
+def _enlarged(hidden: Tensor) -> tuple[int, int]:
+    """How often a plane of hidden maps is enlarged, and the side that comes of it."""
+    phases = {1: 1, 4: 2, 9: 4}[hidden.shape[1]]
+    return phases, phases * (hidden.shape[-2] - 1)
 
 
 @torch.library.custom_op("ditto_avatar::convolve_runs", mutates_args=())
