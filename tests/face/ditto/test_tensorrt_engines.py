@@ -183,7 +183,8 @@ def test_engines_are_built_on_a_gpu(job: BuildJob, tmp_path: Path) -> None:
 def test_building_without_the_library_says_what_is_missing(
     job: BuildJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    for name in ("tensorrt", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(Unavailable, match="TensorRT is not installed"):
         build_engine(job, tmp_path, CUDA)
 
