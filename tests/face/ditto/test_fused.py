@@ -151,6 +151,15 @@ def test_a_modulation_reads_its_own_group(channels: int, factor: int, up: int, l
     assert far(found, expected) < CLOSE
 
 
+def test_weights_for_another_enlargement_are_refused() -> None:
+    """They would read other taps, and nobody would see why a face is wrong."""
+    x = maps("x", 1, 64, 8, 8).contiguous(memory_format=torch.channels_last)
+    planes = with_planes(maps("hidden", 1, 128, 8, 8), 2)
+    modulation = FusedModulation(placed(Modulation(64, 128)), 0, False, factor=4)
+    with pytest.raises(ValueError, match="not for maps enlarged by 2"):
+        modulation(x, instance_norm(x), (planes[None], None))
+
+
 @pytest.mark.parametrize("channels", [64, 256])
 @pytest.mark.parametrize("factor", [2, 4])
 @torch.inference_mode()

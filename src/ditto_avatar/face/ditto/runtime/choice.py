@@ -84,6 +84,7 @@ def choose_runners(
         # Without a folder for it nobody would find what children compiled.
         children_from=checkpoints if verdicts and verdicts.folder and not limited else None,
         verdicts=verdicts or Verdicts(),
+        graphs=graphs_folder(verdicts or Verdicts()),
         beside=beside or Beside(),
     )
     if backend != "auto":
@@ -125,6 +126,7 @@ class _Networks:
     small: bool = False
     children_from: Path | None = None
     verdicts: Verdicts = field(default_factory=Verdicts)
+    graphs: Path | None = None
     beside: Beside = field(default_factory=Beside)
 
     @property
@@ -223,6 +225,7 @@ class _Networks:
         """A backend with everything compiled and recorded; what other processes compile is left to
         them where nothing is known to be kept."""
         key = {"backend": candidate.name, "eight": eight_bits, "small": self.small}
+        key["graphs"] = self.graphs and self.graphs.name
         alone = self.children_from is None or candidate.name not in COMPILED
         if alone or self.verdicts.find("compiled", **key):
             found = self._made(candidate, eight_bits)
@@ -249,7 +252,7 @@ class _Networks:
             COMPILE_OPTIONS[candidate.name],
             eight_bits=eight_bits,
             sizes=self.sizes,
-            kept=graphs_folder(self.verdicts),
+            kept=self.graphs,
         )
         if self.small:
             options = replace(options, batches=SMALL_BATCHES, clip_batches=SMALL_BATCHES)

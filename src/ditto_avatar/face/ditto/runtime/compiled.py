@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -97,8 +97,9 @@ def compiled_runners(
         if options.kept is None:
             fast: Function = compile_method(plain)
             return fast
-        name = f"{options.backend} tuned" if options.tune else options.backend
-        return KeptMethod(owner, method, compile_method, options.kept, name)
+        # Which batches there are changes none of them.
+        settings = repr(replace(options, kept=None, batches=(), clip_batches=()))
+        return KeptMethod(owner, method, compile_method, options.kept, options.backend, settings)
 
     def bucketed(function: Function, axes: Sequence[int], batches: Sequence[int]) -> Function:
         return Bucketed(function, axes, batches, graphs)

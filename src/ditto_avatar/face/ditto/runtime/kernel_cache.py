@@ -12,6 +12,11 @@ log = logging.getLogger(__name__)
 _VARIABLES = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
 
 
+def is_compiler_setting(name: str) -> bool:
+    """Whether an environment variable changes what is compiled."""
+    return name.startswith(("TORCHINDUCTOR_", "TORCH_COMPILE")) and name not in _VARIABLES
+
+
 def keep_kernels(folder: Path) -> None:
     """Let torch and Triton keep what they compile in `folder`, unless the environment names other
     folders. Where it cannot be written, they keep it where they do by themselves."""

@@ -40,7 +40,7 @@ ROOM = 1.1
 
 
 class Hidden(nn.Module):
-    """All hidden maps of one resolution, (groups, planes, b, 65, 65, 128), from features with a
+    """All hidden maps of one resolution, (groups, planes², b, 65, 65, 128), from features with a
     margin (b, 65, 65, 256), ReLU and margin included. As integers of eight bits their
     range is `reach` times the largest of an image's features."""
 

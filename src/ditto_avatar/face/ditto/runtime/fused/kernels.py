@@ -18,7 +18,7 @@ def convolve_kernel(
     weights,  # (outputs, taps * CHANNELS), a tile of (OUTPUTS, STEP)
     bias,
     levels,  # (images,), what to multiply with for integers of eight bits
-    result,  # (blocks, planes, rows, OUTPUTS)
+    result,  # (blocks, PLANES², rows, OUTPUTS)
     rows,
     blocks,
     EIGHT: tl.constexpr,
@@ -107,9 +107,13 @@ def modulate_kernel(
     hidden maps; the convolution's result never leaves the chip. The result is PHASES times as large
     as a plane of the hidden maps, of which a program takes PLACES places of one phase.
 
-    Along an axis the planes are a row: those of a place, before them the last of the place before,
-    behind them the first of the next. A phase reads three of that row, or two where one of them
-    stands for two neighbours.
+    Along an axis, enlarged by four, a place has the planes 0 1 2, of which 1 stands for the two
+    phases in the middle. Before it lies plane 2 of the place before, behind it plane 0 of the next:
+
+        2 | 0 1 2 | 0
+
+    Phase 0 reads the first three of these, phase 1 reads 0 1, phase 2 reads 1 2, and phase 3 the
+    last three. Enlarged by two it is 1 | 0 1 | 0, of which each phase reads three.
 
     A program takes tile after tile, so that the next one's first loads fly while it finishes. Of
     integers Triton waits for each product before it begins the next; there the other program on
@@ -147,11 +151,11 @@ def modulate_kernel(
             taps_before = tl.where(above == 0, 0, 2 * above + 1) * 10
             taps_before += taps_y * tl.where(left == 0, 0, 2 * left + 1)
             kind = phase
-        # The first of the row of planes that is read; the place before's planes count.
+        # Where that begins, counted from plane 0 of the place before.
         from_y, from_x = tl.minimum(above - 1, 1) + PLANES, tl.minimum(left - 1, 1) + PLANES
         row = (group * PLANES * PLANES * images + image) * LINE * LINE + first - 1
         plane_rows = images * LINE * LINE
-        # Of numbers below ten, dividing by n is multiplying by 32 / n and shifting.
+        # Dividing by n is multiplying by 32 / n, rounded up, and shifting: exact below 32.
         per_line = tl.where(taps_x == 3, 11, 16)
         pair = tl.zeros((PLACES, 2 * CHANNELS), dtype=tl.int32 if EIGHT else tl.float32)
         for index in tl.range(0, taps * STEPS, num_stages=STAGES):

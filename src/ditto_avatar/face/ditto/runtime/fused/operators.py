@@ -35,11 +35,11 @@ def convolve(
     maps: Tensor, weights: Tensor, bias: Tensor, planes: int, levels: Tensor | None = None
 ) -> Tensor:
     """relu of a convolution of maps with a margin of one (n, s + 1, s + 1, c): by `tap_weights` for
-    one plane, else by `plane_weights` for that many planes along an axis; bias (o,) is float32. The
-    result has margins, too, and lies in groups: (o / 128, planes², n, s + 1, s + 1, 128). c must be
-    a multiple of 64, o of 128. With `levels` (n,), float32, the result is multiplied with them and
-    comes as integers of eight bits from `EMPTY` on, with a line more of them behind it that
-    `modulate` reads."""
+    one plane, else by `plane_weights` for `planes` of them along each axis; bias (o,) is float32.
+    The result has margins, too, and lies in groups: (o / 128, planes², n, s + 1, s + 1, 128). c
+    must be a multiple of 64, o of 128. With `levels` (n,), float32, the result is multiplied with
+    them and comes as integers of eight bits from `EMPTY` on, with a line more of them behind it
+    that `modulate` reads."""
     count, line, _, channels = maps.shape
     groups = weights.shape[0] // GROUP
     shape = (groups, planes**2, count, line, line, GROUP)
@@ -117,6 +117,8 @@ def modulate(
     phases, side = _enlarged(hidden)
     if (channels != MODULATED // 2 and channels % MODULATED) or side % small:
         raise ValueError(f"no kernel for {tuple(x.shape)} under hidden {tuple(hidden.shape)}")
+    if weights.shape[1] != (100 if phases == 4 else 9) * hidden.shape[-1]:
+        raise ValueError(f"weights {tuple(weights.shape)} are not for maps enlarged by {phases}")
     x = x.contiguous(memory_format=torch.channels_last)
     line, width = hidden.shape[-2:]
     block = modulated(channels, eight=units is not None)
