@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ditto_avatar.face.ditto.networks.paths import Function
-from ditto_avatar.face.ditto.runtime.kernel_cache import is_compiler_setting
+from ditto_avatar.face.ditto.runtime.kernel_cache import compiler_settings
 from ditto_avatar.face.ditto.runtime.verdicts import Verdicts
 from ditto_avatar.files import write_whole
 
@@ -42,8 +41,8 @@ def graphs_folder(verdicts: Verdicts) -> Path | None:
     kept. Removes all but the folders used last."""
     if verdicts.folder is None:
         return None
-    settings = {name: value for name, value in os.environ.items() if is_compiler_setting(name)}
-    about = (platform.python_version(), sorted(settings.items()), sorted(verdicts.about.items()))
+    settings = sorted(compiler_settings().items())
+    about = (platform.python_version(), settings, sorted(verdicts.about.items()))
     parent = verdicts.folder.parent / FOLDER
     folder = parent / _digest(repr(about))
     try:

@@ -12,9 +12,13 @@ log = logging.getLogger(__name__)
 _VARIABLES = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
 
 
-def is_compiler_setting(name: str) -> bool:
-    """Whether an environment variable changes what is compiled."""
-    return name.startswith(("TORCHINDUCTOR_", "TORCH_COMPILE")) and name not in _VARIABLES
+def compiler_settings() -> dict[str, str]:
+    """The environment variables that change what is compiled."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("TORCHINDUCTOR_", "TORCH_COMPILE")) and name not in _VARIABLES
+    }
 
 
 def keep_kernels(folder: Path) -> None:
