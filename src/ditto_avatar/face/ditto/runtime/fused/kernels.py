@@ -151,7 +151,7 @@ def modulate_kernel(
             taps_before = tl.where(above == 0, 0, 2 * above + 1) * 10
             taps_before += taps_y * tl.where(left == 0, 0, 2 * left + 1)
             kind = phase
-        # Where that begins, counted from plane 0 of the place before.
+        # The first plane that the phase reads, counted from plane 0 of the place before.
         from_y, from_x = tl.minimum(above - 1, 1) + PLANES, tl.minimum(left - 1, 1) + PLANES
         row = (group * PLANES * PLANES * images + image) * LINE * LINE + first - 1
         plane_rows = images * LINE * LINE
