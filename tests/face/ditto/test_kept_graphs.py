@@ -36,7 +36,9 @@ class Compiler:
 
     def __call__(self, function: Any) -> Any:
         compiled = torch.compile(function, backend="eager", fullgraph=True, dynamic=False)
-        ahead = compiled.aot_compile  # type: ignore[attr-defined]
+        ahead = getattr(compiled, "aot_compile", None)
+        if ahead is None:  # torch 2.11 has it only where it is switched on
+            return compiled
 
         def counted(example: Any) -> Any:
             self.asked += 1
@@ -228,7 +230,7 @@ def test_a_torch_that_keeps_nothing_compiles_as_ever(
 def test_an_error_of_the_method_itself_is_raised(tmp_path: Path) -> None:
     x, _ = inputs(2)
     _, y = inputs(4)
-    with pytest.raises(Exception, match="size"):
+    with pytest.raises(RuntimeError, match=r"size|length"):
         kept(tmp_path, Compiler())(x, y)
 
 

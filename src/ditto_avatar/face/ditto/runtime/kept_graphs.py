@@ -5,8 +5,8 @@ seconds for each size of batch. What it made of the method is saved here as a wh
 start, or another process, reads it in a fraction of that.
 
 The files are pickled code, like the kernels beside them: whoever can write to their folder can run
-code in the server. Tried with torch 2.11 on a GPU and 2.13 on a CPU; older versions that cannot
-save what they compile compile at each start.
+code in the server. Tried with torch 2.11 on a GPU and a CPU, and 2.13 on a CPU; older versions that
+cannot save what they compile compile at each start.
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ def graphs_folder(verdicts: Verdicts) -> Path | None:
     if verdicts.folder is None:
         return None
     settings = sorted(compiler_settings().items())
-    about = (platform.python_version(), settings, sorted(verdicts.about.items()))
     parent = verdicts.folder.parent / FOLDER
-    folder = parent / _digest(repr(about))
+    folder = parent / verdicts.digest(python=platform.python_version(), settings=settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.touch()
@@ -63,10 +62,6 @@ def _used_at(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class KeptMethod:
@@ -100,7 +95,8 @@ class KeptMethod:
         layout = _layout(inputs)
         if layout in self._made:
             return self._made[layout](self._owner, *inputs)
-        path = self._folder / f"{self._name}.{_digest(self._settings + layout)}.graph"
+        digest = hashlib.sha256((self._settings + layout).encode()).hexdigest()[:12]
+        path = self._folder / f"{self._name}.{digest}.graph"
         for make in (self._found, self._compiled):
             if self._plain is not None:
                 break

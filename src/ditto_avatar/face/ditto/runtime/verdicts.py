@@ -82,13 +82,16 @@ class Verdicts:
         """The file of a verdict, for a person who wants it made again."""
         return None if self.folder is None else self._path(question, self._key(key))
 
+    def digest(self, **key: object) -> str:
+        """Twelve hex digits of a key, for what is kept in another form than a verdict."""
+        return _digest(self._key(key))
+
     def _key(self, key: Mapping[str, object]) -> dict[str, str]:
         return {**self.about, **{name: str(value) for name, value in key.items()}}
 
     def _path(self, question: str, key: Mapping[str, str]) -> Path:
         assert self.folder is not None
-        digest = hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:12]
-        return self.folder / f"{question}.{digest}.json"
+        return self.folder / f"{question}.{_digest(key)}.json"
 
     def _prune(self, question: str) -> None:
         assert self.folder is not None
@@ -97,6 +100,10 @@ class Verdicts:
         )
         for path in found[:-MOST_KEPT]:
             path.unlink(missing_ok=True)
+
+
+def _digest(key: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:12]
 
 
 def verdicts_of(kernels: Path | None, device: torch.device, **about: object) -> Verdicts:
